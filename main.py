@@ -1,0 +1,216 @@
+"""Train and evaluate full-video action recognition models: `python main.py --help`."""
+import statistics
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from archs.resnet import ARCHS
+from ops import checkpoint as ckpt
+from ops import cli, options
+from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
+from ops.dataset_config import DatasetSpec
+from ops.engine import Meters, Result, evaluate, train_one_epoch
+from ops.models import TSN, build_model
+from ops.move4mnist import PRESETS, make_dataset
+from ops.optim import SCHEDULES, build_sgd, set_lr
+from ops.options import Config
+from ops.run_log import RunLog
+from ops.sampling import FrameSampler
+from ops.transforms import eval_transform, train_transform
+
+
+class Progress:
+    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere."""
+
+    def __init__(self, title: str, steps: int, print_freq: int):
+        self.title, self.steps, self.print_freq = title, steps, print_freq
+        self.live = sys.stderr.isatty()
+        self.bar = tqdm(total=steps, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
+
+    def __call__(self, step: int, meters: Meters) -> None:
+        self.bar.update()
+        if step % self.print_freq and step != self.steps:
+            return
+        figures = f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%"
+        if self.live:
+            self.bar.set_postfix_str(figures)
+        elif step != self.steps:
+            print(f"{self.title}  step {step}/{self.steps}  {figures}", flush=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.bar.close()
+
+
+def make_data(config: Config, spec: DatasetSpec) -> None:
+    """Generate movingmnist where its folder is missing."""
+    if config.dataset != "movingmnist" or config.root.exists() or config.train_list or config.val_list:
+        return
+    print(f"generating Move4MNIST in {config.root} (once; other presets: tools/make_move4mnist.py --help)", flush=True)
+    summary = make_dataset(
+        config.root, PRESETS["standard"], progress=partial(tqdm, desc="videos", leave=False, dynamic_ncols=True)
+    )
+    print(summary, flush=True)
+
+
+def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.device):
+    """The videos of a split and the loader of their clips."""
+    size = config.input_size or ARCHS[config.arch].input_size
+    videos = read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
+    sampler = FrameSampler(
+        config.num_segments, config.cluster != "none", config.num_frames, config.cluster_start_epoch,
+        config.dense_sample, train,
+    )  # fmt: skip
+    transform = (
+        partial(train_transform, size=size, flip=spec.flip) if train else partial(eval_transform, size=size)
+    )
+    dataset = FrameFolders(videos, config.root, spec, sampler, transform, config.seed)
+    batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None)
+    return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
+
+
+def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device: torch.device) -> str:
+    """The header: what is trained on what."""
+    counts = [video.num_frames for videos in splits.values() for video in videos]
+    shown = f"all, {config.num_segments} {config.cluster} clusters a video after {config.cluster_after}"
+    if config.cluster == "none":
+        shown = f"{config.num_segments} sampled" + " densely" * config.dense_sample
+    elif config.num_frames:
+        shown = shown.replace("all", f"at most {config.num_frames}")
+    if config.cluster_start_epoch and config.cluster != "none" and not config.evaluate:
+        shown += f" (training: {config.num_segments} sampled before epoch {config.cluster_start_epoch})"
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    lines = {
+        "data": f"{config.dataset} {config.modality} in {config.root}: "
+        + ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
+        + f", {model.new_fc.out_features} classes",
+        "frames": f"min {min(counts)}, median {statistics.median(counts):g}, max {max(counts)} a video; seen: {shown}",
+        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.input_size or ARCHS[config.arch].input_size} px, "
+        + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),
+        "device": f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device),
+    }  # fmt: skip
+    if not config.evaluate:
+        lines["training"] = (
+            f"epochs {config.start_epoch} to {config.epochs - 1}, batch {config.batch_size}, SGD lr {config.lr:g} "
+            f"({config.lr_type}), wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
+        )
+    return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
+
+
+def load_start(config: Config, model: TSN, stored: dict | None) -> bool:
+    """Give the model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
+    if stored is not None:
+        ckpt.load_weights(model, stored["state_dict"], config.resume)
+        print(f"weights   {config.resume}, all loaded" + f", epoch {stored['epoch']}" * ("epoch" in stored))
+    elif config.tune_from:
+        source = ckpt.load_checkpoint(config.tune_from)
+        kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
+        loaded = len(model.state_dict()) - len(kept)
+        print(f"weights   {config.tune_from}: {loaded} tensors loaded, "
+              + (f"new: {', '.join(kept)}" if kept else "none new"))  # fmt: skip
+        return (source.get("config") or {}).get("dataset", "") != config.dataset
+    else:
+        source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+        if source != "none":
+            ckpt.load_pretrained(model.base_model, config.arch, source)
+        print(f"weights   {'random' if source == 'none' else source}")
+    return True
+
+
+def train(config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict | None, boost: bool) -> None:
+    """All epochs: train, validate, log, save."""
+    optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
+    best, best_epoch = 0.0, None
+    if stored is not None:
+        best, best_epoch = stored.get("best_prec1", 0.0), stored.get("best_epoch")
+        if "optimizer" in stored:
+            optimizer.load_state_dict(stored["optimizer"])
+    folder = Path(config.root_model) / config.store_name
+    log = RunLog(Path(config.root_log) / config.store_name, options.plain(config), stored is not None,
+                 config.start_epoch)  # fmt: skip
+    for epoch in range(config.start_epoch, config.epochs):
+        torch.manual_seed((config.seed << 20) + epoch)  # dropout does not depend on what ran before
+        lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
+        set_lr(optimizer, lr)
+        loaders["train"].batch_sampler.set_epoch(epoch)
+        title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
+        with Progress(f"{title} train", len(loaders["train"]), config.print_freq) as progress:
+            result = train_one_epoch(model, loaders["train"], optimizer, device, config.gd, progress)
+        log.write(epoch, "train", result, lr)
+        line = f"{title}  lr {lr:.2g}  {one_line('train', result)}"
+        is_best = False
+        if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
+            with Progress(f"{title} val", len(loaders["val"]), config.print_freq) as progress:
+                result = evaluate(model, loaders["val"], device, progress)
+            log.write(epoch, "val", result, lr)
+            line += f" | {one_line('val', result)}"
+            is_best = best_epoch is None or result.top1 > best
+            if is_best:
+                best, best_epoch = result.top1, epoch
+        print(line, flush=True)
+        content = {"epoch": epoch + 1, "arch": config.arch, "state_dict": model.state_dict(),
+                   "optimizer": optimizer.state_dict(), "best_prec1": best, "best_epoch": best_epoch,
+                   "config": options.plain(config)}  # fmt: skip
+        ckpt.save_checkpoint(folder / ckpt.LAST, content)
+        if is_best:
+            ckpt.save_checkpoint(folder / ckpt.BEST, content)
+    log.close()
+    print(f"best top-1 {best:.3f}% at epoch {best_epoch}: {folder / ckpt.BEST}")
+
+
+def one_line(split: str, r: Result) -> str:
+    return f"{split} loss {r.loss:.4f} top-1 {r.top1:.2f}% {r.seconds:.0f} s, {r.frames_per_second:.0f} frames/s"
+
+
+def print_evaluation(r: Result) -> None:
+    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s; mean class accuracy {r.mean_class_accuracy:.3f}")
+    print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
+
+
+def refuse_to_overwrite(config: Config) -> None:
+    old = Path(config.root_model) / config.store_name / ckpt.LAST
+    if old.exists() and not config.overwrite and not config.resume:
+        raise cli.InputError(f"{old} is an earlier run of the same name; go on with --resume {old}, start anew with"
+                             " --overwrite, or give this run another name with --suffix")  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
+    config, given = options.parse(argv)
+    stored = None
+    if config.resume:
+        stored = ckpt.load_checkpoint(config.resume)
+        config = options.adopt(config, given, stored.get("config"), config.resume)
+        if "start_epoch" not in given and not config.evaluate:
+            config = options.replace(config, start_epoch=stored.get("epoch", 0))
+    if not config.evaluate and config.start_epoch >= config.epochs:
+        raise cli.InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
+    device = options.pick_device(config.device)
+    if not config.evaluate:
+        refuse_to_overwrite(config)
+    spec = options.spec_of(config)
+    torch.manual_seed(config.seed)
+    model = build_model(num_class=spec.num_class, **config.model_options)
+    boost = load_start(config, model, stored)
+    model.to(device)
+    make_data(config, spec)
+    splits, loaders = {}, {}
+    for split in ["val"] if config.evaluate else ["train", "val"]:
+        splits[split], loaders[split] = make_split(config, spec, split == "train", device)
+    print(describe(config, splits, model, device), flush=True)
+    if config.evaluate:
+        with Progress("evaluate", len(loaders["val"]), config.print_freq) as progress:
+            print_evaluation(evaluate(model, loaders["val"], device, progress))
+    else:
+        train(config, model, loaders, device, stored, boost)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,117 @@
+"""Checkpoints that describe themselves: TSM's keys, the whole config inside, written at once or not at all."""
+import os
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from archs.resnet import ARCHS, ResNet
+from ops.cli import InputError
+
+LAST, BEST = "ckpt.pth.tar", "ckpt.best.pth.tar"
+CLASSIFIER = ("new_fc.weight", "new_fc.bias")
+
+
+def save_checkpoint(path: Path, content: dict) -> None:
+    """Write to a temporary name and rename, so that a file under `path` is always whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint to the CPU, tensors and plain values only; InputError names a file that cannot be used.
+
+    A bare state dict is taken as a checkpoint without config.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no checkpoint {path}; give the path of a .pth or .pth.tar file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is not a readable checkpoint of tensors and plain values: {reason[:200]}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
+    if "state_dict" not in content:
+        content = {"state_dict": content}
+    weights = content["state_dict"]
+    if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
+    content["state_dict"] = {key.removeprefix("module."): value for key, value in weights.items()}
+    return content
+
+
+def _plain_key(key: str) -> str:
+    """A weight's name without the wrappers of shift and temporal pooling, which have no weights of their own."""
+    return key.replace(".net.", ".").replace(".block.", ".")
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune: bool = False) -> list[str]:
+    """Copy weights into a model whatever shift wraps in either; returns the model's keys that were not in the file.
+
+    Everything must fit, with two exceptions under `tune`: a classifier of another number of classes and non-local
+    blocks that the file does not have keep their initial values. Raises InputError naming `source` otherwise.
+    """
+    given = {_plain_key(key): value for key, value in weights.items()}
+    if "base_model.fc.weight" in given:  # TSM's layout when trained without dropout
+        given |= {f"new_fc.{part}": given.pop(f"base_model.fc.{part}") for part in ("weight", "bias")}
+    target = model.state_dict()
+    kept, missing, unlike, fitting = [], [], [], {}
+    for key, value in target.items():
+        found = given.pop(_plain_key(key), None)
+        if found is not None and found.shape == value.shape:
+            fitting[key] = found
+        elif tune and (key in CLASSIFIER or (".nl." in key and found is None)):
+            kept.append(key)
+        elif found is None:
+            missing.append(key)
+        else:
+            unlike.append(f"{key} is {tuple(found.shape)} there and {tuple(value.shape)} here")
+    if any(problem.startswith(CLASSIFIER) for problem in unlike) and len(unlike) <= 2 and not missing:
+        raise InputError(
+            f"{source} was trained on another number of classes: {unlike[0]}; use its dataset, or --tune_from to train"
+        )
+    if missing or unlike or given:
+        problem = (unlike or [f"no {key} there" for key in missing] or [f"{key} is not here" for key in given])[0]
+        count = len(missing) + len(unlike) + len(given)
+        raise InputError(f"{source} holds another network ({problem}; {count} weights differ); use its --arch and flags")
+    model.load_state_dict(fitting, strict=False)
+    return kept
+
+
+def load_pretrained(backbone: ResNet, arch: str, source: str) -> None:
+    """Fill a backbone with ImageNet weights (`source` "imagenet": torchvision's) or with those of a file.
+
+    Raises InputError when they cannot be had: the message names the file wanted and where to put it.
+    """
+    if source == "imagenet":
+        weights = _imagenet_weights(arch)
+    else:
+        weights = load_checkpoint(source)["state_dict"]
+        weights = {key.removeprefix("base_model."): value for key, value in weights.items()}
+    weights = {key: value for key, value in weights.items() if not key.startswith(("fc.", "new_fc."))}
+    load_weights(backbone, weights, f"--pretrain {source}")
+
+
+def _imagenet_weights(arch: str) -> dict[str, Tensor]:
+    name = ARCHS[arch].weights
+    if name is None:
+        raise InputError(f"there are no ImageNet weights for {arch}; use --pretrain none")
+    entry = torchvision.models.get_weight(name)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rsplit("/", 1)[-1]
+    try:
+        return entry.get_state_dict(progress=True, check_hash=True)
+    except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"cannot get ImageNet weights of {arch} ({error}); put the file {file.name} from {entry.url} at {file},"
+            " or train from scratch with --pretrain none, or from a file with --pretrain PATH"
+        ) from None

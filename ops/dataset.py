@@ -1,0 +1,187 @@
+"""Frame folders -> packed batches of clips.
+
+Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
+"""
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ops.cli import InputError
+from ops.dataset_config import DatasetSpec
+
+Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
+Transform = Callable[[Tensor, np.random.Generator], Tensor]  # uint8 (t, c, H, W) -> uint8 (t, c, S, S)
+SHOWN_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class Video:
+    """One line of a list file."""
+
+    path: str
+    num_frames: int
+    label: int
+
+
+class VideoBatch(NamedTuple):
+    """The frames of n videos, packed one after another."""
+
+    frames: Tensor  # uint8 (sum t, 3, S, S)
+    lengths: Tensor  # int64 (n,)
+    labels: Tensor  # int64 (n,)
+    names: list[str]
+
+
+def parse_line(line: str, num_class: int) -> Video:
+    """Read `path num_frames label` (split from the right, so that a path may hold blanks); ValueError says why not."""
+    parts = line.rsplit(maxsplit=2)
+    if len(parts) != 3:
+        raise ValueError("is not `path num_frames label`")
+    try:
+        num_frames, label = int(parts[1]), int(parts[2])
+    except ValueError:
+        raise ValueError(f"number of frames {parts[1]!r} and label {parts[2]!r} must be whole numbers") from None
+    if num_frames < 1:
+        raise ValueError(f"number of frames {num_frames} must be at least 1")
+    if not 0 <= label < num_class:
+        raise ValueError(f"label {label} is out of range, {num_class} classes have labels 0 to {num_class - 1}")
+    return Video(parts[0].strip(), num_frames, label)
+
+
+def find_problem(video: Video, root: Path, spec: DatasetSpec) -> str | None:
+    """What is wrong with a video's folder, or None; one look at its last frame when all is well."""
+    folder = root / video.path
+    last = spec.first_frame + video.num_frames - 1
+    if (folder / spec.image_tmpl.format(last)).is_file():
+        return None
+    if not folder.is_dir():
+        return f"{video.path}: no folder {folder}"
+    found = sum(1 for file in folder.iterdir() if file.suffix == Path(spec.image_tmpl).suffix)
+    return (
+        f"{video.path}: list says {video.num_frames} frames, folder holds {found}"
+        f" (no {spec.image_tmpl.format(last)} in {folder})"
+    )
+
+
+def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
+    """Read a list file and look for every video's folder.
+
+    Raises InputError with the first ten problems and their number: nothing is skipped.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        raise InputError(f"no list file {path}; make it, or name yours with --train_list and --val_list") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read list file {path} as text: {error}") from None
+    videos, problems = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            videos.append(parse_line(line, spec.num_class))
+            problem = find_problem(videos[-1], root, spec)
+        except ValueError as error:
+            problem = f"{line.strip()[:80]!r} {error}"
+        if problem:
+            problems.append(f"line {number}: {problem}")
+    if problems:
+        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+        raise InputError(f"{path}: {'; '.join(problems[:SHOWN_PROBLEMS])}{more}. Correct the list or the frames")
+    if not videos:
+        raise InputError(f"{path}: the list is empty; it needs lines `path num_frames label`")
+    return videos
+
+
+def load_frame(path: Path) -> np.ndarray:
+    """Decode one image -> uint8 (H, W) if grey, else (H, W, 3); InputError names a file that cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"no frame {path}; extract the video again or correct its list line") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read frame {path}: {error}; extract the video again") from None
+
+
+def load_clip(folder: Path, files: list[str]) -> Tensor:
+    """Decode the named frames -> uint8 (t, c, H, W), c = 1 if all are grey, else 3."""
+    decoded = {name: load_frame(folder / name) for name in dict.fromkeys(files)}
+    frames = [decoded[name] for name in files]
+    sizes = {frame.shape[:2]: name for name, frame in decoded.items()}
+    if len(sizes) > 1:
+        (size, name), (other, other_name) = list(sizes.items())[:2]
+        raise InputError(f"{folder}: {name} is {size[1]}x{size[0]} but {other_name} is {other[1]}x{other[0]};"
+                         " extract the video again")  # fmt: skip
+    if all(frame.ndim == 2 for frame in frames):
+        return torch.from_numpy(np.stack(frames)[:, None])
+    frames = [frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=2) for frame in frames]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+class FrameFolders(Dataset):
+    """Videos as folders of images; asked for (epoch, index), gives (frames, label, name)."""
+
+    def __init__(
+        self, videos: list[Video], root: Path, spec: DatasetSpec, sampling: Sampling, transform: Transform, seed: int
+    ):
+        self.videos, self.root, self.spec = videos, root, spec
+        self.sampling, self.transform, self.seed = sampling, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, str]:
+        epoch, index = key
+        video = self.videos[index]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        numbers = self.spec.first_frame + self.sampling(video.num_frames, epoch, rng)
+        clip = load_clip(self.root / video.path, [self.spec.image_tmpl.format(number) for number in numbers])
+        clip = self.transform(clip, rng)  # (t, c, H, W) -> (t, c, S, S)
+        return clip.expand(-1, 3, -1, -1), video.label, video.path
+
+
+def collate(samples: list[tuple[Tensor, int, str]]) -> VideoBatch:
+    """Pack videos of any lengths one after another, without padding."""
+    frames, labels, names = zip(*samples, strict=True)
+    lengths = torch.tensor([len(clip) for clip in frames])
+    return VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names))
+
+
+class EpochBatches:
+    """Batches of (epoch, index): in list order, or shuffled by (seed, epoch) after `set_epoch`."""
+
+    def __init__(self, num_videos: int, batch_size: int, shuffle_seed: int | None = None):
+        self.num_videos, self.batch_size, self.shuffle_seed, self.epoch = num_videos, batch_size, shuffle_seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.num_videos // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.arange(self.num_videos)
+        if self.shuffle_seed is not None:
+            order = np.random.default_rng([self.shuffle_seed, self.epoch]).permutation(self.num_videos)
+        for start in range(0, self.num_videos, self.batch_size):
+            yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size]]
+
+
+def make_loader(dataset: FrameFolders, batches: EpochBatches, workers: int, pin_memory: bool) -> DataLoader:
+    """A DataLoader of `VideoBatch`es that keeps its workers between epochs."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )

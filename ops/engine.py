@@ -1,0 +1,123 @@
+"""One epoch of training, one pass of evaluation. Plain numbers come back; nothing is printed."""
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+
+from ops.cli import InputError
+from ops.consensus import video_scores
+from ops.dataset import VideoBatch
+from ops.metrics import RunningMean, VideoMetrics
+from ops.models import TSN
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures of one epoch or of the part of it that is done: loss in nats, accuracies in percent."""
+
+    loss: float
+    top1: float
+    top5: float
+    mean_class_accuracy: float
+    videos: int
+    frames: int
+    seconds: float
+    data_wait: float  # share of the seconds in which the loader was waited for
+    grad_norm: float = math.nan  # mean over steps, before clipping
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.frames / max(self.seconds, 1e-9)
+
+
+OnStep = Callable[[int, "Meters"], None]  # called after each batch with its number from 1
+
+
+class Meters:
+    """Gathers the figures of an epoch while it runs."""
+
+    def __init__(self, num_class: int):
+        self.loss, self.grad_norm, self.metrics = RunningMean(), RunningMean(), VideoMetrics(num_class)
+        self.frames, self.waited, self.start = 0, 0.0, time.perf_counter()
+
+    def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
+        """The loader's batches on the device, timing the wait for them."""
+        source = iter(loader)
+        while True:
+            asked = time.perf_counter()
+            batch = next(source, None)
+            self.waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            self.frames += len(batch.frames)
+            yield VideoBatch(*(part.to(device, non_blocking=True) for part in batch[:3]), batch.names)
+
+    def update(self, loss: Tensor, scores: Tensor, batch: VideoBatch) -> None:
+        value = loss.item()
+        if not math.isfinite(value):
+            raise InputError(f"the loss is {value} at videos {', '.join(batch.names[:4])}, ...; lower --lr or set --gd")
+        self.loss.update(value, len(batch.labels))
+        self.metrics.update(video_scores(scores), batch.labels)
+
+    def result(self) -> Result:
+        m, seconds = self.metrics, time.perf_counter() - self.start
+        return Result(
+            self.loss.mean, m.top1, m.top5, m.mean_class_accuracy, m.count, self.frames, seconds,
+            self.waited / seconds, self.grad_norm.mean,
+        )  # fmt: skip
+
+
+def video_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of scores (n, K), or of each representation's (n, g, K), with labels (n,)."""
+    if scores.ndim == 3:
+        labels = labels.repeat_interleave(scores.shape[1])
+    return F.cross_entropy(scores.flatten(0, -2), labels)
+
+
+def train_one_epoch(
+    model: TSN,
+    loader: Iterable[VideoBatch],
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    clip_gradient: float | None = None,
+    on_step: OnStep = lambda step, meters: None,
+) -> Result:
+    """One optimizer step a batch; `clip_gradient` bounds the norm of the whole gradient.
+
+    Raises InputError when the loss stops being finite, before any weight changes.
+    """
+    model.train()
+    meters = Meters(model.new_fc.out_features)
+    for step, batch in enumerate(meters.batches(loader, device), 1):
+        scores = model(batch.frames, batch.lengths)  # (n, K)
+        loss = video_loss(scores, batch.labels)
+        meters.update(loss, scores, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = clip_grad_norm_(model.parameters(), clip_gradient or math.inf)
+        optimizer.step()
+        meters.grad_norm.update(norm.item())
+        on_step(step, meters)
+    return meters.result()
+
+
+@torch.inference_mode()
+def evaluate(
+    model: TSN,
+    loader: Iterable[VideoBatch],
+    device: torch.device,
+    on_step: OnStep = lambda step, meters: None,
+) -> Result:
+    """Scores of every video once, with everything the model has: clustering included."""
+    model.eval()
+    meters = Meters(model.new_fc.out_features)
+    for step, batch in enumerate(meters.batches(loader, device), 1):
+        scores = model(batch.frames, batch.lengths)
+        meters.update(video_loss(scores, batch.labels), scores, batch)
+        on_step(step, meters)
+    return meters.result()

@@ -1,0 +1,121 @@
+"""The video classifier: backbone, temporal shift, clustering, consensus.
+
+    frames (sum t, 3, S, S) -> stem -> (sum t, c, h, w) -> clustering -> (n*g, c, h, w) -> trunk -> (n*g, d)
+    -> new_fc -> (n*g, K) -> consensus -> (n, K)
+
+Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
+"""
+from torch import Tensor, nn
+
+from archs.resnet import ARCHS, STAGES, ResNet
+from ops.clustering import TemporalClustering
+from ops.consensus import CONSENSUS
+from ops.non_local import NonLocalWrapper
+from ops.temporal_shift import SHIFT_PLACES, TemporalPool
+from ops.transforms import normalise
+
+BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class TSN(nn.Module):
+    """Scores of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
+
+    `stem` names the stages that see every frame, `trunk` those that see `num_segments` representations a video.
+    """
+
+    def __init__(
+        self,
+        base_model: ResNet,
+        num_class: int,
+        num_segments: int,
+        stem: tuple[str, ...],
+        trunk: tuple[str, ...],
+        clustering: TemporalClustering | None,
+        consensus_type: str,
+        dropout: float,
+        partial_bn: bool,
+    ):
+        super().__init__()
+        self.base_model, self.clustering = base_model, clustering
+        self.num_segments, self.stem, self.trunk = num_segments, stem, trunk
+        self.dropout = nn.Dropout(dropout)
+        self.new_fc = nn.Linear(base_model.feature_dim, num_class)
+        nn.init.normal_(self.new_fc.weight, 0, 0.001)
+        nn.init.zeros_(self.new_fc.bias)
+        self.consensus = CONSENSUS[consensus_type]
+        norms = [module for module in base_model.modules() if isinstance(module, BATCH_NORMS)]
+        self._frozen_norms = norms[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        for norm in self._frozen_norms:
+            norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "TSN":
+        super().train(mode)
+        for norm in self._frozen_norms:
+            norm.eval()
+        return self
+
+    def represent(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
+        x = normalise(frames) if not frames.is_floating_point() else frames
+        for stage in self.stem:
+            x = self.base_model.run_stage(stage, x)  # (sum t, c, h, w)
+        return (x, None) if self.clustering is None else self.clustering(x, lengths)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
+
+        frames (sum t, 3, S, S), uint8 RGB or normalised float, packed; lengths (n,). Raises ValueError where a model
+        without clustering gets videos of more or fewer than `num_segments` frames.
+        """
+        if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
+            raise ValueError(f"{len(lengths)} videos of {self.num_segments} frames expected, got {len(frames)} frames")
+        x, _ = self.represent(frames, lengths)
+        for stage in self.trunk:
+            x = self.base_model.run_stage(stage, x)
+        scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
+        return self.consensus(scores.unflatten(0, (len(lengths), -1)))  # (n*g, K) -> (n, K)
+
+
+def build_model(
+    arch: str,
+    num_class: int,
+    num_segments: int,
+    *,
+    cluster: str = "cumulative",
+    cluster_after: str = "layer1",
+    shift: bool = False,
+    shift_div: int = 8,
+    shift_place: str = "blockres",
+    temporal_pool: bool = False,
+    non_local: bool = False,
+    consensus_type: str = "avg",
+    dropout: float = 0.5,
+    partial_bn: bool = True,
+    seed: int = 0,
+) -> TSN:
+    """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
+
+    Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
+    only. Raises ValueError where a wish cannot be met there.
+    """
+    base_model = ARCHS[arch].build()
+    clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
+    cut = STAGES.index(cluster_after) + 1 if clustering else 0
+    stem, trunk = STAGES[:cut], STAGES[cut:]
+    if temporal_pool and "layer2" not in trunk:
+        raise ValueError("temporal pooling comes before layer2 and needs it behind the clustering")
+
+    every = 2 if len(base_model.layer3) >= 23 else 1  # as in TSM: every second block of ResNet-101 and -152
+    for name in trunk:
+        if name == "conv1":
+            continue
+        steps = num_segments if name == "layer1" or not temporal_pool else -(-num_segments // 2)
+        stage = getattr(base_model, name)
+        if shift:
+            SHIFT_PLACES[shift_place](stage, steps, shift_div, every)
+        if non_local and name in ("layer2", "layer3"):
+            for i in range(0, len(stage), 2):
+                stage[i] = NonLocalWrapper(stage[i], base_model.channels[name], steps)
+    if temporal_pool:
+        base_model.layer2 = TemporalPool(base_model.layer2, num_segments)
+    return TSN(base_model, num_class, num_segments, stem, trunk, clustering, consensus_type, dropout, partial_bn)

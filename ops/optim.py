@@ -1,0 +1,62 @@
+"""TSN's parameter groups and the learning-rate schedules."""
+import math
+from collections.abc import Callable, Sequence
+
+from torch import nn
+from torch.optim import SGD
+
+from ops.models import BATCH_NORMS, TSN
+
+
+def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
+    """Groups with `lr_mult` and `decay_mult` as in TSN (Wang et al., ECCV 2016; TSM's training code).
+
+    Biases learn twice as fast and do not decay, BatchNorm does not decay, frozen BatchNorm is left out; with
+    `boost_classifier` the classifier learns 5 times as fast, its bias 10 times.
+    """
+    weights, biases, norms, fc_weight, fc_bias = [], [], [], [], []
+    for module in model.modules():
+        if isinstance(module, BATCH_NORMS):
+            norms += [parameter for parameter in module.parameters() if parameter.requires_grad]
+        elif isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
+            boosted = boost_classifier and module is model.new_fc
+            (fc_weight if boosted else weights).append(module.weight)
+            if module.bias is not None:
+                (fc_bias if boosted else biases).append(module.bias)
+    groups = [
+        {"name": "weights", "params": weights, "lr_mult": 1, "decay_mult": 1},
+        {"name": "biases", "params": biases, "lr_mult": 2, "decay_mult": 0},
+        {"name": "norms", "params": norms, "lr_mult": 1, "decay_mult": 0},
+        {"name": "classifier weight", "params": fc_weight, "lr_mult": 5, "decay_mult": 1},
+        {"name": "classifier bias", "params": fc_bias, "lr_mult": 10, "decay_mult": 0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_sgd(model: TSN, lr: float, momentum: float, weight_decay: float, boost_classifier: bool = True) -> SGD:
+    """SGD over `parameter_groups`."""
+    groups = parameter_groups(model, boost_classifier)
+    for group in groups:
+        group["weight_decay"] = weight_decay * group["decay_mult"]
+    optimizer = SGD(groups, lr=lr, momentum=momentum)
+    set_lr(optimizer, lr)
+    return optimizer
+
+
+def set_lr(optimizer: SGD, lr: float) -> None:
+    """Give every group its multiple of the base learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_mult"]
+
+
+def step_lr(lr: float, epoch: int, epochs: int, lr_steps: Sequence[float]) -> float:
+    """A tenth after each of `lr_steps` epochs."""
+    return lr * 0.1 ** sum(epoch >= step for step in lr_steps)
+
+
+def cosine_lr(lr: float, epoch: int, epochs: int, lr_steps: Sequence[float]) -> float:
+    """Half a cosine from lr to 0 (Loshchilov and Hutter, ICLR 2017), without restarts."""
+    return 0.5 * lr * (1 + math.cos(math.pi * epoch / epochs))
+
+
+SCHEDULES: dict[str, Callable[[float, int, int, Sequence[float]], float]] = {"step": step_lr, "cos": cosine_lr}

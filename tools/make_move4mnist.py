@@ -1,0 +1,108 @@
+"""Make the toy data set Move4MNIST: `python tools/make_move4mnist.py --out data/movingmnist` (see --help)."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import argparse  # noqa: E402
+import os  # noqa: E402
+from collections.abc import Iterable, Sequence  # noqa: E402
+from dataclasses import replace  # noqa: E402
+
+from tqdm import tqdm  # noqa: E402
+
+from ops import cli  # noqa: E402
+from ops.move4mnist import PICTURES, PRESETS, Move4Config, draw_sheet, make_dataset  # noqa: E402
+
+EXAMPLE = """example:
+  python tools/make_move4mnist.py --out data/movingmnist --sheet sheet.png
+  python tools/make_move4mnist.py --out data/slow --preset long --num_frames 64 --empty_run 4-6 --digits glyphs
+"""
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """`14-18` -> (14, 18); `6` -> (6, 6)."""
+    try:
+        low, _, high = text.partition("-")
+        return int(low), int(high or low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range such as 14-18") from None
+
+
+def parse_runs(text: str) -> tuple[int, ...]:
+    """`1-3` -> (1, 2, 3); `8/12/16` -> (8, 12, 16)."""
+    if "/" in text:
+        return tuple(parse_range(part)[0] for part in text.split("/"))
+    low, high = parse_range(text)
+    if low > high:
+        raise argparse.ArgumentTypeError(f"{text}: the first number must not be above the second")
+    return tuple(range(low, high + 1))
+
+
+def show_progress(iterable: Iterable, total: int) -> Iterable:
+    """A progress bar over the videos, on a terminal only."""
+    return tqdm(iterable, total=total, unit="video", disable=None)
+
+
+def show_presets() -> str:
+    """A line for each preset, as the video options would say it."""
+    def line(c: Move4Config) -> str:
+        main, distractor = (f"{low}-{high}" for low, high in (c.main, c.distractor))
+        return (f"--num_frames {c.num_frames} --speed {c.speed:g} --main {main} --distractor {distractor} "
+                f"--empty_run {'/'.join(map(str, c.empty_run))} --p_black {c.p_black}")
+    return "presets:\n" + "".join(f"  {name:9}{line(config)}\n" for name, config in PRESETS.items())
+
+
+def build_parser() -> cli.ArgumentParser:
+    """All options; those that shape a video default to None, which leaves the preset's value."""
+    parser = cli.ArgumentParser(description="Write Move4MNIST: videos of a digit that moves left, right, up or down,\n"
+                                            "between empty frames and a distractor.",
+                                epilog=f"{show_presets()}\n{EXAMPLE}")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder for frames and lists")
+    parser.add_argument("--num_train", type=int, default=1800, metavar="N", help="training videos (1800)")
+    parser.add_argument("--num_val", type=int, default=600, metavar="N", help="validation videos (600)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (0)")
+    parser.add_argument("-j", "--workers", type=int, metavar="J", help="processes (one a core)")
+    parser.add_argument("--digits", choices=("auto", "mnist", "glyphs"), default="auto",
+                        help="mnist is kept in the folder that holds DIR and downloaded where missing; glyphs are "
+                             "distorted digits of a font; auto takes mnist if it can (auto)")
+    parser.add_argument("--backgrounds", metavar="FOLDER", help="your own pictures and frame folders; without it, "
+                                                                "backgrounds are drawn")
+    parser.add_argument("--sheet", metavar="FILE.png", help="also draw one video of each class into a picture")
+    video = parser.add_argument_group("the videos")
+    video.add_argument("--preset", choices=PRESETS, default="standard", help="standard is as published (standard)")
+    video.add_argument("--num_frames", type=int, metavar="T", help="frames of a video")
+    video.add_argument("--speed", type=float, metavar="PX", help="pixels per frame in which the digit is visible")
+    video.add_argument("--main", type=parse_range, metavar="A-B", help="frames that show the moving digit")
+    video.add_argument("--distractor", type=parse_range, metavar="A-B", help="frames that show the other digit")
+    video.add_argument("--empty_run", type=parse_runs, metavar="A-B|A/B/C", help="lengths of a run of empty frames")
+    video.add_argument("--p_black", type=float, metavar="P", help="share of empty frames that are black")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the data set; prints what was written and with which digits."""
+    args = build_parser().parse_args(argv)
+    columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black")
+    changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
+    config = replace(PRESETS[args.preset], **changes)
+    if args.sheet and Path(args.sheet).suffix.lower() not in PICTURES:
+        raise cli.InputError(f"--sheet {args.sheet}: must end in .png or another picture's ending")
+    done = make_dataset(args.out, config, args.num_train, args.num_val, args.seed, args.workers, args.digits,
+                        args.backgrounds, show_progress)
+    if args.sheet:
+        try:
+            os.makedirs(os.path.dirname(args.sheet) or ".", exist_ok=True)
+            draw_sheet(done.out).save(args.sheet)
+        except OSError as error:
+            raise cli.InputError(f"{done.out} is made, but --sheet {args.sheet} cannot be written "
+                                 f"({error.strerror})") from error
+    if done.reason:
+        print(f"note: {done.reason}; used glyphs of a font instead")
+    print(f"{done.out}: {done.num_train} train and {done.num_val} val videos of {done.num_frames} frames, "
+          f"digits: {done.digits}" + (f", sheet: {args.sheet}" if args.sheet else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
