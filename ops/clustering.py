@@ -17,11 +17,15 @@ are free; ties go to the earlier frame and a video without any change is cut eve
 is part of the model, in evaluation as in training. Distances are counted in integers, so cuts do not depend on the
 device, the precision of a sum, or on the other videos of the batch.
 """
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+
+BLOCK_ELEMENTS = 2**20  # activations compared at once on a CPU: about what its cache holds
 
 
 class Layout(NamedTuple):
@@ -47,7 +51,7 @@ def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
     """
     x = x.detach().flatten(1)
     changes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    block = len(x) if x.is_cuda else max(1, 2**20 // max(1, x.shape[1]))  # what a CPU's cache holds
+    block = max(1, BLOCK_ELEMENTS // max(1, x.shape[1])) if x.device.type == "cpu" else len(x)
     for start in range(0, len(x) - 1, block):
         active = x[start : start + block + 1] > 0
         changes[start + 1 : start + block + 1] = (active[1:] != active[:-1]).sum(1)
@@ -170,7 +174,8 @@ def _matmul_means(x: Tensor, start: Tensor, size: Tensor) -> Tensor:
     wide = torch.promote_types(x.dtype, torch.float32)
     frame = torch.arange(len(x), device=x.device)
     member = (frame >= start[:, None]) & (frame < (start + size)[:, None])  # (n*g, sum t)
-    with torch.autocast(x.device.type, enabled=False):
+    kind = x.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
         means = member.to(wide) / size[:, None] @ x.flatten(1).to(wide)
     return means.to(x.dtype).unflatten(1, x.shape[1:])
 

@@ -1,0 +1,253 @@
+"""The paper's clustering against a slow, obvious reference, and the properties it promises."""
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ops import clustering
+from ops.clustering import CLUSTERINGS, TemporalClustering, cluster_means, find_clusters, sign_changes, sign_distances
+
+
+def reference_starts(d, t, g, method):
+    """Cluster starts of one video with integer changes d[0..t-1] (d[0] unused), t >= g, step by step."""
+    even = [k * t // g for k in range(g)]
+    if method == "even" or sum(d[1:]) == 0:
+        return even
+    if method == "slope":
+        best_first = sorted(range(1, t), key=lambda i: (-d[i], i))
+        return [0] + sorted(best_first[: g - 1])
+    total, starts = sum(d[1:]), [0]
+    for k in range(1, g):
+        running, i = 0, 0
+        while running * g <= k * total:  # first frame whose sum is above k/g of the total
+            i += 1
+            running += d[i]
+        starts.append(min(max(i, starts[-1] + 1), t - (g - k)))
+    return starts
+
+
+def reference(d, t, g, method):
+    """(assignment of t frames, frames of each of g clusters) of one video."""
+    if t < g:
+        shown = [k * t // g for k in range(g)]
+        return [shown.index(i) for i in range(t)], [[i] for i in shown]
+    starts = reference_starts(d, t, g, method) + [t]
+    members = [list(range(starts[k], starts[k + 1])) for k in range(g)]
+    return [k for k, frames in enumerate(members) for _ in frames], members
+
+
+def cases(seed, number):
+    """Batches of videos of changes: many ties, zeros, single big jumps, t from 1 to 40."""
+    rng = np.random.default_rng(seed)
+    for _ in range(number):
+        videos = []
+        for _ in range(rng.integers(1, 5)):
+            t = int(rng.integers(1, 41))
+            kind = rng.integers(5)
+            if kind == 0:
+                d = rng.integers(0, 3, t)  # ties
+            elif kind == 1:
+                d = np.zeros(t, int)
+            elif kind == 2:
+                d = (rng.random(t) < 0.1) * rng.integers(1, 1000, t)  # jumps across several thresholds
+            elif kind == 3:
+                d = rng.integers(0, 10**6, t)
+            else:
+                d = np.full(t, 7)
+            d[0] = 0
+            videos.append(d.tolist())
+        yield videos, int(rng.integers(1, 20))
+
+
+@pytest.mark.parametrize("method", ["slope", "cumulative", "even"])
+def test_equals_the_reference_on_thousands_of_batches(method):
+    seen = {"t < g": 0, "t = g": 0, "t = 1": 0, "all zero": 0}
+    for videos, g in cases(seed=1, number=2000):
+        lengths = torch.tensor([len(d) for d in videos])
+        changes = torch.tensor([change for d in videos for change in d])
+        clusters = find_clusters(changes, lengths, g, method)
+        assignment, start, size, first = [], [], [], 0
+        for d in videos:
+            labels, members = reference(d, len(d), g, method)
+            assignment += labels
+            start += [first + frames[0] for frames in members]
+            size += [len(frames) for frames in members]
+            first += len(d)
+            seen["t < g"] += len(d) < g
+            seen["t = g"] += len(d) == g
+            seen["t = 1"] += len(d) == 1
+            seen["all zero"] += not any(d)
+        assert clusters.assignment.tolist() == assignment, (videos, g)
+        assert clusters.start.tolist() == start, (videos, g)
+        assert clusters.size.tolist() == size, (videos, g)
+    assert min(seen.values()) > 50, seen
+
+
+def labels_of(changes, g, method):
+    return find_clusters(torch.tensor(changes), torch.tensor([len(changes)]), g, method).assignment.tolist()
+
+
+def test_literal_cuts():
+    changes = [0, 1, 9, 1, 1, 5, 1, 8]
+    assert labels_of(changes, 3, "slope") == [0, 0, 1, 1, 1, 1, 1, 2]
+    assert labels_of(changes, 3, "cumulative") == [0, 0, 1, 1, 1, 1, 2, 2]  # 26 in all: above 8.67, above 17.33
+    assert labels_of(changes, 3, "even") == [0, 0, 1, 1, 1, 2, 2, 2]
+    assert labels_of([0, 3, 3, 3, 3], 3, "slope") == [0, 1, 2, 2, 2]  # ties: the earlier wins
+    assert labels_of([0, 0, 100, 0, 0, 0], 4, "cumulative") == [0, 0, 1, 2, 3, 3]  # one jump passes three thresholds
+    assert labels_of([0, 0, 0, 0, 100], 4, "cumulative") == [0, 1, 2, 3, 3][:1] + [0, 1, 2, 3]  # each keeps a frame
+    assert labels_of([0, 0, 0, 0, 0, 0], 4, "slope") == [0, 1, 1, 2, 3, 3]  # no change: cut evenly
+    assert labels_of([0, 5], 5, "cumulative") == [0, 3]  # t < g: frames 0 0 0 1 1 are shown
+
+
+@pytest.mark.parametrize("method", CLUSTERINGS)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 12), st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_every_cluster_is_contiguous_and_keeps_a_frame(method, lengths, g, seed):
+    x = torch.randn(sum(lengths), 6, generator=torch.Generator().manual_seed(seed))
+    means, assignment = TemporalClustering(g, method)(x, torch.tensor(lengths))
+    assert means.shape == (len(lengths) * g, 6)
+    for video, labels, mean in zip(
+        x.split(lengths), assignment.split(lengths), means.unflatten(0, (-1, g)), strict=True
+    ):
+        labels = labels.tolist()
+        if len(labels) >= g:
+            assert sorted(set(labels)) == list(range(g))
+            assert labels == sorted(labels)
+            expected = torch.stack([video[[label == k for label in labels]].mean(0) for k in range(g)])
+        else:
+            expected = video[[k * len(labels) // g for k in range(g)]]
+        torch.testing.assert_close(mean, expected)
+
+
+@pytest.mark.parametrize("method", CLUSTERINGS)
+def test_a_video_is_cut_alike_in_every_batch(method):
+    videos = [torch.randn(t, 3, 4, 4).relu() for t in (9, 1, 30, 4)]
+    clustering = TemporalClustering(5, method)
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 2, 0]):
+        means, assignment = clustering(
+            torch.cat([videos[i] for i in order]), torch.tensor([len(videos[i]) for i in order])
+        )
+        for i, labels, mean in zip(
+            order, assignment.split([len(videos[i]) for i in order]), means.split(5), strict=True
+        ):
+            alone_mean, alone = clustering(videos[i], torch.tensor([len(videos[i])]))
+            assert torch.equal(labels, alone)
+            assert torch.equal(mean, alone_mean)
+
+
+def test_random_cuts_are_seeded_and_cover_every_choice_evenly():
+    lengths = torch.full((3000,), 6)
+    changes = torch.randint(1, 100, (18000,), generator=torch.Generator().manual_seed(0))
+    cuts = find_clusters(changes, lengths, 3, "random", seed=5)
+    assert torch.equal(cuts.assignment, find_clusters(changes, lengths, 3, "random", seed=5).assignment)
+    assert not torch.equal(cuts.assignment, find_clusters(changes, lengths, 3, "random", seed=6).assignment)
+    _, counts = torch.unique(cuts.assignment.view(-1, 6), dim=0, return_counts=True)
+    assert len(counts) == 10  # 5 over 2 ways to cut 6 frames into 3
+    assert counts.min() > 240  # 300 expected, deviation 16
+    assert counts.max() < 360
+
+
+def test_distances_are_shares_of_differing_signs():
+    x = torch.tensor([[0.0, 1, 2, 0], [3, 1, 0, 0], [3, 1, 0, 0], [0, 0, 1, 1], [5, 5, 0, 0]]).view(5, 4, 1, 1)
+    assert sign_distances(x, torch.tensor([3, 2])).tolist() == [0.0, 0.5, 0.0, 0.0, 1.0]
+    assert sign_changes(x - 10, torch.tensor([5])).tolist() == [0] * 5  # only the sign counts
+
+
+def test_distances_do_not_depend_on_the_block_that_is_looked_at(monkeypatch):
+    x = torch.randn(50, 8)
+    whole = (x[1:] > 0).ne(x[:-1] > 0).sum(1).tolist()
+    for elements in (8, 24, 10**6):
+        monkeypatch.setattr(clustering, "BLOCK_ELEMENTS", elements)
+        assert sign_changes(x, torch.tensor([50])).tolist() == [0] + whole
+
+
+def test_a_lower_precision_cuts_alike():
+    x, lengths = torch.randn(40, 16).relu(), torch.tensor([25, 15])
+    for method in CLUSTERINGS:
+        expected = TemporalClustering(6, method)(x, lengths)[1]
+        assert torch.equal(TemporalClustering(6, method)(x.bfloat16(), lengths)[1], expected)
+
+
+def test_gradients_reach_every_frame():
+    x = torch.randn(14, 2, 3, dtype=torch.float64, requires_grad=True)
+    lengths = torch.tensor([9, 2, 3])  # two videos are shorter than g
+    clusters = find_clusters(sign_changes(x, lengths), lengths, 4, "slope")
+    assert torch.autograd.gradcheck(lambda frames: cluster_means(frames, clusters), x)
+    cluster_means(x, clusters).sum().backward()
+    size_of_frame = clusters.size[clusters.assignment[:9]]  # first video
+    torch.testing.assert_close(x.grad[:9, 0, 0], 1 / size_of_frame.double())
+    assert x.grad[9:11, 0, 0].tolist() == [2, 2]  # each frame of the short video is shown twice
+
+
+def test_the_loop_free_means_equal_the_sliced_ones():
+    x = torch.randn(60, 3, 5, dtype=torch.float64, requires_grad=True)
+    lengths = torch.tensor([30, 3, 27])
+    clusters = find_clusters(sign_changes(x, lengths), lengths, 7, "cumulative")
+    results = []
+    for means in (clustering._SliceMeans.apply, clustering._matmul_means):
+        out = means(x, clusters.start, clusters.size)
+        (grad,) = torch.autograd.grad(out.pow(2).sum(), x)
+        results.append((out, grad))
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_off_the_cpu_nothing_waits_for_the_host():
+    """On the meta device any look at a value raises, as it would stall a GPU."""
+    for method in CLUSTERINGS:
+        x = torch.zeros(40, 4, 3, 3, device="meta", requires_grad=True)
+        means, assignment = TemporalClustering(5, method)(x, torch.zeros(3, dtype=torch.int64, device="meta"))
+        means.sum().backward()
+        assert means.shape == (15, 4, 3, 3)
+        assert assignment.shape == (40,)
+        assert x.grad.shape == x.shape
+
+
+def test_wrong_use_is_named():
+    with pytest.raises(ValueError, match="num_clusters is 0"):
+        TemporalClustering(0)
+    with pytest.raises(ValueError, match="unknown clustering 'kmeans', choose one of cumulative, slope, even, random"):
+        TemporalClustering(4, "kmeans")
+    with pytest.raises(ValueError, match="add up to the 5 frames"):
+        TemporalClustering(2)(torch.zeros(5, 1), torch.tensor([2, 2]))
+
+
+def bias_free_net(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 6, 3, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(384, 3, False))
+
+
+def test_frames_with_one_sign_pattern_have_one_gradient_through_the_first_stage():
+    """The paper's argument (Liu et al., section 3.1): in a bias-free ReLU net a frame and a scaled copy of it have the
+    same sign pattern, hence pass the same linear map: what flows back to the activations, and the map from frame to
+    activations, are the same for both; the weights' gradients are then in proportion to the frames. A frame with
+    another pattern passes another map.
+    """
+    net = bias_free_net(0)
+    frame = torch.randn(1, 1, 8, 8)
+    frames = torch.cat([frame, 3 * frame, torch.randn(1, 1, 8, 8)])
+    pattern = net[0](frames).flatten(1) > 0
+    assert torch.equal(pattern[0], pattern[1])
+    assert not torch.equal(pattern[0], pattern[2])
+
+    def gradients(one):  # of one score, with respect to the frame and to the first stage's weights
+        one = one.clone().requires_grad_()
+        return torch.autograd.grad(net(one[None])[0, 0], [one, net[0].weight])
+
+    (input_0, weight_0), (input_1, weight_1), (input_2, _) = (gradients(one) for one in frames)
+    torch.testing.assert_close(input_0, input_1)
+    torch.testing.assert_close(3 * weight_0, weight_1)
+    assert not torch.allclose(input_0, input_2)
+
+
+def test_the_mean_of_frames_with_one_sign_pattern_gives_the_mean_gradient():
+    """For such frames, one pass of the mean stands for all passes: first-stage gradients agree exactly."""
+    net = bias_free_net(1).double()
+    frame = torch.randn(1, 1, 8, 8, dtype=torch.float64)
+    frames = torch.cat([frame, 2 * frame, 5 * frame])
+    weight = net[0].weight
+    (each,) = torch.autograd.grad(net(frames).mean(0).sum(), weight)
+    means, _ = TemporalClustering(1)(net[:2](frames), torch.tensor([3]))
+    (of_mean,) = torch.autograd.grad(net[2:](means).sum(), weight)
+    torch.testing.assert_close(each, of_mean)
