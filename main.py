@@ -2,7 +2,7 @@
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ops.dataset_config import DatasetSpec
 from ops.engine import Meters, Result, evaluate, train_one_epoch
 from ops.models import TSN, build_model
 from ops.move4mnist import PRESETS, make_dataset
-from ops.optim import SCHEDULES, build_sgd, set_lr
+from ops.optim import SCHEDULES, build_sgd, load_momenta, set_lr
 from ops.options import Config
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
@@ -62,15 +62,14 @@ def make_data(config: Config, spec: DatasetSpec) -> None:
 
 def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.device):
     """The videos of a split and the loader of their clips."""
-    size = config.input_size or ARCHS[config.arch].input_size
     videos = read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
     sampler = FrameSampler(
         config.num_segments, config.cluster != "none", config.num_frames, config.cluster_start_epoch,
         config.dense_sample, train,
     )  # fmt: skip
-    transform = (
-        partial(train_transform, size=size, flip=spec.flip) if train else partial(eval_transform, size=size)
-    )
+    transform = partial(eval_transform, size=config.frame_size)
+    if train:
+        transform = partial(train_transform, size=config.frame_size, flip=spec.flip)
     dataset = FrameFolders(videos, config.root, spec, sampler, transform, config.seed)
     batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None)
     return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
@@ -92,7 +91,7 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
         + ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
         + f", {model.new_fc.out_features} classes",
         "frames": f"min {min(counts)}, median {statistics.median(counts):g}, max {max(counts)} a video; seen: {shown}",
-        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.input_size or ARCHS[config.arch].input_size} px, "
+        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, "
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),
         "device": f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device),
     }  # fmt: skip
@@ -108,20 +107,20 @@ def load_start(config: Config, model: TSN, stored: dict | None) -> bool:
     """Give the model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
     if stored is not None:
         ckpt.load_weights(model, stored["state_dict"], config.resume)
-        print(f"weights   {config.resume}, all loaded" + f", epoch {stored['epoch']}" * ("epoch" in stored))
-    elif config.tune_from:
+        print(f"weights   {config.resume}, all loaded" + (f", epoch {stored['epoch']}" if "epoch" in stored else ""))
+        return stored.get("boost_classifier", True)
+    if config.tune_from:
         source = ckpt.load_checkpoint(config.tune_from)
         kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
         loaded = len(model.state_dict()) - len(kept)
         print(f"weights   {config.tune_from}: {loaded} tensors loaded, "
               + (f"new: {', '.join(kept)}" if kept else "none new"))  # fmt: skip
         return (source.get("config") or {}).get("dataset", "") != config.dataset
-    else:
-        source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
-        if source != "none":
-            ckpt.load_pretrained(model.base_model, config.arch, source)
-        print(f"weights   {'random' if source == 'none' else source}")
-    return True
+    source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+    if source != "none":
+        ckpt.load_pretrained(model.base_model, config.arch, source)
+    print(f"weights   {'random' if source == 'none' else source}")
+    return source != "none"  # a classifier outruns a backbone only where that has learned before
 
 
 def train(config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict | None, boost: bool) -> None:
@@ -131,8 +130,17 @@ def train(config: Config, model: TSN, loaders: dict, device: torch.device, store
     if stored is not None:
         best, best_epoch = stored.get("best_prec1", 0.0), stored.get("best_epoch")
         if "optimizer" in stored:
-            optimizer.load_state_dict(stored["optimizer"])
+            try:
+                load_momenta(optimizer, stored["optimizer"])
+            except (KeyError, TypeError, ValueError):
+                raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
+                                     " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
     folder = Path(config.root_model) / config.store_name
+    for place in (folder, Path(config.root_log) / config.store_name):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cli.InputError(f"cannot make {place}: {error.strerror}; see --root_model and --root_log") from None
     log = RunLog(Path(config.root_log) / config.store_name, options.plain(config), stored is not None,
                  config.start_epoch)  # fmt: skip
     for epoch in range(config.start_epoch, config.epochs):
@@ -157,7 +165,7 @@ def train(config: Config, model: TSN, loaders: dict, device: torch.device, store
         print(line, flush=True)
         content = {"epoch": epoch + 1, "arch": config.arch, "state_dict": model.state_dict(),
                    "optimizer": optimizer.state_dict(), "best_prec1": best, "best_epoch": best_epoch,
-                   "config": options.plain(config)}  # fmt: skip
+                   "boost_classifier": boost, "config": options.plain(config)}  # fmt: skip
         ckpt.save_checkpoint(folder / ckpt.LAST, content)
         if is_best:
             ckpt.save_checkpoint(folder / ckpt.BEST, content)
@@ -176,7 +184,8 @@ def print_evaluation(r: Result) -> None:
 
 def refuse_to_overwrite(config: Config) -> None:
     old = Path(config.root_model) / config.store_name / ckpt.LAST
-    if old.exists() and not config.overwrite and not config.resume:
+    going_on = config.resume and Path(config.resume).resolve().parent == old.resolve().parent
+    if old.exists() and not config.overwrite and not going_on:
         raise cli.InputError(f"{old} is an earlier run of the same name; go on with --resume {old}, start anew with"
                              " --overwrite, or give this run another name with --suffix")  # fmt: skip
 

@@ -1,8 +1,7 @@
 """Checkpoints that describe themselves: TSM's keys, the whole config inside, written at once or not at all."""
 import os
-import pickle
+import warnings
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -35,8 +34,10 @@ def load_checkpoint(path: str | Path) -> dict:
     if not path.is_file():
         raise InputError(f"no checkpoint {path}; give the path of a .pth or .pth.tar file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever a spoiled file makes it stumble over
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} is not a readable checkpoint of tensors and plain values: {reason[:200]}") from None
     if not isinstance(content, dict):
@@ -44,14 +45,16 @@ def load_checkpoint(path: str | Path) -> dict:
     if "state_dict" not in content:
         content = {"state_dict": content}
     weights = content["state_dict"]
-    if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+    pairs = weights.items() if isinstance(weights, dict) else ()
+    if not pairs or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
         raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
     content["state_dict"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
 
 
 def _plain_key(key: str) -> str:
-    """A weight's name without the wrappers of shift and temporal pooling, which have no weights of their own."""
+    """A weight's name without the wrappers, which hold no weights of their own; the classifier has one name."""
+    key = key.replace("base_model.fc.", "new_fc.")  # TSM's layout when trained without dropout
     return key.replace(".net.", ".").replace(".block.", ".")
 
 
@@ -62,8 +65,6 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
     blocks that the file does not have keep their initial values. Raises InputError naming `source` otherwise.
     """
     given = {_plain_key(key): value for key, value in weights.items()}
-    if "base_model.fc.weight" in given:  # TSM's layout when trained without dropout
-        given |= {f"new_fc.{part}": given.pop(f"base_model.fc.{part}") for part in ("weight", "bias")}
     target = model.state_dict()
     kept, missing, unlike, fitting = [], [], [], {}
     for key, value in target.items():
@@ -72,6 +73,8 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
             fitting[key] = found
         elif tune and (key in CLASSIFIER or (".nl." in key and found is None)):
             kept.append(key)
+        elif found is None and key.endswith(".num_batches_tracked"):
+            continue  # older files, torchvision's among them, lack these counters, which nothing here reads
         elif found is None:
             missing.append(key)
         else:
@@ -83,7 +86,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
     if missing or unlike or given:
         problem = (unlike or [f"no {key} there" for key in missing] or [f"{key} is not here" for key in given])[0]
         count = len(missing) + len(unlike) + len(given)
-        raise InputError(f"{source} holds another network ({problem}; {count} weights differ); use its --arch and flags")
+        raise InputError(f"{source} holds another network ({problem}; {count} tensors differ); use its flags")
     model.load_state_dict(fitting, strict=False)
     return kept
 
@@ -99,7 +102,7 @@ def load_pretrained(backbone: ResNet, arch: str, source: str) -> None:
         weights = load_checkpoint(source)["state_dict"]
         weights = {key.removeprefix("base_model."): value for key, value in weights.items()}
     weights = {key: value for key, value in weights.items() if not key.startswith(("fc.", "new_fc."))}
-    load_weights(backbone, weights, f"--pretrain {source}")
+    load_weights(backbone, weights, f"--pretrain {source}", tune=True)  # non-local blocks are new
 
 
 def _imagenet_weights(arch: str) -> dict[str, Tensor]:
@@ -109,8 +112,8 @@ def _imagenet_weights(arch: str) -> dict[str, Tensor]:
     entry = torchvision.models.get_weight(name)
     file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rsplit("/", 1)[-1]
     try:
-        return entry.get_state_dict(progress=True, check_hash=True)
-    except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except Exception as error:  # no network, a refused or broken download, a spoiled file
         raise InputError(
             f"cannot get ImageNet weights of {arch} ({error}); put the file {file.name} from {entry.url} at {file},"
             " or train from scratch with --pretrain none, or from a file with --pretrain PATH"

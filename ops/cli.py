@@ -24,7 +24,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return super().parse_known_args([_underscored(word) for word in words], namespace)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (`{self.prog} --help` shows the options)\n")
+        self.exit(2, f"error: {' '.join(message.split())} (`{self.prog} --help` shows the options)\n")
 
 
 def _underscored(word: str) -> str:

@@ -69,7 +69,7 @@ def even_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
 
 
 def slope_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
-    """Clusters start at the g-1 frames with the largest change (Liu et al., section 3.3, slope)."""
+    """Clusters start at the g-1 frames with the largest change (Liu et al.)."""
     return _labels_from_largest(changes, at, g)
 
 
@@ -82,7 +82,7 @@ def random_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
 
 
 def cumulative_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
-    """Cluster k starts where the running sum of changes passes k/g of its total (Liu et al., section 3.3, cumulative).
+    """Cluster k starts where the running sum of changes passes k/g of its total (Liu et al.).
 
     A jump across several thresholds delays the later starts by one frame each, and every later cluster keeps a frame.
     """

@@ -76,7 +76,7 @@ def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
     Raises InputError with the first ten problems and their number: nothing is skipped.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"no list file {path}; make it, or name yours with --train_list and --val_list") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -88,7 +88,7 @@ def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
         try:
             videos.append(parse_line(line, spec.num_class))
             problem = find_problem(videos[-1], root, spec)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             problem = f"{line.strip()[:80]!r} {error}"
         if problem:
             problems.append(f"line {number}: {problem}")
@@ -184,4 +184,5 @@ def make_loader(dataset: FrameFolders, batches: EpochBatches, workers: int, pin_
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        generator=torch.Generator(),  # else its draws would move those of dropout
     )

@@ -1,15 +1,23 @@
-"""What the program knows of each dataset: one frozen `DatasetSpec` a name."""
-from dataclasses import dataclass
+"""What the program knows of each dataset: one frozen `DatasetSpec` a name, or a `dataset.json` beside the lists."""
+import json
+import os
+import string
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from ops.cli import InputError
 
 TRAIN_LIST, VAL_LIST = "train_videofolder.txt", "val_videofolder.txt"
+DESCRIPTION = "dataset.json"
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
     """A dataset's classes, frame names and list files.
 
-    `image_tmpl` names a frame, `first_frame` is the number of the first one. `flip` tells whether a mirrored video
-    keeps its label. Lists lie in the dataset's folder and give paths relative to it.
+    `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
+    the first one. `flip` tells whether a mirrored video keeps its label. Lists lie in the dataset's folder and give
+    paths relative to it; `category_file` there names the classes, one a line in the order of their labels.
     """
 
     num_class: int
@@ -18,15 +26,80 @@ class DatasetSpec:
     flip: bool = True
     train_list: str = TRAIN_LIST
     val_list: str = VAL_LIST
+    category_file: str = "category.txt"
+    flow_tmpl: str | None = None
 
 
 DATASETS = {
     "movingmnist": DatasetSpec(4, "{}.jpg", first_frame=0, flip=False),
-    "ucf101": DatasetSpec(101, "img_{:06d}.jpg"),
-    "hmdb51": DatasetSpec(51, "img_{:05d}.jpg"),
+    "ucf101": DatasetSpec(101, "img_{:06d}.jpg", flow_tmpl="flow_{}_{:05d}.jpg"),
+    "hmdb51": DatasetSpec(51, "img_{:05d}.jpg", flow_tmpl="flow_{}_{:05d}.jpg"),
     "breakfast": DatasetSpec(10, "img_{:06d}.jpg"),
-    "something": DatasetSpec(174, "{:05d}.jpg", flip=False),
+    "something": DatasetSpec(174, "{:05d}.jpg", flip=False, flow_tmpl="{:06d}-{}_{:05d}.jpg"),
     "somethingv2": DatasetSpec(174, "{:06d}.jpg", flip=False),
     "jester": DatasetSpec(27, "{:05d}.jpg", flip=False),
     "kinetics": DatasetSpec(400, "img_{:05d}.jpg"),
 }
+
+
+def dataset_root(dataset: str, root_path: str | None = None) -> Path:
+    """A dataset's folder: `root_path`, else `dataset` itself if it is a folder that describes itself, else
+    $FULL_VIDEO_DATA/<dataset>, else data/<dataset>."""
+    if root_path:
+        return Path(root_path)
+    if dataset not in DATASETS and (Path(dataset) / DESCRIPTION).is_file():
+        return Path(dataset)
+    return Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
+
+
+def dataset_spec(dataset: str, root: Path, **given) -> DatasetSpec:
+    """The facts of a dataset: registered under its name, or in `root`/dataset.json, or `given` alone.
+
+    `given` fields that are not None win. Raises InputError for facts that are missing or impossible.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if dataset in DATASETS:
+        facts = {}
+        spec = replace(DATASETS[dataset], **given)
+    else:
+        facts = _read_description(root / DESCRIPTION) | given
+        missing = [f"--{name}" for name in ("num_class", "image_tmpl") if name not in facts]
+        if missing:
+            raise InputError(
+                f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}; for your own give {' and '.join(missing)}"
+                f" (and --root_path), or a folder with a {DESCRIPTION}, which `tools/make_lists.py folder` writes"
+            )
+        spec = DatasetSpec(**facts)
+    check_template(spec.image_tmpl, "image_tmpl")
+    if spec.num_class < 1:
+        raise InputError(f"num_class is {spec.num_class}, must be at least 1")
+    return spec
+
+
+def check_template(template: str, name: str, example: str = "img_{:05d}.jpg") -> None:
+    """Raise InputError unless `template` names files by one number."""
+    try:
+        named = sum(field is not None for _, field, _, _ in string.Formatter().parse(template))
+        good = named == 1 and template.format(1) != template.format(2) and "/" not in template
+    except (ValueError, KeyError, IndexError, AttributeError):
+        good = False
+    if not good:
+        raise InputError(f"{name} {template!r} does not name frames by one number; give one such as {example}")
+
+
+def _read_description(path: Path) -> dict:
+    """The fields in a dataset.json, {} where there is none; InputError for unknown fields or wrong types."""
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} as JSON: {error}") from None
+    types = {field.name: field.type for field in fields(DatasetSpec)}
+    if not isinstance(facts, dict) or not facts.keys() <= types.keys():
+        raise InputError(f"{path} must be an object with fields among {', '.join(types)}")
+    for name, value in facts.items():
+        wanted = str if types[name] == str | None else types[name]
+        if type(value) is not wanted:
+            raise InputError(f"{path}: {name} is {value!r}, must be of type {wanted.__name__}")
+    return facts

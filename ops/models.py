@@ -43,7 +43,7 @@ class TSN(nn.Module):
         nn.init.normal_(self.new_fc.weight, 0, 0.001)
         nn.init.zeros_(self.new_fc.bias)
         self.consensus = CONSENSUS[consensus_type]
-        norms = [module for module in base_model.modules() if isinstance(module, BATCH_NORMS)]
+        norms = [module for module in base_model.modules() if isinstance(module, nn.BatchNorm2d)]
         self._frozen_norms = norms[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
         for norm in self._frozen_norms:
             norm.requires_grad_(False)

@@ -43,6 +43,17 @@ def build_sgd(model: TSN, lr: float, momentum: float, weight_decay: float, boost
     return optimizer
 
 
+def load_momenta(optimizer: SGD, stored: dict) -> None:
+    """Go on with the momenta of an optimizer's state dict, but with this run's rates, momentum and weight decay.
+
+    Raises ValueError where it was made for other parameter groups.
+    """
+    own = optimizer.state_dict()["param_groups"]
+    if [group["params"] for group in own] != [group["params"] for group in stored["param_groups"]]:
+        raise ValueError("parameter groups differ")
+    optimizer.load_state_dict({"state": stored["state"], "param_groups": own})
+
+
 def set_lr(optimizer: SGD, lr: float) -> None:
     """Give every group its multiple of the base learning rate."""
     for group in optimizer.param_groups:

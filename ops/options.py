@@ -92,7 +92,12 @@ class Config:
 
     def list_file(self, name: str) -> Path:
         """A list as given if that is a file, else inside the dataset's folder."""
-        return Path(name) if Path(name).is_file() else self.root / name
+        return Path(name) if name in (self.train_list, self.val_list) and Path(name).is_file() else self.root / name
+
+    @property
+    def frame_size(self) -> int:
+        """Side of the square clips in pixels."""
+        return self.input_size or ARCHS[self.arch].input_size
 
     @property
     def model_options(self) -> dict:
@@ -107,8 +112,10 @@ MODEL_FIELDS = (
     "modality", "arch", "num_segments", "cluster", "cluster_after", "shift", "shift_div", "shift_place",
     "temporal_pool", "non_local", "consensus_type",
 )  # fmt: skip
+CHOICES = {"arch": ARCHS, "cluster": (*CLUSTERINGS, "none"), "cluster_after": STAGES, "shift_place": SHIFT_PLACES,
+           "consensus_type": CONSENSUS, "lr_type": SCHEDULES}  # fmt: skip
 # how videos are shown to the model: taken from the checkpoint, but another protocol may be asked for
-PROTOCOL_FIELDS = ("input_size", "num_frames", "dense_sample")
+PROTOCOL_FIELDS = ("input_size", "num_frames", "dense_sample", "seed")
 # where and on what a run happens: never taken from a checkpoint
 PLACE_FIELDS = (
     "dataset", "root_path", "train_list", "val_list", "workers", "device", "resume", "evaluate", "overwrite",
@@ -141,14 +148,17 @@ def _frame_cap(text: str) -> int | None:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
-        prog="main.py", description="Train and evaluate video classifiers on all frames.", epilog=EXAMPLE
+        prog="main.py",
+        usage="%(prog)s dataset modality [options]",
+        description="Train and evaluate video classifiers on all frames.",
+        epilog=EXAMPLE,
     )
     defaults = {field.name: field.default for field in fields(Config)}
 
     def add(group, flags: str, text: str, **kwargs):
         names = flags.split()
         name = next(name for name in names if name.startswith("--")).lstrip("-")
-        if kwargs.get("action") != "store_true" and "%(default)s" not in text and defaults[name] is not None:
+        if kwargs.get("action") != "store_true" and "(default" not in text and defaults[name] is not None:
             default = defaults[name]
             text += f" (default {' '.join(f'{v:g}' for v in default) if isinstance(default, tuple) else default})"
         group.add_argument(*names, dest=name, default=argparse.SUPPRESS, help=text, **kwargs)
@@ -166,8 +176,8 @@ def _parser() -> ArgumentParser:
     add(data, "--dense_sample", "with --cluster none: sample within a window of 64 frames", action="store_true")
     add(data, "--input_size", "side of the square clips in pixels (default: the arch's, 224; resnet_thin 64)",
         type=_number(int, least=16), metavar="S")  # fmt: skip
-    add(data, "-j --workers", "processes that load videos; 0 loads in the main one", type=_number(int, least=0),
-        metavar="N")  # fmt: skip
+    add(data, "-j --workers", "processes that load videos; 0: the main one does (default: one a core, at most 8)",
+        type=_number(int, least=0), metavar="N")  # fmt: skip
 
     model = parser.add_argument_group("model")
     add(model, "--arch", "backbone", choices=ARCHS)
@@ -192,7 +202,7 @@ def _parser() -> ArgumentParser:
         metavar="PATH")  # fmt: skip
 
     train = parser.add_argument_group("training")
-    add(train, "--epochs", "", type=_number(int, least=1), metavar="N")
+    add(train, "--epochs", "epochs in all", type=_number(int, least=1), metavar="N")
     add(train, "--start_epoch", "number of the first epoch (after --resume: the next one)",
         type=_number(int, least=0), metavar="E")  # fmt: skip
     add(train, "-b --batch_size", "videos a step", type=_number(int, least=1), metavar="N")
@@ -206,7 +216,8 @@ def _parser() -> ArgumentParser:
         metavar="NORM")  # fmt: skip
     add(train, "--npb", "train all BatchNorms; without it only the first (TSN's partial BatchNorm)",
         action="store_true")  # fmt: skip
-    add(train, "--seed", "of weights, order, crops and random clusters", type=_number(int, least=0), metavar="N")
+    add(train, "--seed", "of weights, order, crops and random clusters", type=_number(int, least=0, most=2**32 - 1),
+        metavar="N")  # fmt: skip
     add(train, "--device", "cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)", metavar="DEVICE")
 
     run = parser.add_argument_group("run")
@@ -233,6 +244,9 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
     config, given = Config(**values), frozenset(values)
     if config.evaluate and not config.resume:
         raise InputError("--evaluate needs the checkpoint to evaluate: add --resume PATH")
+    sources = [f"--{name} {values[name]}" for name in ("resume", "tune_from", "pretrain") if values.get(name)]
+    if len(sources) > 1 and sources[1:] != ["--pretrain none"]:
+        raise InputError(f"{' and '.join(sources)} contradict each other: weights come from one place")
     if config.suffix and Path(config.suffix).name != config.suffix:
         raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
     if not config.resume:
@@ -246,7 +260,7 @@ def check(config: Config, given: frozenset[str]) -> None:
         for name in ("num_frames", "cluster_after", "cluster_start_epoch"):
             if name in given and getattr(config, name) != Config.__dataclass_fields__[name].default:
                 raise InputError(f"--{name} has no effect with --cluster none; leave one of them out")
-    elif config.dense_sample and not config.cluster_start_epoch:
+    elif "dense_sample" in given and not config.cluster_start_epoch:
         raise InputError("--dense_sample samples frames where clustering sees all of them; add --cluster none")
     if config.cluster != "none":
         trunk = STAGES[STAGES.index(config.cluster_after) + 1 :]
@@ -277,6 +291,9 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
         return config
     names = {field.name for field in fields(Config)}
     stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
+    for name, known in CHOICES.items():
+        if stored.get(name, getattr(config, name)) not in known:
+            raise InputError(f"{path} was trained with {name} {stored[name]!r}; here there are only {', '.join(known)}")
     for name in sorted(given & {*MODEL_FIELDS} & {*stored}):
         if getattr(config, name) != stored[name]:
             raise InputError(
@@ -285,7 +302,7 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
             )
     wanted = {*MODEL_FIELDS, *PROTOCOL_FIELDS} if config.evaluate else names - {*PLACE_FIELDS}
     if not config.evaluate and stored.get("dataset", config.dataset) != config.dataset:
-        raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from to transfer")
+        raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from instead")
     config = replace(config, **{name: v for name, v in stored.items() if name in wanted - given})
     check(config, given)
     return config
@@ -303,7 +320,7 @@ def pick_device(name: str | None) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:100]
         raise InputError(f"--device {name} cannot be used here ({reason}); use --device cpu or leave it out") from None

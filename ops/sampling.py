@@ -32,7 +32,8 @@ def dense(num_frames: int, num_segments: int, rng: np.random.Generator | None = 
 
     TSM's `--dense_sample`, as for Kinetics (Lin et al., ICCV 2019); a video shorter than the window starts over.
     """
-    stride = max(1, window // num_segments)
+    window = max(window, num_segments)
+    stride = window // num_segments
     room = max(0, num_frames - window)
     start = room // 2 if rng is None else int(rng.integers(room + 1))
     return (start + stride * np.arange(num_segments)) % num_frames

@@ -11,7 +11,7 @@ def multi_scale_crop(height: int, width: int, rng: np.random.Generator) -> tuple
     """Draw a crop (top, left, height, width) in pixels as TSN does.
 
     Sides are 1, .875, .75 or .66 of the shorter side and differ by one step at most; the crop sits in one of 13 places,
-    quarter points between the corners and the centre (Wang et al., TSN, ECCV 2016, section 4.1).
+    quarter points between the corners and the centre (Wang et al., TSN, ECCV 2016).
     """
     sizes = [int(min(height, width) * scale) for scale in CROP_SCALES]
     pairs = [(i, j) for i in range(len(sizes)) for j in range(len(sizes)) if abs(i - j) <= 1]

@@ -219,7 +219,7 @@ def bias_free_net(seed):
 
 
 def test_frames_with_one_sign_pattern_have_one_gradient_through_the_first_stage():
-    """The paper's argument (Liu et al., section 3.1): in a bias-free ReLU net a frame and a scaled copy of it have the
+    """The paper's argument (Liu et al.): in a bias-free ReLU net a frame and a scaled copy of it have the
     same sign pattern, hence pass the same linear map: what flows back to the activations, and the map from frame to
     activations, are the same for both; the weights' gradients are then in proportion to the frames. A frame with
     another pattern passes another map.

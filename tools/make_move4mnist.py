@@ -5,14 +5,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import argparse  # noqa: E402
-import os  # noqa: E402
-from collections.abc import Iterable, Sequence  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
 from dataclasses import replace  # noqa: E402
+from functools import partial  # noqa: E402
 
+import numpy as np  # noqa: E402
+from PIL import Image, ImageDraw  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from ops import cli  # noqa: E402
-from ops.move4mnist import PICTURES, PRESETS, Move4Config, draw_sheet, make_dataset  # noqa: E402
+from ops.move4mnist import CLASSES, PRESETS, Move4Config, make_dataset  # noqa: E402
+from ops.move4mnist_sources import PICTURES, SIZE, SPLITS  # noqa: E402
 
 EXAMPLE = """example:
   python tools/make_move4mnist.py --out data/movingmnist --sheet sheet.png
@@ -39,11 +42,6 @@ def parse_runs(text: str) -> tuple[int, ...]:
     return tuple(range(low, high + 1))
 
 
-def show_progress(iterable: Iterable, total: int) -> Iterable:
-    """A progress bar over the videos, on a terminal only."""
-    return tqdm(iterable, total=total, unit="video", disable=None)
-
-
 def show_presets() -> str:
     """A line for each preset, as the video options would say it."""
     def line(c: Move4Config) -> str:
@@ -66,8 +64,8 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--digits", choices=("auto", "mnist", "glyphs"), default="auto",
                         help="mnist is kept in the folder that holds DIR and downloaded where missing; glyphs are "
                              "distorted digits of a font; auto takes mnist if it can (auto)")
-    parser.add_argument("--backgrounds", metavar="FOLDER", help="your own pictures and frame folders; without it, "
-                                                                "backgrounds are drawn")
+    parser.add_argument("--backgrounds", metavar="FOLDER", help="your own pictures, in it or in folders below; "
+                                                                "without it, backgrounds are drawn")
     parser.add_argument("--sheet", metavar="FILE.png", help="also draw one video of each class into a picture")
     video = parser.add_argument_group("the videos")
     video.add_argument("--preset", choices=PRESETS, default="standard", help="standard is as published (standard)")
@@ -76,8 +74,27 @@ def build_parser() -> cli.ArgumentParser:
     video.add_argument("--main", type=parse_range, metavar="A-B", help="frames that show the moving digit")
     video.add_argument("--distractor", type=parse_range, metavar="A-B", help="frames that show the other digit")
     video.add_argument("--empty_run", type=parse_runs, metavar="A-B|A/B/C", help="lengths of a run of empty frames")
-    video.add_argument("--p_black", type=float, metavar="P", help="share of empty frames that are black")
+    video.add_argument("--p_black", type=float, metavar="P", help="share of empty runs that are black")
     return parser
+
+
+def draw_sheet(folder: Path) -> Image.Image:
+    """A contact sheet of a data set in `folder`: its first video of each class, in two rows of 16 frames."""
+    gap, caption, cell = 3, 18, SIZE + 3
+    lines = [line.rsplit(" ", 2) for split in SPLITS
+             for line in (folder / f"{split}_videofolder.txt").read_text().splitlines()]
+    firsts = {int(label): (path, int(num_frames)) for path, num_frames, label in reversed(lines)}
+    sheet = Image.new("L", (16 * cell + 3 * gap, len(firsts) * (2 * cell + caption + 2 * gap) + gap), 255)
+    draw, top = ImageDraw.Draw(sheet), gap
+    for label, (path, num_frames) in sorted(firsts.items()):
+        shown = np.unique(np.linspace(0, num_frames - 1, 32).round().astype(int))
+        text = f"{list(CLASSES)[label]}   ({path}, {len(shown)} of {num_frames} frames)"
+        draw.text((2 * gap, top + caption // 2), text, 0, anchor="lm")
+        for place, i in enumerate(shown):
+            with Image.open(folder / path / f"{i}.jpg") as frame:
+                sheet.paste(frame, (2 * gap + place % 16 * cell, top + caption + place // 16 * cell))
+        top += 2 * cell + caption + 2 * gap
+    return sheet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,18 +106,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.sheet and Path(args.sheet).suffix.lower() not in PICTURES:
         raise cli.InputError(f"--sheet {args.sheet}: must end in .png or another picture's ending")
     done = make_dataset(args.out, config, args.num_train, args.num_val, args.seed, args.workers, args.digits,
-                        args.backgrounds, show_progress)
+                        args.backgrounds, partial(tqdm, unit="video", disable=None))  # a bar on a terminal only
+    print(done)
     if args.sheet:
         try:
-            os.makedirs(os.path.dirname(args.sheet) or ".", exist_ok=True)
+            Path(args.sheet).parent.mkdir(parents=True, exist_ok=True)
             draw_sheet(done.out).save(args.sheet)
         except OSError as error:
             raise cli.InputError(f"{done.out} is made, but --sheet {args.sheet} cannot be written "
                                  f"({error.strerror})") from error
-    if done.reason:
-        print(f"note: {done.reason}; used glyphs of a font instead")
-    print(f"{done.out}: {done.num_train} train and {done.num_val} val videos of {done.num_frames} frames, "
-          f"digits: {done.digits}" + (f", sheet: {args.sheet}" if args.sheet else ""))
     return 0
 
 

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Trains the paper's method, its controls and TSM on a small data set made here, and compares them.
+# `bash scripts/quickstart.sh`; SEED=1 repeats all with other data, weights and order, VENV=path names the virtual
+# environment to use.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/venv.sh requirements.txt requirements-plot.txt
+SEED=${SEED:-0}
+DATA=data/quickstart$SEED
+PATH=$(cd "$(dirname "$PYTHON")" && pwd):$PATH # so that the commands below are what a user would type
+
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+best() { # the run's best checkpoint: its name ends in the suffix given
+    echo checkpoint/*_"qs$SEED-$1"/ckpt.best.pth.tar
+}
+
+make_data() { # PRESET TRAIN VAL
+    [ -d "$DATA/$1" ] || run python tools/make_move4mnist.py --out "$DATA/$1" --preset "$1" --digits glyphs \
+        --num_train "$2" --num_val "$3" --seed "$SEED"
+}
+
+train() { # PRESET SUFFIX OPTIONS
+    run python main.py movingmnist RGB --root_path "$DATA/$1" --arch resnet_thin --input_size 32 --num_segments 16 \
+        --shift --shift_div 4 --npb --dropout 0 --gd 5 -b 16 --seed "$SEED" --eval_freq 1 --overwrite \
+        --suffix "qs$SEED-$2" "${@:3}"
+}
+
+echo "This takes about 10 minutes on 2 CPU cores: three data sets, two stages of pre-training, five methods."
+started=$SECONDS
+make_data easy 1200 200
+make_data medium 1200 200
+make_data long 800 300
+
+echo
+echo "== Pre-training on 32 frames: every method below starts from these weights"
+train easy easy --cluster slope --epochs 8 --lr 0.02
+train medium medium --cluster slope --epochs 4 --lr 0.02 --tune_from "$(best easy)"
+
+echo
+echo "== The same 128-frame videos and starting weights for all methods, 16 representations a video"
+train long uniform --cluster none --epochs 2 --lr 0.01 --tune_from "$(best medium)"
+for method in random even cumulative slope; do
+    train long "$method" --cluster "$method" --epochs 2 --lr 0.01 --tune_from "$(best medium)"
+done
+
+echo
+run python tools/compare_runs.py log/*_"qs$SEED-"{uniform,random,even,cumulative,slope} \
+    --picture images/quickstart.png --video "$DATA/long/val/left_0" --weights "$(best slope)"
+echo "took $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"

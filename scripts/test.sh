@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Lints and tests the project: `bash scripts/test.sh [pytest options]`; VENV=path names a virtual environment to use.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/venv.sh requirements-dev.txt
+"$PYTHON" -m ruff check .
+"$PYTHON" -m pytest -q "$@"

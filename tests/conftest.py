@@ -1,0 +1,79 @@
+"""What several test files need: a tiny data set, and main.py run in this process or in one of its own."""
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import hypothesis
+import pytest
+import torch
+
+import main
+from ops import cli
+from ops.move4mnist import PRESETS, make_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = replace(PRESETS["standard"], num_frames=20, main=(8, 10), distractor=(3, 4))
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("no_clock", deadline=None)
+hypothesis.settings.load_profile("no_clock")
+
+
+class Ran(NamedTuple):
+    """How a program ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The text of its only error line, after checking that there is just this one, and exit code 2."""
+        assert self.code == 2, self
+        assert self.err.startswith("error: ") and self.err.count("\n") == 1 and self.err.endswith("\n"), self.err
+        return self.err[len("error: ") : -1]
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """A movingmnist folder of 8 training and 4 validation videos of 20 frames; not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny") / "movingmnist"
+    make_dataset(folder, TINY, num_train=8, num_val=4, workers=1, digits="glyphs")
+    return folder
+
+
+@pytest.fixture
+def own_data(tiny_data, tmp_path) -> Path:
+    """A copy of `tiny_data` that a test may spoil."""
+    return Path(shutil.copytree(tiny_data, tmp_path / "own" / "movingmnist"))
+
+
+@pytest.fixture
+def run_main(capsys, tmp_path, monkeypatch):
+    """`run_main(*words)` runs main.py's command line in this process, in the empty folder `tmp_path` -> `Ran`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["main.py", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.run(main.main)
+        return Ran(end.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def run_process(tmp_path):
+    """`run_process(*words)` runs main.py as a user does, in a process of its own in `tmp_path` -> `Ran`."""
+
+    def run(*words) -> Ran:
+        done = subprocess.run([sys.executable, ROOT / "main.py", *map(str, words)], cwd=tmp_path, text=True,
+                              capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run

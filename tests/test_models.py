@@ -1,0 +1,226 @@
+"""The video classifier: clustering always on, videos independent of each other, weights under TSM's names."""
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ops.checkpoint import load_weights
+from ops.clustering import CLUSTERINGS
+from ops.models import build_model
+from ops.transforms import normalise
+
+METHODS = [*CLUSTERINGS]
+
+
+def thin(**options):
+    """A thin ResNet for 4 classes whose scores differ well from video to video."""
+    torch.manual_seed(0)
+    model = build_model("resnet_thin", 4, options.pop("num_segments", 4), **options)
+    nn.init.normal_(model.new_fc.weight)
+    return model
+
+
+def video(*scenes, size=32, seed=0):
+    """uint8 frames (t, 3, size, size); equal numbers show the same picture."""
+    return torch.stack([
+        torch.from_numpy(np.random.default_rng([seed, scene]).integers(0, 256, (3, size, size), np.uint8))
+        for scene in scenes
+    ])  # fmt: skip
+
+
+def lengths(*values):
+    return torch.tensor(values)
+
+
+# ---------------------------------------------------------------- clustering is part of the model
+
+@pytest.mark.parametrize("method", ["slope", "cumulative"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_change_of_scene_is_found_in_training_and_in_evaluation(method, training):
+    model = thin(num_segments=2, cluster=method).train(training)
+    with torch.no_grad():
+        seen, assignment = model.represent(video(1, 1, 1, 1, 2, 2), lengths(6))
+    assert seen.shape == (2, 12, 8, 8)
+    assert assignment.tolist() == [0, 0, 0, 0, 1, 1]
+
+
+@torch.inference_mode()
+def test_still_scenes_score_as_one_frame_of_each():
+    """A video of g still scenes is to the clustered model what one frame of each is to the sampling one."""
+    clustered = thin(num_segments=3, cluster="slope", shift=True).eval()
+    sampled = thin(num_segments=3, cluster="none").eval()
+    load_weights(sampled, clustered.state_dict(), "test")
+    clustered_plain = thin(num_segments=3, cluster="slope").eval()
+    load_weights(clustered_plain, clustered.state_dict(), "test")
+    expected = sampled(video(1, 2, 3), lengths(3))
+    long = video(1, 1, 1, 1, 1, 2, 3, 3, 3)
+    torch.testing.assert_close(clustered_plain(long, lengths(9)), expected)
+    assert not torch.allclose(clustered(long, lengths(9)), expected)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("options", [
+    {}, {"shift": True}, {"cluster": "slope", "cluster_after": "layer2"}, {"cluster": "even"}, {"cluster": "random"},
+    {"cluster_after": "conv1", "shift": True, "shift_place": "block"}, {"consensus_type": "identity", "shift": True},
+    {"temporal_pool": True, "shift": True}, {"non_local": True},
+])  # fmt: skip
+def test_a_video_scores_the_same_in_any_company(options):
+    model = thin(**options).double().eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm3d):
+            nn.init.ones_(norm.weight)
+    clips = [video(*range(t), seed=t) for t in (5, 9, 3, 1, 4)]
+    alone = [model(normalise(clip).double(), lengths(len(clip))) for clip in clips]
+    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1], [1, 3]):
+        frames = normalise(torch.cat([clips[i] for i in order])).double()
+        together = model(frames, lengths(*(len(clips[i]) for i in order)))
+        torch.testing.assert_close(together, torch.cat([alone[i] for i in order]), rtol=1e-9, atol=1e-9)
+    assert alone[0].std() > 1e-3 and not torch.allclose(alone[0], alone[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("cluster", [*METHODS, "none"])
+def test_every_method_trains_every_weight(cluster):
+    model = thin(cluster=cluster, shift=True, partial_bn=False)
+    loss = model(video(1, 2, 3, 4, 5, 6, 7, 8), lengths(4, 4)).square().sum()
+    loss.backward()
+    untrained = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert untrained == []
+
+
+@torch.inference_mode()
+def test_bytes_and_normalised_floats_score_the_same():
+    model, frames = thin().eval(), video(*range(7))
+    kept = frames.clone()
+    assert torch.equal(model(frames, lengths(7)), model(normalise(frames), lengths(7)))
+    assert torch.equal(frames, kept)
+
+
+def test_without_clustering_every_video_needs_num_segments_frames():
+    model = thin(cluster="none", num_segments=4)
+    assert model(video(*range(8)), lengths(4, 4)).shape == (2, 4)
+    with pytest.raises(ValueError, match="2 videos of 4 frames expected, got 7 frames"):
+        model(video(*range(7)), lengths(4, 3))
+
+
+@pytest.mark.parametrize("cluster_after, stem", [("conv1", 1), ("layer1", 2), ("layer2", 3), ("layer3", 4),
+                                                 ("layer4", 5)])  # fmt: skip
+def test_stem_and_trunk(cluster_after, stem):
+    model = thin(cluster_after=cluster_after)
+    stages = ("conv1", "layer1", "layer2", "layer3", "layer4")
+    assert (model.stem, model.trunk) == (stages[:stem], stages[stem:])
+    assert model(video(*range(6)), lengths(2, 4)).shape == (2, 4)
+
+
+def test_without_clustering_there_is_no_stem():
+    model = thin(cluster="none", shift=True)
+    assert model.stem == () and model.clustering is None
+    assert "base_model.layer1.0.conv1.net.weight" in model.state_dict()
+
+
+def test_temporal_pool_needs_layer2_behind_the_clustering():
+    with pytest.raises(ValueError, match="temporal pool"):
+        thin(cluster_after="layer2", temporal_pool=True)
+
+
+@pytest.mark.parametrize("num_segments", [1, 2, 5, 8])
+def test_temporal_pool_of_any_number_of_steps(num_segments):
+    model = thin(num_segments=num_segments, temporal_pool=True, shift=True, consensus_type="identity").eval()
+    assert model(video(*range(11)), lengths(3, 8)).shape == (2, (num_segments + 1) // 2, 4)
+
+
+# ---------------------------------------------------------------- consensus, classifier
+
+@torch.inference_mode()
+def test_identity_consensus_keeps_each_score_and_avg_is_their_mean():
+    single, mean = thin(consensus_type="identity").eval(), thin(consensus_type="avg").eval()
+    load_weights(mean, single.state_dict(), "test")
+    frames = video(*range(9))
+    scores = single(frames, lengths(5, 4))
+    assert scores.shape == (2, 4, 4)
+    torch.testing.assert_close(mean(frames, lengths(5, 4)), scores.sum(1) / 4)
+
+
+def test_classifier_starts_small_and_dropout_works_in_training_only():
+    torch.manual_seed(0)
+    model = build_model("resnet_thin", 10, 4, dropout=1.0)
+    assert 0.0008 < float(model.new_fc.weight.detach().std()) < 0.0012 and not model.new_fc.bias.any()
+    frames = video(*range(4))
+    assert not model.train()(frames, lengths(4)).any()
+    assert model.eval()(frames, lengths(4)).all()
+
+
+# ---------------------------------------------------------------- partial BatchNorm
+
+def norm_states(model):
+    """Names of the norms that train, as (uses batch statistics, has trainable weights)."""
+    norms = {n: m for n, m in model.named_modules() if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d))}
+    return ({n for n, m in norms.items() if m.training}, {n for n, m in norms.items() if m.weight.requires_grad},
+            set(norms))  # fmt: skip
+
+
+def test_partial_batchnorm_trains_the_first_norm_only():
+    model = thin(partial_bn=True)
+    for _ in range(2):  # and still does after an evaluation
+        model.train()
+        assert norm_states(model)[:2] == ({"base_model.bn1"}, {"base_model.bn1"})
+        model.eval()
+        assert norm_states(model)[:2] == (set(), {"base_model.bn1"})
+
+
+def test_without_partial_batchnorm_all_norms_train():
+    model = thin(partial_bn=False).train()
+    batch_statistics, trainable, norms = norm_states(model)
+    assert batch_statistics == trainable == norms and len(norms) == 12
+
+
+def test_frozen_norms_keep_their_statistics():
+    model = thin(partial_bn=True).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model(video(*range(8)), lengths(8))
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"base_model.bn1.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")}
+
+
+def test_non_local_blocks_learn_under_partial_batchnorm():
+    """Their last BatchNorm starts at zero: frozen, the blocks would be nothing for ever."""
+    model = thin(non_local=True, partial_bn=True).train()
+    assert norm_states(model)[1] == {"base_model.bn1", "base_model.layer2.0.nl.W.1", "base_model.layer3.0.nl.W.1"}
+
+
+# ---------------------------------------------------------------- non-local blocks in the model
+
+@torch.inference_mode()
+def test_new_non_local_blocks_change_nothing():
+    plain, with_blocks = thin(shift=True).eval(), thin(shift=True, non_local=True).eval()
+    kept = load_weights(with_blocks, plain.state_dict(), "test", tune=True)
+    assert kept and all(".nl." in key for key in kept)
+    frames = video(*range(9))
+    assert torch.equal(plain(frames, lengths(5, 4)), with_blocks(frames, lengths(5, 4)))
+
+
+def test_non_local_blocks_stand_where_tsm_has_them():
+    with torch.device("meta"):
+        model = build_model("resnet50", 4, 8, cluster="none", non_local=True, shift=True)
+    keys = model.state_dict()
+    assert {key.split(".nl.")[0] for key in keys if ".nl." in key} == {
+        f"base_model.{block}" for block in ("layer2.0", "layer2.2", "layer3.0", "layer3.2", "layer3.4")
+    }
+    for key in ("layer2.0.block.conv1.net.weight", "layer2.0.nl.g.0.weight", "layer2.0.nl.theta.bias",
+                "layer2.0.nl.phi.0.weight", "layer2.0.nl.W.0.weight", "layer2.0.nl.W.1.running_var",
+                "layer2.1.conv1.net.weight"):  # fmt: skip
+        assert f"base_model.{key}" in keys
+
+
+# ---------------------------------------------------------------- names of weights
+
+def test_keys_follow_tsm():
+    keys = set(build_model("resnet18", 4, 8, shift=True).state_dict())
+    assert {"base_model.conv1.weight", "base_model.layer1.0.conv1.weight", "base_model.layer2.0.conv1.net.weight",
+            "base_model.layer2.0.conv2.weight", "base_model.layer2.0.downsample.0.weight", "new_fc.weight",
+            "new_fc.bias"} <= keys  # fmt: skip
+    assert all(key.startswith(("base_model.", "new_fc.")) for key in keys)
+
+
+def test_same_seed_same_weights():
+    one, two = thin().state_dict(), thin().state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one)

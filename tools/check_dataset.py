@@ -1,0 +1,123 @@
+"""Read every list line and every frame of a dataset before a long run, and list all that is wrong."""
+import collections
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tqdm import tqdm  # noqa: E402
+
+from ops import cli  # noqa: E402
+from ops.dataset import Video, load_frame, parse_line, read_lines  # noqa: E402
+from ops.dataset_config import DatasetSpec  # noqa: E402
+from ops.options import add_dataset_options, dataset_of  # noqa: E402
+
+EXAMPLE = """examples:
+  python tools/check_dataset.py ucf101 --root_path data/ucf101
+  python tools/check_dataset.py path/to/folder/with/dataset.json --csv problems.csv
+"""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong, as a row of problems.csv."""
+
+    list_file: str
+    line: int
+    kind: str
+    what: str
+
+
+def check_lists(lists: dict[str, Path], spec: DatasetSpec) -> tuple[list[tuple[str, int, Video]], list[Problem]]:
+    """Parse all lists -> (list, line, video) of the good lines, and the problems of the others.
+
+    Duplicate lines and videos that are in more than one list are problems, but are read all the same.
+    """
+    videos, problems, seen = [], [], {}
+    for name, path in lists.items():
+        for number, line in read_lines(path):
+            try:
+                video = parse_line(line, spec.num_class)
+            except ValueError as error:
+                problems.append(Problem(name, number, "bad line", f"{line.strip()[:80]!r} {error}"))
+                continue
+            first = seen.setdefault(os.path.normpath(video.path), (name, number))
+            if first != (name, number):
+                kind = "duplicate line" if first[0] == name else "in two lists"
+                problems.append(Problem(name, number, kind, f"{video.path} is also in {first[0]} line {first[1]}"))
+            videos.append((name, number, video))
+    return videos, problems
+
+
+def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> tuple[int, list[Problem]]:
+    """Decode every frame of a video -> (frames read, problems)."""
+    name, number, video = item
+    folder = root / video.path
+    problem = partial(Problem, name, number)
+    if not folder.is_dir():
+        return 0, [problem("missing folder", f"no folder {folder}")]
+    found = {file.name for file in os.scandir(folder)}
+    wanted = [spec.image_tmpl.format(spec.first_frame + i) for i in range(video.num_frames)]
+    suffix = Path(spec.image_tmpl).suffix
+    held = sum(file.endswith(suffix) for file in found)
+    problems, sizes = [], collections.Counter()
+    absent = [file for file in wanted if file not in found]
+    if absent or held != video.num_frames:
+        text = f"{video.path}: list says {video.num_frames} frames, folder holds {held}"
+        problems.append(problem("frame count", text + f"; first missing {absent[0]}" * bool(absent)))
+    present = [file for file in wanted if file in found]
+    for file in present:
+        try:
+            sizes[load_frame(folder / file).shape[1::-1]] += 1
+        except cli.InputError as error:
+            problems.append(problem("unreadable frame", str(error)))
+    if len(sizes) > 1:
+        text = ", ".join(f"{count} of {width}x{height}" for (width, height), count in sizes.most_common())
+        problems.append(problem("sizes change", f"{folder}: {text}"))
+    return len(present), problems
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = cli.ArgumentParser(prog="check_dataset.py", usage="%(prog)s dataset [options]", description=__doc__,
+                                epilog=EXAMPLE)  # fmt: skip
+    add_dataset_options(parser)
+    parser.add_argument("-j", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: one a core)")
+    parser.add_argument("--csv", type=Path, default=Path("problems.csv"), metavar="FILE",
+                        help="where the problems are written, if any (default problems.csv)")  # fmt: skip
+    args = parser.parse_args(argv)
+    if args.j < 1:
+        parser.error(f"-j {args.j} must be at least 1")
+    spec, root = dataset_of(args)
+    lists = {file: root / file if not Path(file).is_file() else Path(file) for file in (spec.train_list, spec.val_list)}
+    videos, problems = check_lists(lists, spec)
+    frames = 0
+    with ThreadPoolExecutor(args.j) as pool:
+        results = pool.map(partial(check_video, root=root, spec=spec), videos)
+        for read, found in tqdm(results, total=len(videos), desc="videos", unit="video", disable=None, leave=False):
+            frames += read
+            problems += found
+    print(f"{root}: {len(videos)} videos in {len(lists)} lists, {frames} frames read")
+    if not problems:
+        args.csv.unlink(missing_ok=True)
+        print("no problems found")
+        return 0
+    problems.sort(key=lambda problem: (list(lists).index(problem.list_file), problem.line))
+    try:
+        with args.csv.open("w", newline="") as file:
+            csv.writer(file).writerows([Problem._fields, *problems])
+    except OSError as error:
+        raise cli.InputError(f"--csv {args.csv} cannot be written: {error.strerror}") from None
+    for kind, count in collections.Counter(problem.kind for problem in problems).most_common():
+        example = next(problem for problem in problems if problem.kind == kind)
+        print(f"{count:>6}  {kind:<17} e.g. {example.list_file} line {example.line}: {example.what}")
+    print(f"{len(problems)} problems, all of them in {args.csv}")
+    return 1
+
+
+if __name__ == "__main__":
+    cli.run(main)
