@@ -166,9 +166,9 @@ def train(config: Config, model: TSN, loaders: dict, device: torch.device, store
         content = {"epoch": epoch + 1, "arch": config.arch, "state_dict": model.state_dict(),
                    "optimizer": optimizer.state_dict(), "best_prec1": best, "best_epoch": best_epoch,
                    "boost_classifier": boost, "config": options.plain(config)}  # fmt: skip
-        ckpt.save_checkpoint(folder / ckpt.LAST, content)
-        if is_best:
+        if is_best:  # first, so that a run that ends here finds it again when it goes on
             ckpt.save_checkpoint(folder / ckpt.BEST, content)
+        ckpt.save_checkpoint(folder / ckpt.LAST, content)
     log.close()
     print(f"best top-1 {best:.3f}% at epoch {best_epoch}: {folder / ckpt.BEST}")
 

@@ -13,6 +13,7 @@ Label ids never depend on what is on the disk:
   kinetics              sorted labels; TSM reads the ids from a label map, which is sorted too
 """
 import csv
+import io
 import json
 import os
 import re
@@ -73,7 +74,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def read_csv(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each row that is not blank; a field may be quoted."""
-    reader = csv.reader(read_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -145,7 +146,7 @@ def parse_ucf101(root: Path, folder: Path | None, split: str) -> Annotation:
         splits[name] = []
         for number, line in read_lines(files[name]):
             where = f"{files[name]}: line {number}"
-            video, given = line.rsplit(maxsplit=1) if name == "train" and " " in line else (line, None)
+            video, given = (*line.rsplit(maxsplit=1), "")[:2] if name == "train" else (line, "")
             category, _, file = video.partition("/")
             if not file or category.lower() not in labels:
                 raise InputError(f"{where}: {line!r} is not `ClassName/file.avi{' label' * (name == 'train')}`"

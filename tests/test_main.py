@@ -11,6 +11,7 @@ import torch
 
 import main
 from ops import checkpoint as ckpt
+from ops.engine import Result
 
 THIN = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 --epochs 2 -b 4 -j 0 --npb"
                    " --device cpu")  # fmt: skip
@@ -94,6 +95,15 @@ def test_the_last_epoch_is_always_evaluated(train, tmp_path):
     assert [row["split"] for row in log_of(tmp_path / "log" / NAME)] == ["train", "train", "val"]
 
 
+def test_the_best_epoch_is_the_first_of_equals(train, tmp_path, monkeypatch):
+    accuracies = iter([25.0, 50.0, 50.0, 0.0])
+    monkeypatch.setattr(main, "evaluate", lambda *args: Result(1.0, next(accuracies), 100.0, 25.0, 4, 80, 1.0, 0.0))
+    ran = finished(train("--epochs", "4", "--eval-freq", "1"))
+    assert "best top-1 50.000% at epoch 1: " in ran.out
+    (folder,) = (tmp_path / "checkpoint").iterdir()
+    assert [ckpt.load_checkpoint(folder / name)["epoch"] for name in (ckpt.BEST, ckpt.LAST)] == [2, 4]
+
+
 def test_named_folders(train, tmp_path):
     finished(train("--root_log", "l", "--root_model", "m/n", "--suffix", "x", "--epochs", "1"))
     assert (tmp_path / "l" / f"{NAME[:-1]}1_x" / "log.csv").is_file()
@@ -107,14 +117,13 @@ def test_steps_are_reported_where_there_is_no_terminal(train):
 
 # ---------------------------------------------------------------- the published commands
 
-@pytest.mark.parametrize("method", ["cumulative", "random"])
-def test_the_published_commands(run_main, tiny_data, tmp_path, method):
+def test_the_published_commands(run_main, tiny_data, tmp_path):
     """Shortened by a few more words at the end; the evaluation says nothing of shift, for the checkpoint knows."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "movingmnist").symlink_to(tiny_data)
-    finished(run_main(*PUBLISHED_TRAIN, "--epochs", "1", "--pretrain", "none", "--input_size", "64", "--seed", "3",
-                      "--cluster", method, "--device", "cpu"))  # fmt: skip
-    name = f"TSM_movingmnist_RGB_resnet18_shift8_blockres_{method}-layer1_avg_segment16_e1"
+    finished(run_main(*PUBLISHED_TRAIN, "--epochs", "1", "--pretrain", "none", "--input_size", "64",
+                      "--device", "cpu"))  # fmt: skip
+    name = "TSM_movingmnist_RGB_resnet18_shift8_blockres_cumulative-layer1_avg_segment16_e1"
     row = log_of(tmp_path / "log" / name)[-1]
     ran = run_main(*PUBLISHED_EVALUATE, f"--resume=checkpoint/{name}/{ckpt.BEST}", "--device", "cpu")
     top1, top5, loss = results(ran)
@@ -155,7 +164,7 @@ def test_going_on_ends_in_the_same_weights(train, tmp_path, monkeypatch, workers
 
     def save_and_stop(path, content):
         save(path, content)
-        if path.name == ckpt.BEST:
+        if path.name == ckpt.LAST:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -169,6 +178,24 @@ def test_going_on_ends_in_the_same_weights(train, tmp_path, monkeypatch, workers
     logs = [log_of(tmp_path / "log" / folder.name) for folder in (whole, broken)]
     figures = [[(r["epoch"], r["split"], r["loss"], r["top1"], r["lr"]) for r in rows] for rows in logs]
     assert figures[0] == figures[1] and len(figures[0]) == 6
+
+
+def test_a_run_that_ends_between_its_two_checkpoints(train, tmp_path, monkeypatch):
+    """Wherever a run is cut, the best accuracy that its last checkpoint tells of is that of the best one."""
+    save, saved, accuracies = ckpt.save_checkpoint, [], iter([10.0, 20.0, 30.0])
+
+    def save_and_stop(path, content):
+        save(path, content)
+        saved.append(path.name)
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ckpt, "save_checkpoint", save_and_stop)
+    monkeypatch.setattr(main, "evaluate", lambda *args: Result(1.0, next(accuracies), 100.0, 10.0, 4, 80, 1.0, 0.0))
+    assert train("--epochs", "9", "--eval-freq", "1").code == 130
+    (folder,) = (tmp_path / "checkpoint").iterdir()
+    last, best = (ckpt.load_checkpoint(folder / name) for name in (ckpt.LAST, ckpt.BEST))
+    assert (last["best_prec1"], last["best_epoch"]) == (10.0, 0) and (best["best_prec1"], best["epoch"]) == (20.0, 2)
 
 
 def test_the_same_run_twice_and_with_other_workers(train, tmp_path):

@@ -1,0 +1,311 @@
+"""Cut every video of a folder into JPEG frames: `python tools/extract_frames.py videos frames` (see --help)."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
+import shutil  # noqa: E402
+import signal  # noqa: E402
+import subprocess  # noqa: E402
+import tempfile  # noqa: E402
+import threading  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: E402
+from contextlib import contextmanager, suppress  # noqa: E402
+from itertools import islice  # noqa: E402
+
+from tqdm import tqdm  # noqa: E402
+
+from ops import cli  # noqa: E402
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs into one folder are not told apart there
+    fcntl = None
+
+EXAMPLE = """example:
+  python tools/extract_frames.py videos/ucf101 data/ucf101 --template 'img_{:06d}.jpg'
+  python tools/extract_frames.py videos/breakfast data/breakfast --template 'img_{:06d}.jpg' --short_side 0 -j 16
+
+A video SRC/class/name.avi becomes the folder DST/class/name. A folder appears when it is complete: after an
+interruption the same command goes on where it stopped. A video that is cut off or in which ffmpeg meets an error gets
+no folder but a line in DST/failed.txt (exit code 1). Files and folders whose name starts with a dot are left alone.
+"""
+PARTIAL, RECORD, FAILED, DAMAGED = ".partial", "frames.json", "failed.txt", "damaged.txt"  # in DST
+
+
+class Broken(Exception):
+    """A video that cannot be extracted; the message is the reason in one line, mostly ffmpeg's."""
+
+
+def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """A parser of `kind` numbers in [low, high], for argparse."""
+    def parse(text: str) -> float:
+        if not low <= kind(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return kind(text)
+
+    parse.__name__ = kind.__name__  # argparse names it: invalid int value
+    return parse
+
+
+def frame_template(text: str) -> str:
+    """`text` if it turns each number into another plain JPEG name."""
+    try:
+        names = {text.format(i) for i in (0, 1, 12, 123456)}
+    except (ValueError, LookupError, AttributeError, TypeError):
+        names = set()
+    if len(names) < 4 or not all(re.fullmatch(r"[^./\\\0][^/\\\0]*\.jpe?g", name, re.IGNORECASE) for name in names):
+        raise argparse.ArgumentTypeError(f"{text!r} does not name numbered JPEG files as img_{{:05d}}.jpg does")
+    return text
+
+
+def build_parser() -> cli.ArgumentParser:
+    parser = cli.ArgumentParser(
+        epilog=EXAMPLE, description="Cut every video below SRC into JPEG frames, one folder a video, with ffmpeg:\n"
+                                    "the one on the PATH, else the one of the PyPI package imageio-ffmpeg.")
+    parser.add_argument("src", type=Path, metavar="SRC", help="folder of videos, at any depth")
+    parser.add_argument("dst", type=Path, metavar="DST", help="folder for the frame folders, laid out like SRC")
+    parser.add_argument("--template", type=frame_template, default="img_{:05d}.jpg", metavar="NAME",
+                        help="names of the frames (img_{:05d}.jpg)")
+    parser.add_argument("--first", type=number(int, 0), default=1, metavar="N", help="number of the first frame (1)")
+    parser.add_argument("--short_side", type=number(int, 0), default=256, metavar="PX",
+                        help="shrink frames to this short side; smaller ones keep their size, as readers enlarge them "
+                             "anyway; 0 keeps all sizes (256)")
+    parser.add_argument("--fps", type=number(float, 0.001, 1000), metavar="F",
+                        help="frames per second; above the video's own rate frames repeat (every frame exactly once)")
+    parser.add_argument("--quality", type=number(int, 1, 31), default=2, metavar="Q",
+                        help="of the JPEGs, as ffmpeg's -q:v: 1 is best, 2 looks like the video, 31 is smallest (2)")
+    parser.add_argument("--keep_damaged", action="store_true",
+                        help=f"of videos with errors keep the frames that can be decoded; DST/{DAMAGED} lists them")
+    parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one a core)")
+    parser.add_argument("--ext", default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v", metavar="A,B",
+                        help="endings of video files, in either case (%(default)s)")
+    return parser
+
+
+def find_ffmpeg() -> tuple[str, str]:
+    """The program's path and the first line of `ffmpeg -version`."""
+    found = shutil.which("ffmpeg")
+    try:
+        if not found:
+            import imageio_ffmpeg  # noqa: PLC0415
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+        found = os.path.abspath(found)
+        shown = subprocess.run([found, "-version"], capture_output=True, text=True, errors="replace", check=True)
+    except (ImportError, RuntimeError):
+        raise cli.InputError("there is no ffmpeg on the PATH: install it, or `pip install imageio-ffmpeg`") from None
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise cli.InputError(f"{found} does not run: {getattr(error, 'stderr', '') or error}") from None
+    return found, shown.stdout.partition("\n")[0]
+
+
+def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
+    """Frame folder (relative to `dst`) -> video (relative to `src`), sorted; folders that clash are an error."""
+    endings = {"." + ending.strip().lstrip(".").lower() for ending in extensions.split(",") if ending.strip(" .")}
+
+    def refuse(error: OSError) -> None:
+        raise cli.InputError(f"{error.filename}: {error.strerror}")
+
+    videos, real_dst = [], os.path.realpath(dst)
+    for folder, folders, files in os.walk(src, onerror=refuse, followlinks=True):
+        above = os.path.join(os.path.realpath(folder), "")
+        real = {name: os.path.realpath(os.path.join(folder, name)) for name in folders}
+        folders[:] = [name for name in folders if not name.startswith(".") and real[name] != real_dst
+                      and not above.startswith(os.path.join(real[name], ""))]  # a link to a folder above is a loop
+        videos += [Path(folder, name).relative_to(src) for name in files
+                   if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings]
+    if not videos:
+        raise cli.InputError(f"{src} holds no video file (--ext {extensions})")
+    found = {}
+    for video in sorted(videos):
+        target = video.with_suffix("")
+        if target in found:
+            raise cli.InputError(f"{found[target]} and {video} would both become {dst / target}: rename one")
+        found[target] = video
+    for target, video in found.items():
+        if inside := next((parent for parent in target.parents if parent in found), None):
+            raise cli.InputError(f"the frames of {video} would lie inside those of {found[inside]}: rename one")
+    return found
+
+
+def check_record(dst: Path, settings: dict, made_with: str, frames_there: bool) -> None:
+    """Write down how the frames in `dst` are made; raises `InputError` if others there were made otherwise."""
+    path = dst / RECORD
+    if not path.exists():
+        if frames_there:
+            raise cli.InputError(f"{dst} holds frames of these videos but no {RECORD} that says how they were made: "
+                                 "give another DST")
+        path.write_text(json.dumps(settings | {"ffmpeg": made_with}, indent=1) + "\n")
+        return
+    try:
+        old = json.loads(path.read_text())
+        differ = [f"--{key} {old[key]} there, {new} now" for key, new in settings.items() if old[key] != new]
+    except (ValueError, LookupError, TypeError):
+        raise cli.InputError(f"{path} is damaged: delete it together with the frames beside it") from None
+    if differ:
+        asked = "; ".join(differ).replace("None", "(every frame)")
+        raise cli.InputError(f"{dst} holds frames made otherwise: {asked}. Give the same options or another DST")
+
+
+@contextmanager
+def partial_folder(dst: Path) -> Iterator[Path]:
+    """A new empty folder in `dst`, gone at the end, as is what a killed run left; one run at a time has it."""
+    handle = os.open(dst, os.O_RDONLY) if fcntl else None
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl and fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise cli.InputError(f"another run is writing to {dst}") from None
+        try:
+            shutil.rmtree(dst / PARTIAL, ignore_errors=True)
+            (dst / PARTIAL).mkdir(exist_ok=True)
+            yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: a killed run's ffmpeg may still be at work
+        finally:
+            shutil.rmtree(dst / PARTIAL, ignore_errors=True)
+    finally:
+        fcntl and os.close(handle)
+
+
+def ends_well(path: Path) -> bool:
+    """Whether a file ends as a whole JPEG does."""
+    with path.open("rb") as file:
+        return file.seek(0, os.SEEK_END) > 2 and file.seek(-2, os.SEEK_END) and file.read() == b"\xff\xd9"
+
+
+class Extractor:
+    """Extracts one video a call, from any thread, until `stop()`."""
+
+    def __init__(self, ffmpeg: str, settings: dict, keep_damaged: bool, threads: int, partial: Path):
+        self.ffmpeg, self.settings, self.keep_damaged = ffmpeg, settings, keep_damaged
+        self.threads, self.partial = threads, partial
+        self.running, self.stopped, self.lock = set(), False, threading.Lock()
+
+    def __call__(self, video: Path, target: Path) -> tuple[int, str]:
+        """Number of frames now in `target`, and ffmpeg's complaint if the video is damaged; or raises `Broken`."""
+        work = Path(tempfile.mkdtemp(dir=self.partial))
+        work.chmod(self.partial.parent.stat().st_mode & 0o777)  # mkdtemp makes it for its owner only
+        code, complaints = self.decode(video, work, ["-xerror"])
+        damage = complaints[0] if complaints else f"ffmpeg's exit code is {code}" if code else ""
+        if damage and self.keep_damaged:  # once more, past the errors
+            code, complaints = self.decode(video, work, ["-max_error_rate", "1"])
+        num_frames = len(os.listdir(work))
+        parts = [work / f"{i}.part" for i in range(self.settings["first"], self.settings["first"] + num_frames)]
+        full = any("No space left" in line or "quota exceeded" in line for line in complaints)
+        broken = code < 0 or not num_frames or damage and not self.keep_damaged
+        if full or not broken and not all(map(ends_well, parts)):  # ffmpeg 4 says nothing of a full disk
+            raise cli.InputError(f"no space left for {target}; with more of it, the same command continues")
+        if broken:
+            shutil.rmtree(work, ignore_errors=True)
+            raise Broken(damage or "ffmpeg found no frame in it")
+        for part in parts:
+            os.rename(part, work / self.settings["template"].format(int(part.stem)))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(work, target)
+        return num_frames, damage
+
+    def command(self, video: Path, strictness: list[str]) -> list[str]:
+        """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in.
+
+        Time stamps are replaced by the frame's number at 25 a second and written at 25 a second, so that no frame is
+        doubled or dropped, whatever the video's own; ffmpeg 4 to 9 agree on this, unlike on -vsync and -fps_mode.
+        `-reinit_filter 0` keeps the count, and the size, where pictures change their size inside a video.
+        """
+        side, fps = self.settings["short_side"], self.settings["fps"]
+        large = f"gt(min(iw,ih),{side or 'inf'})"
+        filters = [f"fps={fps}"] * bool(fps) + [
+            f"scale=w='if({large},if(gt(iw,ih),-1,{side}),iw)':h='if({large},if(gt(iw,ih),{side},-1),ih)'",
+            "settb=1/25", "setpts=N"]
+        return [self.ffmpeg, "-nostdin", "-nostats", "-v", "error", *strictness, "-reinit_filter", "0",
+                "-threads", str(self.threads), "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters),
+                "-r", "25", "-threads", "1", "-c:v", "mjpeg", "-q:v", str(self.settings["quality"]), "-qmin", "1",
+                "-start_number", str(self.settings["first"]), "-f", "image2", "%d.part"]
+
+    def decode(self, video: Path, work: Path, strictness: list[str]) -> tuple[int, list[str]]:
+        """Run ffmpeg in `work`, so that no name of the user's gets into its file pattern -> (exit code, errors)."""
+        with self.lock:
+            if self.stopped:
+                return -1, []
+            process = subprocess.Popen(self.command(video, strictness), cwd=work, text=True, errors="replace",
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                       start_new_session=True)  # Ctrl-C reaches this program alone, see stop()
+            self.running.add(process)
+        with process.stderr as lines:
+            complaints = [re.sub(r"^(\[[^]]* @ [^]]*\] ?)+", "", line).strip() for line in islice(lines, 50)]
+            for _ in lines:  # or ffmpeg would wait for a reader
+                pass
+        code = process.wait()
+        with self.lock:
+            self.running.discard(process)
+        return code, [line for line in complaints if line]
+
+    def stop(self) -> None:
+        """End the ffmpegs at work and start no other."""
+        with self.lock:
+            self.stopped = True
+            for process in self.running:
+                process.kill()
+
+
+def write_lines(path: Path, lines: Sequence[str], mode: str = "w") -> None:
+    with path.open(mode, encoding="utf-8", errors="surrogateescape") as file:
+        file.writelines(line + "\n" for line in lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Extract what is not there yet; 1 if a video failed."""
+    args = build_parser().parse_args(argv)
+    src, dst = Path(os.path.abspath(args.src)), args.dst
+    if not src.is_dir():
+        raise cli.InputError(f"{args.src} is not a folder of videos")
+    if os.path.realpath(src) == os.path.realpath(dst):
+        raise cli.InputError(f"SRC and DST are both {src}: give the frames a folder of their own")
+    videos = find_videos(src, dst, args.ext)
+    ffmpeg, version = find_ffmpeg()
+    settings = {key: getattr(args, key) for key in ("template", "first", "short_side", "fps", "quality")}
+    todo = [target for target in videos if not (dst / target / args.template.format(args.first)).exists()]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = max(1, min(args.workers or cores, len(todo)))
+    threads = max(1, (args.workers or cores) // jobs)
+    failed, num_frames = {}, 0
+    try:
+        dst.mkdir(parents=True, exist_ok=True)
+        with partial_folder(dst) as partial, ThreadPoolExecutor(jobs) as pool, \
+                tqdm(total=len(todo), unit="video", disable=None) as bar:  # a bar on a terminal only
+            check_record(dst, settings, version, frames_there=len(todo) < len(videos))
+            extract = Extractor(ffmpeg, settings, args.keep_damaged, threads, partial)
+            try:
+                futures = {pool.submit(extract, src / videos[target], dst / target): videos[target] for target in todo}
+                for future in as_completed(futures):
+                    try:
+                        frames, damage = future.result()
+                        num_frames += frames
+                        if damage:
+                            write_lines(dst / DAMAGED, [f"{futures[future]}\t{damage}"], "a")
+                    except Broken as error:
+                        failed[futures[future]] = str(error)
+                    bar.set_postfix(frames=num_frames, failed=len(failed), refresh=False)
+                    bar.update()
+            except BaseException:  # Ctrl-C, a full disk
+                extract.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+            finally:
+                (dst / FAILED).unlink(missing_ok=True)
+                if failed:
+                    write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
+    except OSError as error:
+        raise cli.InputError(f"{error.filename or dst}: {error.strerror or error}") from None
+    print(f"{len(todo) - len(failed)} videos extracted, {len(videos) - len(todo)} already there, {len(failed)} failed"
+          + f" (see {dst / FAILED})" * bool(failed) + f", {num_frames} frames written")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` and batch systems end it as Ctrl-C does
+    cli.run(main)
