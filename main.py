@@ -15,6 +15,7 @@ from ops import cli, options
 from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
 from ops.engine import Meters, Result, evaluate, train_one_epoch
+from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.move4mnist import PRESETS, make_dataset
 from ops.optim import SCHEDULES, build_sgd, load_momenta, set_lr
@@ -67,10 +68,14 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
         config.num_segments, config.cluster != "none", config.num_frames, config.cluster_start_epoch,
         config.dense_sample, train,
     )  # fmt: skip
+    modality = MODALITIES[config.modality]
     transform = partial(eval_transform, size=config.frame_size)
     if train:
-        transform = partial(train_transform, size=config.frame_size, flip=spec.flip)
-    dataset = FrameFolders(videos, config.root, spec, sampler, transform, config.seed)
+        scales = config.crop_scales or modality.crop_scales
+        transform = partial(
+            train_transform, size=config.frame_size, flip=spec.flip, scales=scales, flow=config.modality == "Flow"
+        )
+    dataset = FrameFolders(videos, config.root, spec, modality, sampler, transform, config.seed)
     batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None)
     return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
 
@@ -204,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = options.pick_device(config.device)
     if not config.evaluate:
         refuse_to_overwrite(config)
-    spec = options.spec_of(config)
+    spec = config.spec
     torch.manual_seed(config.seed)
     model = build_model(num_class=spec.num_class, **config.model_options)
     boost = load_start(config, model, stored)

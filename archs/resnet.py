@@ -22,9 +22,10 @@ class ResNet(nn.Module):
         widths: Sequence[int] = (64, 128, 256, 512),
         groups: int = 1,
         base_width: int = 64,
+        in_channels: int = 3,
     ):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, widths[0], 7, stride=2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -51,7 +52,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def run_stage(self, name: str, x: Tensor) -> Tensor:
-        """One named stage: images (m, 3, S, S) for `conv1`, else the activations of the stage before."""
+        """One named stage: images (m, in_channels, S, S) for `conv1`, else the activations of the stage before."""
         if name == "conv1":
             return self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (m, 3, S, S) -> (m, c, S/4, S/4)
         return getattr(self, name)(x)
@@ -73,8 +74,8 @@ class Arch:
     input_size: int = 224
     weights: str | None = None
 
-    def build(self) -> ResNet:
-        return ResNet(self.block, self.depths, self.widths, self.groups, self.base_width)
+    def build(self, in_channels: int = 3) -> ResNet:
+        return ResNet(self.block, self.depths, self.widths, self.groups, self.base_width, in_channels)
 
 
 ARCHS = {

@@ -61,14 +61,17 @@ def _plain_key(key: str) -> str:
 def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune: bool = False) -> list[str]:
     """Copy weights into a model whatever shift wraps in either; returns the model's keys that were not in the file.
 
-    Everything must fit, with two exceptions under `tune`: a classifier of another number of classes and non-local
-    blocks that the file does not have keep their initial values. Raises InputError naming `source` otherwise.
+    Everything must fit, with three exceptions under `tune`: a classifier of another number of classes and non-local
+    blocks that the file does not have keep their initial values, and the first convolution is spread over the channels
+    of another modality. Raises InputError naming `source` otherwise.
     """
     given = {_plain_key(key): value for key, value in weights.items()}
     target = model.state_dict()
     kept, missing, unlike, fitting = [], [], [], {}
     for key, value in target.items():
         found = given.pop(_plain_key(key), None)
+        if tune and found is not None and key.removeprefix("base_model.") == "conv1.weight":
+            found = _fit_channels(found, value.shape[1])
         if found is not None and found.shape == value.shape:
             fitting[key] = found
         elif tune and (key in CLASSIFIER or (".nl." in key and found is None)):
@@ -89,6 +92,11 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
         raise InputError(f"{source} holds another network ({problem}; {count} tensors differ); use its flags")
     model.load_state_dict(fitting, strict=False)
     return kept
+
+
+def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
+    """A first convolution for other input: the mean over RGB in every channel (TSN's surgery for Flow and RGBDiff)."""
+    return kernel if kernel.shape[1] == channels else kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
 
 
 def load_pretrained(backbone: ResNet, arch: str, source: str) -> None:

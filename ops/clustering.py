@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-
 BLOCK_ELEMENTS = 2**20  # activations compared at once on a CPU: about what its cache holds
 
 

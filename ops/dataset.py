@@ -2,7 +2,7 @@
 
 Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ops.cli import InputError
 from ops.dataset_config import DatasetSpec
+from ops.modality import Modality
 
 Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
 Transform = Callable[[Tensor, np.random.Generator], Tensor]  # uint8 (t, c, H, W) -> uint8 (t, c, S, S)
@@ -33,7 +34,7 @@ class Video:
 class VideoBatch(NamedTuple):
     """The frames of n videos, packed one after another."""
 
-    frames: Tensor  # uint8 (sum t, 3, S, S)
+    frames: Tensor  # uint8 (sum t, 3, S, S), RGB; more channels for Flow and RGBDiff
     lengths: Tensor  # int64 (n,)
     labels: Tensor  # int64 (n,)
     names: list[str]
@@ -55,19 +56,48 @@ def parse_line(line: str, num_class: int) -> Video:
     return Video(parts[0].strip(), num_frames, label)
 
 
+def is_flow(spec: DatasetSpec) -> bool:
+    """Whether the files of a dataset are pairs of optical flow images."""
+    return spec.image_tmpl.count("{") > 1
+
+
+def frame_files(spec: DatasetSpec, folder: Path, frames: Iterable[int]) -> list[str]:
+    """File names of frames counted from 0; for flow those of all x images, then of all y images.
+
+    A template of three fields, as for Something-Something's flow, also takes the folder's number.
+    """
+    numbers = [spec.first_frame + int(frame) for frame in frames]
+    if not is_flow(spec):
+        return [spec.image_tmpl.format(number) for number in numbers]
+    video = ()
+    if spec.image_tmpl.count("{") == 3:
+        if not folder.name.isdigit():
+            raise InputError(f"{folder}: template {spec.image_tmpl} needs folders named by a number")
+        video = (int(folder.name),)
+    return [spec.image_tmpl.format(*video, axis, number) for axis in "xy" for number in numbers]
+
+
 def find_problem(video: Video, root: Path, spec: DatasetSpec) -> str | None:
     """What is wrong with a video's folder, or None; one look at its last frame when all is well."""
     folder = root / video.path
-    last = spec.first_frame + video.num_frames - 1
-    if (folder / spec.image_tmpl.format(last)).is_file():
+    last = frame_files(spec, folder, [video.num_frames - 1])[-1]
+    if (folder / last).is_file():
         return None
     if not folder.is_dir():
         return f"{video.path}: no folder {folder}"
-    found = sum(1 for file in folder.iterdir() if file.suffix == Path(spec.image_tmpl).suffix)
-    return (
-        f"{video.path}: list says {video.num_frames} frames, folder holds {found}"
-        f" (no {spec.image_tmpl.format(last)} in {folder})"
-    )
+    found = sum(1 for file in folder.iterdir() if file.suffix == Path(last).suffix)
+    return f"{video.path}: list says {video.num_frames} frames, folder holds {found} (no {last} in {folder})"
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a list file that are not blank, numbered from 1; InputError where it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"no list file {path}; make it, or name yours with --train_list and --val_list") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read list file {path} as text: {error}") from None
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
@@ -75,16 +105,8 @@ def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
 
     Raises InputError with the first ten problems and their number: nothing is skipped.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"no list file {path}; make it, or name yours with --train_list and --val_list") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read list file {path} as text: {error}") from None
     videos, problems = [], []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             videos.append(parse_line(line, spec.num_class))
             problem = find_problem(videos[-1], root, spec)
@@ -130,9 +152,16 @@ class FrameFolders(Dataset):
     """Videos as folders of images; asked for (epoch, index), gives (frames, label, name)."""
 
     def __init__(
-        self, videos: list[Video], root: Path, spec: DatasetSpec, sampling: Sampling, transform: Transform, seed: int
+        self,
+        videos: list[Video],
+        root: Path,
+        spec: DatasetSpec,
+        modality: Modality,
+        sampling: Sampling,
+        transform: Transform,
+        seed: int,
     ):
-        self.videos, self.root, self.spec = videos, root, spec
+        self.videos, self.root, self.spec, self.modality = videos, root, spec, modality
         self.sampling, self.transform, self.seed = sampling, transform, seed
 
     def __len__(self) -> int:
@@ -142,10 +171,17 @@ class FrameFolders(Dataset):
         epoch, index = key
         video = self.videos[index]
         rng = np.random.default_rng([self.seed, epoch, index])
-        numbers = self.spec.first_frame + self.sampling(video.num_frames, epoch, rng)
-        clip = load_clip(self.root / video.path, [self.spec.image_tmpl.format(number) for number in numbers])
-        clip = self.transform(clip, rng)  # (t, c, H, W) -> (t, c, S, S)
-        return clip.expand(-1, 3, -1, -1), video.label, video.path
+        stack = self.modality.stack
+        steps = self.sampling(max(1, video.num_frames - stack + 1), epoch, rng)  # (t,) first frame of each
+        frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)
+        loaded, place = np.unique(frames, return_inverse=True)  # steps share frames: each is decoded once
+        folder = self.root / video.path
+        clip = load_clip(folder, frame_files(self.spec, folder, loaded))
+        clip = self.transform(clip, rng)  # (frames, c, H, W) -> (frames, c, S, S)
+        # flow comes as all x, then all y -> (frames, 2, S, S); grey frames get three channels -> (frames, 3, S, S)
+        clip = torch.cat(clip.chunk(2), 1) if is_flow(self.spec) else clip.expand(-1, 3, -1, -1)
+        clip = clip[torch.from_numpy(place.reshape(frames.shape))].flatten(1, 2)  # (t, stack * c, S, S)
+        return clip, video.label, video.path
 
 
 def collate(samples: list[tuple[Tensor, int, str]]) -> VideoBatch:

@@ -52,39 +52,48 @@ def dataset_root(dataset: str, root_path: str | None = None) -> Path:
     return Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
 
 
-def dataset_spec(dataset: str, root: Path, **given) -> DatasetSpec:
+def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> DatasetSpec:
     """The facts of a dataset: registered under its name, or in `root`/dataset.json, or `given` alone.
 
-    `given` fields that are not None win. Raises InputError for facts that are missing or impossible.
+    `given` fields that are not None win. For modality Flow, `image_tmpl` becomes the template of flow images. Raises
+    InputError for facts that are missing or impossible.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if dataset in DATASETS:
-        facts = {}
         spec = replace(DATASETS[dataset], **given)
     else:
         facts = _read_description(root / DESCRIPTION) | given
         missing = [f"--{name}" for name in ("num_class", "image_tmpl") if name not in facts]
         if missing:
             raise InputError(
-                f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}; for your own give {' and '.join(missing)}"
-                f" (and --root_path), or a folder with a {DESCRIPTION}, which `tools/make_lists.py folder` writes"
+                f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}; for your own give"
+                f" {' and '.join(missing)} and --root_path, or a folder with a {DESCRIPTION} (`tools/make_lists.py folder` writes one)"
             )
         spec = DatasetSpec(**facts)
-    check_template(spec.image_tmpl, "image_tmpl")
+    if modality == "Flow" and "image_tmpl" not in given:
+        if spec.flow_tmpl is None:
+            raise InputError(f"how the flow images of {dataset} are named is not known; give --image_tmpl, for example"
+                             " 'flow_{}_{:05d}.jpg'")  # fmt: skip
+        spec = replace(spec, image_tmpl=spec.flow_tmpl)
+    check_template(spec.image_tmpl, flow=modality == "Flow")
     if spec.num_class < 1:
         raise InputError(f"num_class is {spec.num_class}, must be at least 1")
     return spec
 
 
-def check_template(template: str, name: str, example: str = "img_{:05d}.jpg") -> None:
-    """Raise InputError unless `template` names files by one number."""
+def check_template(template: str, flow: bool = False) -> None:
+    """Raise InputError unless `template` names files by a number; with `flow` by x or y and a number, or by the
+    folder's number, x or y, and a number."""
+    trials = [("x", 1), (1, "x", 1)] if flow else [(1,)]
     try:
         named = sum(field is not None for _, field, _, _ in string.Formatter().parse(template))
-        good = named == 1 and template.format(1) != template.format(2) and "/" not in template
-    except (ValueError, KeyError, IndexError, AttributeError):
+        (trial,) = [trial for trial in trials if len(trial) == named]
+        good = len({template.format(*trial[:-1], number) for number in (1, 2)}) == 2 and "/" not in template
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
         good = False
     if not good:
-        raise InputError(f"{name} {template!r} does not name frames by one number; give one such as {example}")
+        example = "flow_{}_{:05d}.jpg" if flow else "img_{:05d}.jpg"
+        raise InputError(f"image template {template!r} does not name files by number; give one such as {example!r}")
 
 
 def _read_description(path: Path) -> dict:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from archs.resnet import ARCHS, STAGES, ResNet
 from ops.clustering import TemporalClustering
 from ops.consensus import CONSENSUS
+from ops.modality import MODALITIES
 from ops.non_local import NonLocalWrapper
 from ops.temporal_shift import SHIFT_PLACES, TemporalPool
-from ops.transforms import normalise
 
 BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -28,6 +28,7 @@ class TSN(nn.Module):
         base_model: ResNet,
         num_class: int,
         num_segments: int,
+        modality: str,
         stem: tuple[str, ...],
         trunk: tuple[str, ...],
         clustering: TemporalClustering | None,
@@ -37,7 +38,7 @@ class TSN(nn.Module):
     ):
         super().__init__()
         self.base_model, self.clustering = base_model, clustering
-        self.num_segments, self.stem, self.trunk = num_segments, stem, trunk
+        self.num_segments, self.modality, self.stem, self.trunk = num_segments, modality, stem, trunk
         self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(base_model.feature_dim, num_class)
         nn.init.normal_(self.new_fc.weight, 0, 0.001)
@@ -56,7 +57,7 @@ class TSN(nn.Module):
 
     def represent(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
-        x = normalise(frames) if not frames.is_floating_point() else frames
+        x = frames if frames.is_floating_point() else MODALITIES[self.modality].to_input(frames)
         for stage in self.stem:
             x = self.base_model.run_stage(stage, x)  # (sum t, c, h, w)
         return (x, None) if self.clustering is None else self.clustering(x, lengths)
@@ -64,8 +65,8 @@ class TSN(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
 
-        frames (sum t, 3, S, S), uint8 RGB or normalised float, packed; lengths (n,). Raises ValueError where a model
-        without clustering gets videos of more or fewer than `num_segments` frames.
+        frames (sum t, channels, S, S), packed, uint8 as loaded or float as `ops/modality.py` makes them; lengths (n,).
+        Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
             raise ValueError(f"{len(lengths)} videos of {self.num_segments} frames expected, got {len(frames)} frames")
@@ -81,6 +82,7 @@ def build_model(
     num_class: int,
     num_segments: int,
     *,
+    modality: str = "RGB",
     cluster: str = "cumulative",
     cluster_after: str = "layer1",
     shift: bool = False,
@@ -98,7 +100,7 @@ def build_model(
     Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
     only. Raises ValueError where a wish cannot be met there.
     """
-    base_model = ARCHS[arch].build()
+    base_model = ARCHS[arch].build(MODALITIES[modality].channels)
     clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
     cut = STAGES.index(cluster_after) + 1 if clustering else 0
     stem, trunk = STAGES[:cut], STAGES[cut:]
@@ -118,4 +120,6 @@ def build_model(
                 stage[i] = NonLocalWrapper(stage[i], base_model.channels[name], steps)
     if temporal_pool:
         base_model.layer2 = TemporalPool(base_model.layer2, num_segments)
-    return TSN(base_model, num_class, num_segments, stem, trunk, clustering, consensus_type, dropout, partial_bn)
+    return TSN(
+        base_model, num_class, num_segments, modality, stem, trunk, clustering, consensus_type, dropout, partial_bn
+    )

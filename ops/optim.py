@@ -12,23 +12,24 @@ def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
     """Groups with `lr_mult` and `decay_mult` as in TSN (Wang et al., ECCV 2016; TSM's training code).
 
     Biases learn twice as fast and do not decay, BatchNorm does not decay, frozen BatchNorm is left out; with
-    `boost_classifier` the classifier learns 5 times as fast, its bias 10 times.
+    `boost_classifier` the classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow.
     """
-    weights, biases, norms, fc_weight, fc_bias = [], [], [], [], []
+    weights, biases, norms, fast_weights, fast_biases = [], [], [], [], []
     for module in model.modules():
         if isinstance(module, BATCH_NORMS):
             norms += [parameter for parameter in module.parameters() if parameter.requires_grad]
         elif isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
-            boosted = boost_classifier and module is model.new_fc
-            (fc_weight if boosted else weights).append(module.weight)
+            first = module is model.base_model.conv1 and model.modality == "Flow"
+            boosted = first or (boost_classifier and module is model.new_fc)
+            (fast_weights if boosted else weights).append(module.weight)
             if module.bias is not None:
-                (fc_bias if boosted else biases).append(module.bias)
+                (fast_biases if boosted else biases).append(module.bias)
     groups = [
         {"name": "weights", "params": weights, "lr_mult": 1, "decay_mult": 1},
         {"name": "biases", "params": biases, "lr_mult": 2, "decay_mult": 0},
         {"name": "norms", "params": norms, "lr_mult": 1, "decay_mult": 0},
-        {"name": "classifier weight", "params": fc_weight, "lr_mult": 5, "decay_mult": 1},
-        {"name": "classifier bias", "params": fc_bias, "lr_mult": 10, "decay_mult": 0},
+        {"name": "fast weights", "params": fast_weights, "lr_mult": 5, "decay_mult": 1},
+        {"name": "fast biases", "params": fast_biases, "lr_mult": 10, "decay_mult": 0},
     ]
     return [group for group in groups if group["params"]]
 

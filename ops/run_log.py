@@ -16,8 +16,8 @@ try:
 except ImportError:
     SummaryWriter = None
 
-COLUMNS = ("epoch", "split", "loss", "top1", "top5", "mean_class_accuracy", "lr", "seconds", "videos", "frames", "data_wait",
-           "grad_norm")  # fmt: skip
+COLUMNS = ("epoch", "split", "loss", "top1", "top5", "mean_class_accuracy", "lr", "seconds", "videos", "frames",
+           "data_wait", "grad_norm")  # fmt: skip
 
 
 class RunLog:
@@ -45,8 +45,10 @@ class RunLog:
 
     def write(self, epoch: int, split: str, result: Result, lr: float) -> None:
         r = result
-        row = (epoch, split, f"{r.loss:.6f}", f"{r.top1:.4f}", f"{r.top5:.4f}", f"{r.mean_class_accuracy:.4f}",
-               f"{lr:g}", f"{r.seconds:.2f}", r.videos, r.frames, f"{r.data_wait:.3f}", f"{r.grad_norm:.4f}")  # fmt: skip
+        row = (
+            epoch, split, f"{r.loss:.6f}", f"{r.top1:.4f}", f"{r.top5:.4f}", f"{r.mean_class_accuracy:.4f}", f"{lr:g}",
+            f"{r.seconds:.2f}", r.videos, r.frames, f"{r.data_wait:.3f}", f"{r.grad_norm:.4f}",
+        )  # fmt: skip
         with self.table.open("a", newline="") as file:
             csv.writer(file).writerow(row)
         if self.events:

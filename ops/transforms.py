@@ -1,4 +1,6 @@
 """One clip in, one clip out: the same crop and flip for all frames of a video, uint8 all the way."""
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,13 +9,15 @@ from torchvision.transforms.v2 import functional as F
 CROP_SCALES = (1.0, 0.875, 0.75, 0.66)  # TSN's multi-scale crop
 
 
-def multi_scale_crop(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def multi_scale_crop(
+    height: int, width: int, rng: np.random.Generator, scales: Sequence[float] = CROP_SCALES
+) -> tuple[int, int, int, int]:
     """Draw a crop (top, left, height, width) in pixels as TSN does.
 
-    Sides are 1, .875, .75 or .66 of the shorter side and differ by one step at most; the crop sits in one of 13 places,
+    Sides are one of `scales` of the shorter side and differ by one step at most; the crop sits in one of 13 places,
     quarter points between the corners and the centre (Wang et al., TSN, ECCV 2016).
     """
-    sizes = [int(min(height, width) * scale) for scale in CROP_SCALES]
+    sizes = [int(min(height, width) * scale) for scale in scales]
     pairs = [(i, j) for i in range(len(sizes)) for j in range(len(sizes)) if abs(i - j) <= 1]
     row, column = pairs[rng.integers(len(pairs))]
     crop_h, crop_w = sizes[row], sizes[column]
@@ -22,11 +26,23 @@ def multi_scale_crop(height: int, width: int, rng: np.random.Generator) -> tuple
     return y * (height - crop_h) // 4, x * (width - crop_w) // 4, crop_h, crop_w
 
 
-def train_transform(clip: Tensor, rng: np.random.Generator, size: int, flip: bool) -> Tensor:
-    """uint8 (t, c, H, W) -> uint8 (t, c, size, size): one multi-scale crop and, with `flip`, one coin for a mirror."""
-    clip = F.resized_crop(clip, *multi_scale_crop(*clip.shape[-2:], rng), [size, size], antialias=True)
+def train_transform(
+    clip: Tensor,
+    rng: np.random.Generator,
+    size: int,
+    flip: bool,
+    scales: Sequence[float] = CROP_SCALES,
+    flow: bool = False,
+) -> Tensor:
+    """uint8 (t, c, H, W) -> uint8 (t, c, size, size): one multi-scale crop and, with `flip`, one coin for a mirror.
+
+    With `flow`, the first half of the clip is horizontal flow and the other vertical: a mirror inverts the former.
+    """
+    clip = F.resized_crop(clip, *multi_scale_crop(*clip.shape[-2:], rng, scales), [size, size], antialias=True)
     if flip and rng.random() < 0.5:
         clip = clip.flip(-1)
+        if flow:
+            clip[: len(clip) // 2] = 255 - clip[: len(clip) // 2]
     return clip
 
 

@@ -19,6 +19,7 @@ from ops.dataset import (
     read_list,
 )
 from ops.dataset_config import DATASETS, DatasetSpec
+from ops.modality import MODALITIES
 from ops.sampling import FrameSampler
 from ops.transforms import eval_transform, train_transform
 
@@ -197,7 +198,7 @@ def test_missing_frame_is_named(tmp_path):
 def folders(root, train=True, seed=0, size=24, **sampling):
     transform = partial(train_transform, size=size, flip=True) if train else partial(eval_transform, size=size)
     sampler = FrameSampler(2, sampling.pop("clustering", True), train=train, **sampling)
-    return FrameFolders(read_list(root / "list.txt", root, SPEC), root, SPEC, sampler, transform, seed)
+    return FrameFolders(read_list(root / "list.txt", root, SPEC), root, SPEC, MODALITIES["RGB"], sampler, transform, seed)
 
 
 def test_a_clip_has_its_own_length_label_and_name(root):
@@ -214,7 +215,7 @@ def test_numbers_count_from_the_first_frame(tmp_path):
         Image.new("L", (16, 16), 100 * i).save(tmp_path / f"{i}.png")
     for first, expected in ((0, [0, 100]), (1, [100, 200])):
         spec = DatasetSpec(4, "{}.png", first_frame=first)
-        dataset = FrameFolders([Video(".", 2, 0)], tmp_path, spec, lambda n, epoch, rng: np.arange(n),
+        dataset = FrameFolders([Video(".", 2, 0)], tmp_path, spec, MODALITIES["RGB"], lambda n, epoch, rng: np.arange(n),
                                lambda clip, rng: clip, 0)  # fmt: skip
         assert dataset[0, 0][0][:, 0, 0, 0].tolist() == expected
 
@@ -319,6 +320,7 @@ def test_sampling_is_asked_for_the_videos_own_frames(root):
         asked.append((num_frames, epoch))
         return np.array([0])
 
-    dataset = FrameFolders(read_list(root / "list.txt", root, SPEC), root, SPEC, first_frame, lambda clip, rng: clip, 0)
+    videos = read_list(root / "list.txt", root, SPEC)
+    dataset = FrameFolders(videos, root, SPEC, MODALITIES["RGB"], first_frame, lambda clip, rng: clip, 0)
     assert len(dataset[2, 0][0]) == len(dataset[7, 1][0]) == 1
     assert asked == [(5, 2), (3, 7)]

@@ -19,7 +19,7 @@ def multipliers(groups):
 
 def test_multipliers():
     assert multipliers(parameter_groups(thin(non_local=True))) == {
-        "weights": (1, 1), "biases": (2, 0), "norms": (1, 0), "classifier weight": (5, 1), "classifier bias": (10, 0),
+        "weights": (1, 1), "biases": (2, 0), "norms": (1, 0), "fast weights": (5, 1), "fast biases": (10, 0),
     }  # fmt: skip
     assert multipliers(parameter_groups(thin(), boost_classifier=False)) == {
         "weights": (1, 1), "biases": (2, 0), "norms": (1, 0),
@@ -33,8 +33,8 @@ def test_what_is_in_a_group():
     for parameter, group in [
         (model.base_model.conv1.weight, "weights"), (block.nl.theta.weight, "weights"),
         (block.nl.theta.bias, "biases"), (model.base_model.bn1.weight, "norms"), (model.base_model.bn1.bias, "norms"),
-        (block.nl.W[1].weight, "norms"), (model.new_fc.weight, "classifier weight"),
-        (model.new_fc.bias, "classifier bias"),
+        (block.nl.W[1].weight, "norms"), (model.new_fc.weight, "fast weights"),
+        (model.new_fc.bias, "fast biases"),
     ]:  # fmt: skip
         assert [name for name, members in groups.items() if id(parameter) in members] == [group]
 
@@ -61,8 +61,8 @@ def test_rates_and_decays():
     optimizer = build_sgd(thin(), lr=0.01, momentum=0.8, weight_decay=5e-4)
     figures = {g["name"]: (g["lr"], g["weight_decay"], g["momentum"]) for g in optimizer.param_groups}
     assert figures == {
-        "weights": (0.01, 5e-4, 0.8), "norms": (0.01, 0, 0.8), "classifier weight": (0.05, 5e-4, 0.8),
-        "classifier bias": (0.1, 0, 0.8),
+        "weights": (0.01, 5e-4, 0.8), "norms": (0.01, 0, 0.8), "fast weights": (0.05, 5e-4, 0.8),
+        "fast biases": (0.1, 0, 0.8),
     }  # fmt: skip
     set_lr(optimizer, 0.002)
     assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([0.002, 0.002, 0.01, 0.02])

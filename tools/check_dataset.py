@@ -14,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm  # noqa: E402
 
 from ops import cli  # noqa: E402
-from ops.dataset import Video, load_frame, parse_line, read_lines  # noqa: E402
+from ops.dataset import Video, frame_files, load_frame, parse_line, read_lines  # noqa: E402
 from ops.dataset_config import DatasetSpec  # noqa: E402
-from ops.options import add_dataset_options, dataset_of  # noqa: E402
+from ops.flags import add_dataset_flags, number  # noqa: E402
+from ops.options import Config  # noqa: E402
 
 EXAMPLE = """examples:
-  python tools/check_dataset.py ucf101 --root_path data/ucf101
-  python tools/check_dataset.py path/to/folder/with/dataset.json --csv problems.csv
+  python tools/check_dataset.py ucf101 RGB --root_path data/ucf101
+  python tools/check_dataset.py path/to/folder/with/dataset.json RGB --csv problems.csv
 """
 
 
@@ -62,14 +63,13 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
     if not folder.is_dir():
         return 0, [problem("missing folder", f"no folder {folder}")]
     found = {file.name for file in os.scandir(folder)}
-    wanted = [spec.image_tmpl.format(spec.first_frame + i) for i in range(video.num_frames)]
-    suffix = Path(spec.image_tmpl).suffix
-    held = sum(file.endswith(suffix) for file in found)
+    wanted = frame_files(spec, folder, range(video.num_frames))
+    held = sum(file.endswith(Path(spec.image_tmpl).suffix) for file in found)
     problems, sizes = [], collections.Counter()
     absent = [file for file in wanted if file not in found]
-    if absent or held != video.num_frames:
-        text = f"{video.path}: list says {video.num_frames} frames, folder holds {held}"
-        problems.append(problem("frame count", text + f"; first missing {absent[0]}" * bool(absent)))
+    if absent or held != len(wanted):
+        text = f"{video.path}: list says {len(wanted)} images, folder holds {held}"
+        problems.append(problem("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
     present = [file for file in wanted if file in found]
     for file in present:
         try:
@@ -83,39 +83,40 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = cli.ArgumentParser(prog="check_dataset.py", usage="%(prog)s dataset [options]", description=__doc__,
+    parser = cli.ArgumentParser(prog="check_dataset.py", usage="%(prog)s dataset modality [options]", description=__doc__,
                                 epilog=EXAMPLE)  # fmt: skip
-    add_dataset_options(parser)
-    parser.add_argument("-j", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: one a core)")
+    add_dataset_flags(parser)
+    parser.add_argument("-j", type=number(int, least=1), default=os.cpu_count() or 1, metavar="N",
+                        help="threads that read frames (default: one a core)")  # fmt: skip
     parser.add_argument("--csv", type=Path, default=Path("problems.csv"), metavar="FILE",
                         help="where the problems are written, if any (default problems.csv)")  # fmt: skip
-    args = parser.parse_args(argv)
-    if args.j < 1:
-        parser.error(f"-j {args.j} must be at least 1")
-    spec, root = dataset_of(args)
-    lists = {file: root / file if not Path(file).is_file() else Path(file) for file in (spec.train_list, spec.val_list)}
+    options = vars(parser.parse_args(argv))
+    threads, table = options.pop("j"), options.pop("csv")
+    config = Config(**options)
+    spec, root = config.spec, config.root
+    lists = {name: config.list_file(name) for name in (spec.train_list, spec.val_list)}
     videos, problems = check_lists(lists, spec)
     frames = 0
-    with ThreadPoolExecutor(args.j) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         results = pool.map(partial(check_video, root=root, spec=spec), videos)
         for read, found in tqdm(results, total=len(videos), desc="videos", unit="video", disable=None, leave=False):
             frames += read
             problems += found
     print(f"{root}: {len(videos)} videos in {len(lists)} lists, {frames} frames read")
     if not problems:
-        args.csv.unlink(missing_ok=True)
+        table.unlink(missing_ok=True)
         print("no problems found")
         return 0
     problems.sort(key=lambda problem: (list(lists).index(problem.list_file), problem.line))
     try:
-        with args.csv.open("w", newline="") as file:
+        with table.open("w", newline="") as file:
             csv.writer(file).writerows([Problem._fields, *problems])
     except OSError as error:
-        raise cli.InputError(f"--csv {args.csv} cannot be written: {error.strerror}") from None
+        raise cli.InputError(f"--csv {table} cannot be written: {error.strerror}") from None
     for kind, count in collections.Counter(problem.kind for problem in problems).most_common():
         example = next(problem for problem in problems if problem.kind == kind)
         print(f"{count:>6}  {kind:<17} e.g. {example.list_file} line {example.line}: {example.what}")
-    print(f"{len(problems)} problems, all of them in {args.csv}")
+    print(f"{len(problems)} problems, all of them in {table}")
     return 1
 
 

@@ -51,11 +51,8 @@ def format_table(rows: list[dict[str, str]]) -> str:
     lines = [COLUMNS, ["-"] * len(COLUMNS), *([row[column] for column in COLUMNS] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
     lines[1] = ["-" * width for width in widths]
-    cells = (
-        [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))]
-        for line in lines
-    )  # fmt: skip
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    cells = ([cell.rjust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {line[0].strip().ljust(widths[0])} | {' | '.join(line[1:])} |" for line in cells)
 
 
 def cut_video(weights: Path, folder: Path) -> tuple[list, list[int], str]:
@@ -96,13 +93,14 @@ def draw(rows: list[dict[str, str]], num_class: int, picture: Path, video: tuple
     bars = axis.barh(names[::-1], accuracies[::-1], color=COLOURS[0])
     axis.bar_label(bars, fmt="%.1f", padding=3)
     axis.axvline(100 / num_class, color="0.5", linestyle=":")
-    axis.text(100 / num_class, 1.0, " chance", color="0.4", transform=axis.get_xaxis_transform(), va="bottom", ha="center")
+    axis.text(100 / num_class, 1.0, "chance", color="0.4", transform=axis.get_xaxis_transform(), ha="center")
     axis.set(xlim=(0, 112), xlabel="top-1 accuracy on validation videos (%)")
     axis.spines[["top", "right"]].set_visible(False)
     if video is not None:
         frames, assignment, method = video
         columns = max(16, -(-len(frames) // 8))
-        grid = right[0].subplots(-(-len(frames) // columns), columns, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
+        rows = -(-len(frames) // columns)
+        grid = right[0].subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
         right[0].suptitle(f"one video: {len(frames)} frames in {max(assignment) + 1} clusters ({method})", fontsize=10)
         for cell in grid.flat:
             cell.axis("off")

@@ -88,20 +88,21 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def find_ffmpeg() -> tuple[str, str]:
-    """The program's path and the first line of `ffmpeg -version`."""
+def find_ffmpeg() -> tuple[list[str], str]:
+    """The program with its words for "each frame once", which changed with ffmpeg 5.1, and its version line."""
     found = shutil.which("ffmpeg")
     try:
         if not found:
             import imageio_ffmpeg  # noqa: PLC0415
             found = imageio_ffmpeg.get_ffmpeg_exe()
         found = os.path.abspath(found)
-        shown = subprocess.run([found, "-version"], capture_output=True, text=True, errors="replace", check=True)
+        shown = subprocess.run([found, "-h", "long"], capture_output=True, text=True, errors="replace", check=True)
     except (ImportError, RuntimeError):
         raise cli.InputError("there is no ffmpeg on the PATH: install it, or `pip install imageio-ffmpeg`") from None
     except (OSError, subprocess.CalledProcessError) as error:
         raise cli.InputError(f"{found} does not run: {getattr(error, 'stderr', '') or error}") from None
-    return found, shown.stdout.partition("\n")[0]
+    passthrough = "-fps_mode" if "-fps_mode" in shown.stdout else "-vsync"
+    return [found, passthrough, "passthrough"], shown.stderr.partition("\n")[0]
 
 
 def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
@@ -181,7 +182,7 @@ def ends_well(path: Path) -> bool:
 class Extractor:
     """Extracts one video a call, from any thread, until `stop()`."""
 
-    def __init__(self, ffmpeg: str, settings: dict, keep_damaged: bool, threads: int, partial: Path):
+    def __init__(self, ffmpeg: list[str], settings: dict, keep_damaged: bool, threads: int, partial: Path):
         self.ffmpeg, self.settings, self.keep_damaged = ffmpeg, settings, keep_damaged
         self.threads, self.partial = threads, partial
         self.running, self.stopped, self.lock = set(), False, threading.Lock()
@@ -206,14 +207,16 @@ class Extractor:
         for part in parts:
             os.rename(part, work / self.settings["template"].format(int(part.stem)))
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise cli.InputError(f"{target} holds something else than these frames: remove it or give another DST")
         os.rename(work, target)
         return num_frames, damage
 
     def command(self, video: Path, strictness: list[str]) -> list[str]:
         """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in.
 
-        Time stamps are replaced by the frame's number at 25 a second and written at 25 a second, so that no frame is
-        doubled or dropped, whatever the video's own; ffmpeg 4 to 9 agree on this, unlike on -vsync and -fps_mode.
+        Time stamps give way to the frame's number, as the JPEG encoder refuses two that are equal in its time base;
+        passthrough keeps ffmpeg from filling up to a constant rate (`-r` doubles the last frame of slow videos).
         `-reinit_filter 0` keeps the count, and the size, where pictures change their size inside a video.
         """
         side, fps = self.settings["short_side"], self.settings["fps"]
@@ -221,10 +224,13 @@ class Extractor:
         filters = [f"fps={fps}"] * bool(fps) + [
             f"scale=w='if({large},if(gt(iw,ih),-1,{side}),iw)':h='if({large},if(gt(iw,ih),{side},-1),ih)'",
             "settb=1/25", "setpts=N"]
-        return [self.ffmpeg, "-nostdin", "-nostats", "-v", "error", *strictness, "-reinit_filter", "0",
-                "-threads", str(self.threads), "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters),
-                "-r", "25", "-threads", "1", "-c:v", "mjpeg", "-q:v", str(self.settings["quality"]), "-qmin", "1",
-                "-start_number", str(self.settings["first"]), "-f", "image2", "%d.part"]
+        program, *passthrough = self.ffmpeg
+        before = ["-nostdin", "-nostats", "-v", "error", *strictness, "-reinit_filter", "0",
+                  "-threads", str(self.threads)]
+        after = ["-map", "0:V:0", "-vf", ",".join(filters), *passthrough, "-enc_time_base", "1/25", "-threads", "1",
+                 "-c:v", "mjpeg", "-q:v", str(self.settings["quality"]), "-qmin", "1",
+                 "-start_number", str(self.settings["first"]), "-f", "image2", "%d.part"]
+        return [program, *before, "-i", f"file:{video}", *after]
 
     def decode(self, video: Path, work: Path, strictness: list[str]) -> tuple[int, list[str]]:
         """Run ffmpeg in `work`, so that no name of the user's gets into its file pattern -> (exit code, errors)."""

@@ -18,7 +18,7 @@ from tqdm import tqdm  # noqa: E402
 
 from ops import cli  # noqa: E402
 from ops.annotations import BREAKFAST, BREAKFAST_NAME, PARSERS, Annotation, Item, parse_breakfast  # noqa: E402
-from ops.dataset_config import DATASETS, DatasetSpec  # noqa: E402
+from ops.dataset_config import DATASETS, DESCRIPTION, DatasetSpec, dataset_root  # noqa: E402
 from ops.frame_folders import (  # noqa: E402
     FolderIndex,
     FrameCounter,
@@ -29,15 +29,15 @@ from ops.frame_folders import (  # noqa: E402
     walk,
 )
 
-TEST_LIST, CATEGORIES, MISSING = "test_videofolder.txt", "category.txt", "missing.txt"
-READERS = 4  # folders read at a time; more than the disk's own speed only where it is far away
+TEST_LIST, MISSING = "test_videofolder.txt", "missing.txt"
+READERS = 4  # folders read at a time: no faster on a disk of this machine, but on one behind a network
 
-DESCRIPTION = """\
+PURPOSE = """\
 Write train_videofolder.txt and val_videofolder.txt (lines `path num_frames label`, paths relative to ROOT, labels
 from 0) and category.txt (a class name a line, in label order) into ROOT, from the annotation files and the frames
 really there. Videos that are missing or whose frames have gaps are in no list but, with the reason, in
-ROOT/missing.txt."""
-DATASET_HELP = {  # sub-command -> annotation files, label order, example
+ROOT/missing.txt. A test set goes to test_videofolder.txt if its labels are known; without labels it gets no list."""
+DATASET_HELP = {  # sub-command -> where annotation and frames are looked for, order of the labels
     "ucf101": """\
 annotation  classInd.txt, trainlist0K.txt, testlist0K.txt, in ROOT/ucfTrainTestlist, ROOT/annotations, ROOT/labels
             or ROOT
@@ -96,6 +96,7 @@ EXAMPLES = {
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 
+UNLISTABLE = "the name has blanks at its ends, or characters that break lines or are not Unicode"
 Lines = dict[str, list[str]]  # split -> `path num_frames label`
 
 
@@ -105,6 +106,10 @@ class Problem(NamedTuple):
     split: str
     video: str
     reason: str
+
+    def line(self) -> str:
+        """As in missing.txt, on one line whatever the name holds."""
+        return "\t".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) for text in self)
 
 
 def make_lines(annotation: Annotation, root: Path, frames: Path, counter: FrameCounter) -> tuple[Lines, list[Problem]]:
@@ -125,7 +130,7 @@ def make_lines(annotation: Annotation, root: Path, frames: Path, counter: FrameC
         results = tqdm(pool.imap(look, items, 64), total=len(items), unit="video", disable=None, leave=False)
         for (split, item), (path, num_frames, reason) in zip(items, results, strict=True):
             if not reason and not fits_a_line(prefix + path):
-                reason = "the name has blanks at its ends, or characters that break lines or are not Unicode"
+                reason = UNLISTABLE
             if reason:
                 problems.append(Problem(split, path, reason))
             else:
@@ -143,6 +148,8 @@ def fits_a_line(path: str) -> bool:
 
 def write_files(root: Path, files: dict[str, str | None]) -> None:
     """Write files into `root`, all or none; None removes one that is there."""
+    if blocked := [name for name in files if (root / name).is_dir()]:
+        raise cli.InputError(f"cannot write {root / blocked[0]}: a folder of this name is there")
     temporary = {name: root / f".{name}.{os.getpid()}" for name, text in files.items() if text is not None}
     try:
         for name, path in temporary.items():
@@ -183,6 +190,9 @@ def find_classes(frames: Path, part: str) -> tuple[Classes, list[Problem]]:
     classes, problems = {}, []
     for name in sub_folders(frames / part):
         top = f"{part}/{name}".lstrip("/")
+        if not fits_a_line(name):
+            problems.append(Problem(part or "-", top, UNLISTABLE))
+            continue
         videos, empty = picture_folders(frames, top)
         problems += [Problem(part or "-", path, "no pictures in it") for path in empty if path != top]
         if videos == [top]:
@@ -268,19 +278,21 @@ def fraction(text: str) -> float:
     return value
 
 
-def default_root(dataset: str) -> Path:
-    """Where main.py looks for a dataset: $FULL_VIDEO_DATA/<dataset>, else data/<dataset>."""
-    return Path(os.environ.get("FULL_VIDEO_DATA") or "data", dataset)
+def whole(text: str) -> int:
+    """A number from 0 on."""
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def build_parser() -> cli.ArgumentParser:
     """A sub-command a dataset."""
     examples = "".join(f"  python tools/make_lists.py {example}\n" for example in EXAMPLES.values())
-    parser = cli.ArgumentParser(description=DESCRIPTION, epilog=f"examples:\n{examples}")
+    parser = cli.ArgumentParser(description=PURPOSE, epilog=f"examples:\n{examples}")
     commands = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET", help=", ".join(EXAMPLES))
     for name, text in DATASET_HELP.items():
         own = name == "folder"
-        command = commands.add_parser(name, description=f"{DESCRIPTION}\n\n{text}",
+        command = commands.add_parser(name, description=f"{PURPOSE}\n\n{text}",
                                       epilog=f"example:\n  python tools/make_lists.py {EXAMPLES[name]}")  # fmt: skip
         add = command.add_argument
         add("--root", metavar="DIR", required=own, help="the dataset's folder, which gets the lists"
@@ -299,8 +311,8 @@ def build_parser() -> cli.ArgumentParser:
                 "named train_split1_videofolder.txt and so on (default timeception)")  # fmt: skip
         if own:
             add("--val_fraction", type=fraction, metavar="F", help="share of each class that validates (default 0.2)")
-            add("--seed", type=int, default=0, metavar="N", help="another seed, another split (default 0)")
-            add("--first_frame", type=int, metavar="N", help="number of the first frame (default guessed)")
+            add("--seed", type=whole, default=0, metavar="N", help="another seed, another split (default 0)")
+            add("--first_frame", type=whole, metavar="N", help="number of the first frame (default guessed)")
             add("--no_flip", action="store_true",
                 help="mirrored videos would be of another class (left and right, say), so training must not mirror")
     return parser
@@ -308,7 +320,7 @@ def build_parser() -> cli.ArgumentParser:
 
 def find_places(args: argparse.Namespace) -> tuple[Path, Path]:
     """The dataset's folder and that of its frames; InputError if one is missing or the second is not in the first."""
-    root = Path(args.root) if args.root else default_root(args.dataset)
+    root = dataset_root(args.dataset, args.root)
     if not root.is_dir():
         raise cli.InputError(f"no folder {root}; put the dataset there or name its folder with --root")
     frames = Path(args.frames) if args.frames else root / "frames" if (root / "frames").is_dir() else root
@@ -346,7 +358,7 @@ def show_command(args: argparse.Namespace, root: Path, spec: DatasetSpec, names:
         words[2] = str(root) if os.sep in str(root) else os.path.join(os.curdir, root)
     else:
         registered = DATASETS[args.dataset]
-        given = {"--root_path": (str(root), str(default_root(args.dataset))),
+        given = {"--root_path": (str(root), str(dataset_root(args.dataset))),
                  "--train_list": (names["train"], registered.train_list),
                  "--val_list": (names["val"], registered.val_list),
                  "--image_tmpl": (spec.image_tmpl, registered.image_tmpl)}  # fmt: skip
@@ -387,12 +399,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     names = list_names(spec, split)
     files = {names[part]: "".join(f"{line}\n" for line in listed) or None for part, listed in lines.items()}
-    files[CATEGORIES] = "".join(f"{name}\n" for name in annotation.categories)
-    files[MISSING] = "".join("\t".join(problem) + "\n" for problem in problems) or None
+    files[spec.category_file] = "".join(f"{name}\n" for name in annotation.categories)
+    files[MISSING] = "".join(f"{problem.line()}\n" for problem in problems) or None
     if args.dataset == "folder":
-        files["dataset.json"] = json.dumps({
+        files[DESCRIPTION] = json.dumps({
             "num_class": spec.num_class, "image_tmpl": spec.image_tmpl, "first_frame": spec.first_frame,
-            "flip": spec.flip, "train_list": spec.train_list, "val_list": spec.val_list, "category_file": CATEGORIES,
+            "flip": spec.flip, "train_list": spec.train_list, "val_list": spec.val_list,
+            "category_file": spec.category_file,
         }, indent=2) + "\n"  # fmt: skip
     write_files(root, files)
 
