@@ -67,7 +67,8 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
         if missing:
             raise InputError(
                 f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}; for your own give"
-                f" {' and '.join(missing)} and --root_path, or a folder with a {DESCRIPTION} (`tools/make_lists.py folder` writes one)"
+                f" {' and '.join(missing)} and --root_path, or a folder with a {DESCRIPTION}"
+                " (`tools/make_lists.py folder` writes one)"
             )
         spec = DatasetSpec(**facts)
     if modality == "Flow" and "image_tmpl" not in given:

@@ -198,7 +198,8 @@ def test_missing_frame_is_named(tmp_path):
 def folders(root, train=True, seed=0, size=24, **sampling):
     transform = partial(train_transform, size=size, flip=True) if train else partial(eval_transform, size=size)
     sampler = FrameSampler(2, sampling.pop("clustering", True), train=train, **sampling)
-    return FrameFolders(read_list(root / "list.txt", root, SPEC), root, SPEC, MODALITIES["RGB"], sampler, transform, seed)
+    videos = read_list(root / "list.txt", root, SPEC)
+    return FrameFolders(videos, root, SPEC, MODALITIES["RGB"], sampler, transform, seed)
 
 
 def test_a_clip_has_its_own_length_label_and_name(root):
@@ -215,8 +216,8 @@ def test_numbers_count_from_the_first_frame(tmp_path):
         Image.new("L", (16, 16), 100 * i).save(tmp_path / f"{i}.png")
     for first, expected in ((0, [0, 100]), (1, [100, 200])):
         spec = DatasetSpec(4, "{}.png", first_frame=first)
-        dataset = FrameFolders([Video(".", 2, 0)], tmp_path, spec, MODALITIES["RGB"], lambda n, epoch, rng: np.arange(n),
-                               lambda clip, rng: clip, 0)  # fmt: skip
+        dataset = FrameFolders([Video(".", 2, 0)], tmp_path, spec, MODALITIES["RGB"],
+                               lambda n, epoch, rng: np.arange(n), lambda clip, rng: clip, 0)  # fmt: skip
         assert dataset[0, 0][0][:, 0, 0, 0].tolist() == expected
 
 

@@ -70,7 +70,7 @@ def test_bad_descriptions(tmp_path, text, message):
 def test_templates():
     for good in ("{}.jpg", "img_{:05d}.jpg", "{0:06d}.png"):
         check_template(good)
-    for bad in ("", "img.jpg", "{}{}.jpg", "{name}.jpg", "{:05s}.jpg", "{.jpg", "a/{}.jpg", "{!r:>3z}.jpg", "{0.real[2]}"):
+    for bad in ("", "img.jpg", "{}{}.jpg", "{name}.jpg", "{:05s}.jpg", "{.jpg", "a/{}.jpg", "{!r:>3z}.jpg", "{0[2]}"):
         with pytest.raises(InputError, match="does not name files by number; give one such as 'img_"):
             check_template(bad)
     for good in ("flow_{}_{:05d}.jpg", "{:06d}-{}_{:05d}.jpg"):

@@ -1,4 +1,6 @@
 """Flow and RGBDiff from files to the network: stacks, channels, mirrors, and TSN's surgery on the first convolution."""
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -48,8 +50,11 @@ PNG = DatasetSpec(2, "flow_{}_{:05d}.png")
 def test_a_step_of_flow_is_five_pairs(flow):
     clip = clip_of(flow, PNG, "Flow", 7)
     assert clip.shape == (3, 10, 16, 16)  # 7 pairs hold 3 stacks of 5
-    assert clip[:, :, 0, 0].tolist() == [[10, 15, 20, 25, 30, 35, 40, 45, 50, 55], [20, 25, 30, 35, 40, 45, 50, 55, 60, 65],
-                                         [30, 35, 40, 45, 50, 55, 60, 65, 70, 75]]  # fmt: skip
+    assert clip[:, :, 0, 0].tolist() == [
+        [10, 15, 20, 25, 30, 35, 40, 45, 50, 55],
+        [20, 25, 30, 35, 40, 45, 50, 55, 60, 65],
+        [30, 35, 40, 45, 50, 55, 60, 65, 70, 75],
+    ]
 
 
 def test_a_video_shorter_than_a_stack_repeats_its_last_pair(flow):
@@ -64,8 +69,10 @@ def test_steps_may_come_in_any_order(flow):
 def test_a_mirror_turns_horizontal_flow_around(flow):
     mirrored = set()
     for seed in range(8):
-        dataset = FrameFolders([Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step,
-                               lambda clip, rng: train_transform(clip, rng, 8, True, (1.0,), flow=True), seed)  # fmt: skip
+        transform = partial(train_transform, size=8, flip=True, scales=(1.0,), flow=True)
+        dataset = FrameFolders(
+            [Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step, transform, seed
+        )
         x, y = dataset[0, 0][0][0, :2, 0, 0].tolist()
         assert y == 15
         mirrored.add(x)
@@ -96,7 +103,8 @@ def test_a_step_of_differences_is_six_frames(tmp_path):
 
 def test_flow_without_motion_is_about_zero():
     assert normalise_flow(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
-    torch.testing.assert_close(normalise_flow(torch.full((1, 1), 255, dtype=torch.uint8)), torch.tensor([[0.5 / 0.226]]))
+    right = torch.full((1, 1), 255, dtype=torch.uint8)
+    torch.testing.assert_close(normalise_flow(right), torch.tensor([[0.5 / 0.226]]))
 
 
 @pytest.mark.parametrize("modality, loaded, channels", [("RGB", 3, 3), ("Flow", 10, 10), ("RGBDiff", 18, 15)])

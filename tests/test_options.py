@@ -246,7 +246,8 @@ def test_every_field_has_its_place():
     taken = [*MODEL_FIELDS, *PROTOCOL_FIELDS, *PLACE_FIELDS]
     assert len(taken) == len(set(taken)) and set(taken) <= set(names)
     assert set(names) - set(taken) == {"dropout", "epochs", "batch_size", "lr", "lr_type", "lr_steps", "momentum", "wd",
-                                       "gd", "npb", "cluster_start_epoch", "eval_freq", "suffix", "crop_scales"}  # fmt: skip
+                                       "gd", "npb", "cluster_start_epoch", "eval_freq", "suffix",
+                                       "crop_scales"}  # fmt: skip
 
 
 def test_evaluation_takes_the_model_and_the_protocol():

@@ -13,10 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm  # noqa: E402
 
-from ops import cli  # noqa: E402
+from ops import (
+    cli,  # noqa: E402
+    flags,  # noqa: E402
+)
 from ops.dataset import Video, frame_files, load_frame, parse_line, read_lines  # noqa: E402
 from ops.dataset_config import DatasetSpec  # noqa: E402
-from ops.flags import add_dataset_flags, number  # noqa: E402
 from ops.options import Config  # noqa: E402
 
 EXAMPLE = """examples:
@@ -83,10 +85,11 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = cli.ArgumentParser(prog="check_dataset.py", usage="%(prog)s dataset modality [options]", description=__doc__,
-                                epilog=EXAMPLE)  # fmt: skip
-    add_dataset_flags(parser)
-    parser.add_argument("-j", type=number(int, least=1), default=os.cpu_count() or 1, metavar="N",
+    parser = cli.ArgumentParser(
+        prog="check_dataset.py", usage="%(prog)s dataset modality [options]", description=__doc__, epilog=EXAMPLE
+    )
+    flags.add_dataset_flags(parser)
+    parser.add_argument("-j", type=flags.number(int, least=1), default=os.cpu_count() or 1, metavar="N",
                         help="threads that read frames (default: one a core)")  # fmt: skip
     parser.add_argument("--csv", type=Path, default=Path("problems.csv"), metavar="FILE",
                         help="where the problems are written, if any (default problems.csv)")  # fmt: skip
