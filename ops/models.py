@@ -57,10 +57,22 @@ class TSN(nn.Module):
 
     def represent(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
+        x = self.run_stem(frames)
+        return (x, None) if self.clustering is None else self.clustering(x, lengths)
+
+    def run_stem(self, frames: Tensor) -> Tensor:
+        """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
         x = frames if frames.is_floating_point() else MODALITIES[self.modality].to_input(frames)
         for stage in self.stem:
-            x = self.base_model.run_stage(stage, x)  # (sum t, c, h, w)
-        return (x, None) if self.clustering is None else self.clustering(x, lengths)
+            x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
+        return x
+
+    def classify(self, x: Tensor, num_videos: int) -> Tensor:
+        """Scores of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
+        for stage in self.trunk:
+            x = self.base_model.run_stage(stage, x)
+        scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
+        return self.consensus(scores.unflatten(0, (num_videos, -1)))  # (n*g, K) -> (n, K)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
@@ -71,10 +83,7 @@ class TSN(nn.Module):
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
             raise ValueError(f"{len(lengths)} videos of {self.num_segments} frames expected, got {len(frames)} frames")
         x, _ = self.represent(frames, lengths)
-        for stage in self.trunk:
-            x = self.base_model.run_stage(stage, x)
-        scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
-        return self.consensus(scores.unflatten(0, (len(lengths), -1)))  # (n*g, K) -> (n, K)
+        return self.classify(x, len(lengths))
 
 
 def build_model(
