@@ -1,6 +1,5 @@
 """Train and evaluate full-video action recognition models: `python main.py --help`."""
 import statistics
-import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -14,40 +13,16 @@ from ops import checkpoint as ckpt
 from ops import cli, options
 from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
-from ops.engine import Meters, Result, evaluate, train_one_epoch
+from ops.engine import Result, evaluate, train_one_epoch
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.move4mnist import PRESETS, make_dataset
 from ops.optim import SCHEDULES, build_sgd, load_momenta, set_lr
 from ops.options import Config
+from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
 from ops.transforms import eval_transform, train_transform
-
-
-class Progress:
-    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere."""
-
-    def __init__(self, title: str, steps: int, print_freq: int):
-        self.title, self.steps, self.print_freq = title, steps, print_freq
-        self.live = sys.stderr.isatty()
-        self.bar = tqdm(total=steps, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
-
-    def __call__(self, step: int, meters: Meters) -> None:
-        self.bar.update()
-        if step % self.print_freq and step != self.steps:
-            return
-        figures = f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%"
-        if self.live:
-            self.bar.set_postfix_str(figures)
-        elif step != self.steps:
-            print(f"{self.title}  step {step}/{self.steps}  {figures}", flush=True)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.bar.close()
 
 
 def make_data(config: Config, spec: DatasetSpec) -> None:

@@ -49,12 +49,37 @@ def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
     x (sum t, ...), lengths (n,) -> (sum t,) int64, 0 at every video's first frame. No gradient.
     """
     x = x.detach().flatten(1)
-    changes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    block = max(1, BLOCK_ELEMENTS // max(1, x.shape[1])) if x.device.type == "cpu" else len(x)
-    for start in range(0, len(x) - 1, block):
-        active = x[start : start + block + 1] > 0
-        changes[start + 1 : start + block + 1] = (active[1:] != active[:-1]).sum(1)
+    if x.device.type == "cpu":
+        changes = _blockwise_changes(x)
+    else:
+        active = x > 0
+        changes = nn.functional.pad((active[1:] != active[:-1]).sum(1), (1, 0))
     return changes.index_fill(0, packed_layout(lengths, len(x)).first, 0)
+
+
+@torch.compiler.disable
+def _blockwise_changes(x: Tensor) -> Tensor:
+    """`sign_changes` of one long video (t, d) on a CPU, at the speed of reading x: (t, d) -> (t,), entry 0 undefined.
+
+    Blocks of frames go through the same two buffers of one byte a sign. Where signs differ a byte is 1, so eight can
+    be added at a time as the bytes of an int64, as long as no more than 255 are added up.
+    """
+    t, d = x.shape
+    words = -(-d // 8)
+    parts = max(1, -(-words // 255))
+    words = -(-words // parts)  # <= 255; signs of a frame lie in `parts` rows of `words` int64, zeros at the end
+    block = max(1, min(t, BLOCK_ELEMENTS // max(1, d)))
+    active = torch.zeros(block + 1, parts * words * 8, dtype=torch.bool)  # row 0: the frame before the block
+    differ = torch.empty(block, parts * words * 8, dtype=torch.bool)
+    changes = torch.empty(t, dtype=torch.int64)
+    for start in range(0, t, block):
+        b = min(block, t - start)
+        torch.gt(x[start : start + b], 0, out=active[1 : b + 1, :d])
+        torch.ne(active[1 : b + 1], active[:b], out=differ[:b])
+        sums = differ[:b].view(torch.int64).view(b, parts, words).sum(2)  # (b, parts), eight counts in each
+        changes[start : start + b] = sums.view(torch.uint8).sum(1)
+        active[0] = active[b]
+    return changes
 
 
 def sign_distances(x: Tensor, lengths: Tensor) -> Tensor:
@@ -151,20 +176,32 @@ def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: s
 
 
 class _SliceMeans(torch.autograd.Function):
-    """Means of slices for the CPU: one pass over x forward, one over its gradient backward."""
+    """Means of slices for the CPU: one pass over x forward, one over its gradient backward.
+
+    The slices cover x in order; only those of videos with t < g repeat, one frame each.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, start: Tensor, size: Tensor) -> Tensor:
         ctx.slices = [slice(a, a + b) for a, b in zip(start.tolist(), size.tolist(), strict=True)]
         ctx.shape = x.shape
-        return torch.stack([x[frames].mean(0) for frames in ctx.slices])
+        means = x.new_empty(len(ctx.slices), *x.shape[1:])
+        for frames, mean in zip(ctx.slices, means, strict=True):
+            torch.mean(x[frames], 0, out=mean)
+        return means
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):
-        grad_x = grad.new_zeros(ctx.shape)
+        grad_x = grad.new_empty(ctx.shape)
+        before = None
         for frames, g in zip(ctx.slices, grad, strict=True):
-            grad_x[frames] += g / (frames.stop - frames.start)
+            part = grad_x[frames]
+            if frames == before:
+                part += g
+            else:
+                torch.div(g.expand_as(part), len(part), out=part)
+            before = frames
         return grad_x, None, None
 
 

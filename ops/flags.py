@@ -43,12 +43,12 @@ def _frame_cap(text: str) -> int | None:
     return None if text == "all" else number(int, least=1)(text)
 
 
-def add_dataset_flags(parser: ArgumentParser):
+def add_dataset_flags(parser: ArgumentParser, modality_needed: bool = True):
     """The flags that say which videos: shared by all programs that read a dataset. Returns their group."""
     parser.add_argument("dataset", help=f"one of {', '.join(DATASETS)}; or your own: a folder with a dataset.json, or "
                         "any name with --root_path, --image_tmpl and --num_class")  # fmt: skip
-    parser.add_argument("modality", choices=MODALITIES, help="what the network sees: frames, pairs of flow images, or "
-                        "differences between frames")  # fmt: skip
+    parser.add_argument("modality", choices=MODALITIES, nargs=None if modality_needed else "?", help="what the network "
+                        "sees: frames, pairs of flow images, or differences between frames")  # fmt: skip
     group = parser.add_argument_group("data")
 
     def add(flag: str, text: str, **kwargs):

@@ -17,12 +17,13 @@ def all_frames(num_frames: int, cap: int | None = None) -> np.ndarray:
 def uniform_segments(num_frames: int, num_segments: int, rng: np.random.Generator | None = None) -> np.ndarray:
     """One frame of each of `num_segments` equal segments: drawn with `rng`, else the middle one -> (num_segments,).
 
-    TSN's sampling (Wang et al., ECCV 2016). A video with fewer frames than segments repeats them evenly.
+    TSN's sampling (Wang et al., ECCV 2016); the middles are TSM's test frames. A video with fewer frames than segments
+    repeats them evenly.
     """
+    if rng is None:
+        return (2 * np.arange(num_segments) + 1) * num_frames // (2 * num_segments)
     if num_frames < num_segments:
         return np.arange(num_segments) * num_frames // num_segments
-    if rng is None:
-        return all_frames(num_frames, num_segments)
     edges = np.arange(num_segments + 1) * num_frames // num_segments
     return rng.integers(edges[:-1], edges[1:])
 

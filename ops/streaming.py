@@ -34,7 +34,7 @@ def stream_stem(model: TSN, frames: Frames, chunk: int) -> tuple[Tensor, Tensor,
     see chunks instead of videos, for one without clustering, or for no frame.
     """
     if model.training or model.clustering is None or not len(frames) or chunk < 1:
-        raise ValueError("streaming takes a model with clustering in eval mode, at least 1 frame and chunks of 1 or more")
+        raise ValueError("streaming takes a clustering model in eval mode, one frame or more, and a chunk of 1 or more")
     device = model.new_fc.weight.device
     starts = range(0, len(frames), chunk)
     lengths = torch.tensor([len(frames)], device=device)

@@ -25,7 +25,7 @@ make_data() { # PRESET TRAIN VAL
 
 train() { # PRESET SUFFIX OPTIONS
     run python main.py movingmnist RGB --root_path "$DATA/$1" --arch resnet_thin --input_size 48 --num_segments 16 \
-        --shift --shift_div 4 --npb --dropout 0 --gd 5 --crop_scales 1 0.875 --seed "$SEED" --eval_freq 10 --overwrite \
+        --shift --shift_div 4 --npb --dropout 0 --gd 5 --crop_scales 1 0.875 --seed "$SEED" --eval_freq 20 --overwrite \
         --suffix "qs$SEED-$2" "${@:3}"
 }
 
@@ -33,18 +33,18 @@ echo "This takes about 10 minutes on 2 CPU cores: three data sets, two stages of
 started=$SECONDS
 make_data easy 1000 200
 make_data medium 1000 200
-make_data long 480 300
+make_data long 600 300
 
 echo
 echo "== Pre-training on 32 frames: every method below starts from these weights"
-train easy easy --cluster even --epochs 6 -b 16 --lr 0.02
+train easy easy --cluster even --epochs 5 -b 16 --lr 0.02
 train medium medium --cluster even --epochs 4 -b 16 --lr 0.02 --tune_from "$(best easy)"
 
 echo
 echo "== The same 128-frame videos and starting weights for all methods, 16 representations a video"
-train long uniform --cluster none --epochs 3 -b 8 --lr 0.01 --tune_from "$(best medium)"
+train long uniform --cluster none --epochs 12 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
 for method in random even cumulative slope; do
-    train long "$method" --cluster "$method" --epochs 3 -b 8 --lr 0.01 --tune_from "$(best medium)"
+    train long "$method" --cluster "$method" --epochs 3 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
 done
 
 echo

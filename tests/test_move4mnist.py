@@ -125,7 +125,7 @@ def test_interrupted_leaves_nothing_and_leftovers_are_cleaned(tmp_path):
 
 @pytest.mark.parametrize("preset", ["standard", "easy", "long"])
 def test_frames_are_counted_and_placed_as_configured(preset):
-    config, black, runs, late = PRESETS[preset], 0, 0, 0
+    config, black, runs, late, alone = PRESETS[preset], 0, 0, 0, 0
     for index in range(100):
         kinds = plan_video(config, index % 4, rng_of(index)).kinds
         main, distractor = kinds == Kind.MAIN, kinds == Kind.DISTRACTOR
@@ -135,13 +135,14 @@ def test_frames_are_counted_and_placed_as_configured(preset):
         late += distractor[config.num_frames // 2:].sum()
         values, lengths = runs_of(kinds)  # a run is black, or background, from end to end: else it would be split here
         empty, lengths = values[values >= Kind.BACKGROUND], lengths[values >= Kind.BACKGROUND]
-        assert np.isin(lengths, config.empty_run).sum() >= len(lengths) - 1  # the last drawn may be cut short
-        assert lengths.max() <= max(config.empty_run)
+        assert (lengths < min(config.empty_run)).sum() <= 1  # the last drawn may be cut short; others may have met
+        alone += np.isin(lengths, config.empty_run).sum()
         black, runs = black + (empty == Kind.BLACK).sum(), runs + len(empty)
     assert late == 0
     assert black / runs == pytest.approx(config.p_black, abs=0.06)
     if preset == "long":
-        assert 7 <= len(lengths) <= 14
+        assert 5 <= len(lengths) <= 14
+    assert alone / runs > 0.6
 
 
 @pytest.mark.parametrize("speed", [0.5, 2])
@@ -181,7 +182,7 @@ def test_pixels_agree_with_the_facts():
 
 
 def test_backgrounds_are_slow_grey_and_framed_by_bars():
-    frames, facts = make_video(PRESETS["standard"], 0, rng_of(5), draw_glyph, draw_scene)
+    frames, facts = make_video(PRESETS["standard"], 0, rng_of(0), draw_glyph, draw_scene)
     shown = frames[facts.kinds == Kind.BACKGROUND].astype(float)
     assert shown[:, :BAR].max() == shown[:, -BAR:].max() == 0
     scenes = np.stack([draw_scene(64, rng_of(index)) for index in range(10)])
@@ -299,7 +300,7 @@ BAD = {
     "-j 0": "workers 0", "--p_black 1.5": "p_black 1.5", "--speed nan": "speed nan", "--speed 3": "travels 51 pixels",
     "--main 18-14": "main 18-14", "--main 1": "main 1-1", "--main many": "'many'", "--distractor -3": "'-3'",
     "--main 26-30": "more than num_frames 32", "--empty_run 0-2": "empty_run 0/1/2", "--empty_run 3-1": "3-1",
-    "--num_frames 128": "runs of at least", "--backgrounds nowhere": "nowhere", "--backgrounds bare": "no pictures",
+    "--backgrounds nowhere": "nowhere", "--backgrounds bare": "no pictures",
     "--sheet sheet.txt": "sheet.txt", "--out full": "full: exists already; remove it", "--preset hard": "hard",
     "--out file": "file: exists already", "--out .": "a folder of its own", "--num 3": "--num",
 }

@@ -39,9 +39,11 @@ def test_all_frames(num_frames, cap, expected):
         (16, 4, [2, 6, 10, 14]),
         (4, 4, [0, 1, 2, 3]),
         (7, 2, [1, 5]),
-        (3, 8, [0, 0, 0, 1, 1, 1, 2, 2]),
+        (300, 8, [18, 56, 93, 131, 168, 206, 243, 281]),
+        (3, 8, [0, 0, 0, 1, 1, 2, 2, 2]),
+        (7, 8, [0, 1, 2, 3, 3, 4, 5, 6]),
         (1, 3, [0, 0, 0]),
-        (2, 3, [0, 0, 1]),
+        (2, 3, [0, 1, 1]),
     ],
 )
 def test_middle_of_each_segment(num_frames, num_segments, expected):
@@ -92,8 +94,8 @@ def test_one_frame_of_each_segment(num_frames, num_segments, seed):
     for k, frame in enumerate(frames.tolist()):
         if num_frames >= num_segments and seed is not None:
             assert k * num_frames // num_segments <= frame < (k + 1) * num_frames // num_segments
-        elif num_frames >= num_segments:
-            assert frame <= (k + 0.5) * num_frames / num_segments < frame + 1
+        elif seed is None:
+            assert frame == (2 * k + 1) * num_frames // (2 * num_segments)
         else:
             assert frame <= k * num_frames / num_segments < frame + 1
     assert len(set(frames.tolist())) == min(num_frames, num_segments)

@@ -21,6 +21,7 @@ from itertools import islice  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from ops import cli  # noqa: E402
+from ops.ffmpeg import find_ffmpeg, shrink_filter  # noqa: E402
 
 try:
     import fcntl
@@ -86,23 +87,6 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--ext", default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v", metavar="A,B",
                         help="endings of video files, in either case (%(default)s)")
     return parser
-
-
-def find_ffmpeg() -> tuple[list[str], str]:
-    """The program with its words for "each frame once", which changed with ffmpeg 5.1, and its version line."""
-    found = shutil.which("ffmpeg")
-    try:
-        if not found:
-            import imageio_ffmpeg  # noqa: PLC0415
-            found = imageio_ffmpeg.get_ffmpeg_exe()
-        found = os.path.abspath(found)
-        shown = subprocess.run([found, "-h", "long"], capture_output=True, text=True, errors="replace", check=True)
-    except (ImportError, RuntimeError):
-        raise cli.InputError("there is no ffmpeg on the PATH: install it, or `pip install imageio-ffmpeg`") from None
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise cli.InputError(f"{found} does not run: {getattr(error, 'stderr', '') or error}") from None
-    passthrough = "-fps_mode" if "-fps_mode" in shown.stdout else "-vsync"
-    return [found, passthrough, "passthrough"], shown.stderr.partition("\n")[0]
 
 
 def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
@@ -220,10 +204,7 @@ class Extractor:
         `-reinit_filter 0` keeps the count, and the size, where pictures change their size inside a video.
         """
         side, fps = self.settings["short_side"], self.settings["fps"]
-        large = f"gt(min(iw,ih),{side or 'inf'})"
-        filters = [f"fps={fps}"] * bool(fps) + [
-            f"scale=w='if({large},if(gt(iw,ih),-1,{side}),iw)':h='if({large},if(gt(iw,ih),{side},-1),ih)'",
-            "settb=1/25", "setpts=N"]
+        filters = [f"fps={fps}"] * bool(fps) + [shrink_filter(side), "settb=1/25", "setpts=N"]
         program, *passthrough = self.ffmpeg
         before = ["-nostdin", "-nostats", "-v", "error", *strictness, "-reinit_filter", "0",
                   "-threads", str(self.threads)]

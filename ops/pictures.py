@@ -1,0 +1,196 @@
+"""Pictures of clustered videos: the frames in time order, which of them were merged, and the distances between them.
+
+Sizes are in inches and every row shares one time axis, so that a frame stands exactly above its place on it: place i
+takes [i - 0.5, i + 0.5], and the distance between frames i-1 and i is drawn where they meet, at i - 0.5.
+"""
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ops.cli import InputError
+from ops.predict import Prediction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart
+CLUSTERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # by turns
+CUT, CURVE, SEEN = "#D55E00", "#000000", "#E69F00"
+ALL_SHOWN, FEW = 160, 20  # of a video of more than 160 frames, 20 are shown
+SHARE = 0.965  # of its place that a frame takes
+STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
+         "xtick.labelsize": 8, "ytick.labelsize": 8, "xtick.major.width": 0.7, "ytick.major.width": 0.7,
+         "xtick.major.pad": 2, "ytick.major.pad": 2}  # fmt: skip
+LEFT, RIGHT, TOP, BOTTOM = 0.55, 0.12, 0.36, 0.42  # margins
+BAND, LINKS, TICKS, GAP = 0.17, 0.3, 0.2, 0.12  # heights
+
+
+def check(path: Path) -> None:
+    """Raise InputError unless a picture can be drawn into a file of this name."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("pictures need matplotlib: `pip install -r requirements-plot.txt`") from None
+    if path.suffix[1:].lower() not in Figure().canvas.get_supported_filetypes():
+        raise InputError(f"cannot draw {path}: the name of a picture ends in .png, .pdf or .svg")
+    if path.is_dir():
+        raise InputError(f"cannot draw {path}: it is a folder")
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure to `path`, making its folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+class Strip:
+    """How a video is laid out `width` inches wide: all its frames in rows, or FEW of a long one's in one row."""
+
+    def __init__(self, video: Prediction, width: float, curve_height: float = 0.62, least_height: float = 0):
+        self.video, self.width, self.clustered = video, width, video.assignment is not None
+        self.numbers = video.seen if self.clustered else np.arange(len(video.frames))  # (t,) frame at each place
+        t = len(self.numbers)
+        self.whole = t <= ALL_SHOWN
+        self.rows = min(4, -(-t // 24)) if self.whole else 1
+        self.columns = max(12, -(-t // self.rows))  # places in a row
+        self.shown = np.arange(t)  # places of the frames that are shown
+        if not self.whole and self.clustered:
+            self.shown = (2 * np.arange(FEW) + 1) * t // (2 * FEW)
+        elif not self.whole:
+            seen = np.unique(video.seen)
+            self.shown = seen[np.unique(np.linspace(0, len(seen) - 1, min(len(seen), FEW)).round().astype(int))]
+        self.inner = width - LEFT - RIGHT
+        self.cell = self.inner / (self.columns if self.whole else max(12, len(self.shown)))
+        self.band = BAND if self.whole or self.clustered else LINKS
+        self.curve = 0 if not self.clustered else curve_height if self.whole else 2 * curve_height
+        self.row = self.cell + self.band + self.curve + TICKS
+        spare = least_height - (TOP + self.rows * self.row + (self.rows - 1) * GAP + BOTTOM)
+        if spare > 0 and self.clustered:
+            self.curve, self.row = self.curve + spare / self.rows, self.row + spare / self.rows
+        self.height = max(least_height, least_height - spare)
+
+
+def draw_video(figure: "FigureBase", strip: Strip, title: str, verdict: str = "") -> None:
+    """Draw into a figure, or a part of one, that is `strip.width` x `strip.height` inches large."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    width, height = strip.width, strip.height
+    figure.text(LEFT / width, 1 - 0.1 / height, title, va="top", fontsize=10.5)
+    figure.text(1 - RIGHT / width, 1 - 0.1 / height, verdict, va="top", ha="right", fontsize=10.5)
+    for row in range(strip.rows):
+        _draw_row(figure, strip, row)
+    words = "frame"
+    if not strip.whole:
+        words += f" ({len(strip.shown)} are shown)"
+    figure.text((LEFT + strip.inner / 2) / width, 0.27 / height, words, ha="center", va="bottom")
+    key = {"seen by the model": Patch(color=SEEN)}
+    if strip.clustered:
+        key = {"merged into one representation": Patch(color=CLUSTERS[0]),
+               "distance to the frame before": Line2D([], [], color=CURVE, linewidth=1),
+               "cut": Line2D([], [], color=CUT, linewidth=1, marker="o", markersize=3.5)}  # fmt: skip
+    figure.legend(key.values(), key.keys(), loc="lower left", bbox_to_anchor=(LEFT / width, 0.04 / height), ncols=3,
+                  frameon=False, borderaxespad=0, borderpad=0, handlelength=1.4, columnspacing=1.6)  # fmt: skip
+
+
+def _draw_row(figure: "FigureBase", strip: Strip, row: int) -> None:
+    """Frames, band and curve of the places from row * columns on."""
+    first = row * strip.columns
+    last = min(first + strip.columns, len(strip.numbers))
+    top = strip.height - TOP - row * (strip.row + GAP)
+
+    def axes(height: float) -> "Axes":
+        nonlocal top
+        top -= height
+        box = (LEFT / strip.width, top / strip.height, strip.inner / strip.width, height / strip.height)
+        return figure.add_axes(box, xlim=(first - 0.5, first + strip.columns - 0.5), ylim=(0, 1), xticks=[], yticks=[])
+
+    pictures, band = axes(strip.cell), axes(strip.band)
+    pictures.set_axis_off()
+    band.spines[:].set_visible(False)
+    _draw_frames(pictures, band, strip, first, last)
+    axis = band
+    if strip.clustered:
+        _draw_band(band, strip, first, last)
+        axis = axes(strip.curve)
+        _draw_curve(axis, strip, first, last)
+    _number_frames(axis, strip, first, last)
+
+
+def _draw_frames(pictures: "Axes", band: "Axes", strip: Strip, first: int, last: int) -> None:
+    """The frames above their places; without clustering those that were seen are marked, or linked to their places."""
+    shown = strip.shown[(strip.shown >= first) & (strip.shown < last)]
+    wide = strip.cell / strip.inner * strip.columns  # places that a picture covers
+    centres = shown if strip.whole else (strip.columns + wide * (2 * np.arange(len(shown)) + 1 - len(shown)) - 1) / 2
+    seen = set(strip.video.seen.tolist())
+    for place, centre in zip(shown.tolist(), centres.tolist(), strict=True):
+        picture = strip.video.frames[strip.numbers[place]].permute(1, 2, 0).numpy()  # (3, S, S) -> (S, S, 3)
+        if not strip.clustered and place not in seen:
+            picture = 255 - (255 - picture) // 3  # pale
+        elif not strip.clustered and strip.whole:
+            band.axvspan(place - 0.5, place + 0.5, 0.1, 0.86, color=SEEN, linewidth=0)
+        elif not strip.clustered:
+            band.plot([centre, centre, place, place], [0.98, 0.75, 0.25, 0], color=SEEN, linewidth=1)
+        reach = wide * SHARE / 2
+        pictures.imshow(picture, extent=(centre - reach, centre + reach, 0, 1), aspect="auto")
+    pictures.set(xlim=band.get_xlim())  # imshow has moved them
+
+
+def _draw_band(band: "Axes", strip: Strip, first: int, last: int) -> None:
+    """One numbered stretch of colour for each cluster."""
+    label = strip.video.assignment
+    number_of = {cluster: number for number, cluster in enumerate(dict.fromkeys(label))}
+    edges = [first, *(i for i in range(first + 1, last) if label[i] != label[i - 1]), last]
+    slit = (1 - SHARE) / 2 if strip.whole else 0
+    for a, b in zip(edges, edges[1:], strict=False):
+        number = number_of[label[a]]
+        band.axvspan(a - 0.5 + slit, b - 0.5 - slit, 0.08, 0.86, linewidth=0, color=CLUSTERS[number % len(CLUSTERS)])
+        if (b - a) / strip.columns * strip.inner > 0.09 * len(str(number + 1)):  # there is room for its number
+            band.text((a + b - 1) / 2, 0.45, str(number + 1), ha="center", va="center_baseline", fontsize=7.5,
+                      color="black" if number % len(CLUSTERS) else "white")  # fmt: skip
+
+
+def _draw_curve(axis: "Axes", strip: Strip, first: int, last: int) -> None:
+    """Distances in percent, with the cuts."""
+    from matplotlib.ticker import MaxNLocator
+
+    percent, label = 100 * np.array(strip.video.distances), np.array(strip.video.assignment)
+    i = np.arange(max(first, 1), min(last + 1, len(percent)))
+    cuts = i[label[i] != label[i - 1]]
+    thick = 0.9 if strip.whole else 0.5
+    axis.fill_between(i - 0.5, percent[i], color="0.88", linewidth=0)
+    axis.plot(i - 0.5, percent[i], color=CURVE, linewidth=thick)
+    limit = 1.18 * max(percent.max(), 1e-3)
+    axis.vlines(cuts - 0.5, 0, limit, color=CUT, linewidth=max(0.7, thick))
+    axis.plot(cuts - 0.5, percent[cuts], "o", color=CUT, markersize=3, clip_on=False)
+    axis.set(ylim=(0, limit))
+    axis.set_ylabel("distance (%)", fontsize=8)
+    axis.yaxis.set_major_locator(MaxNLocator(3 if strip.whole else 4, min_n_ticks=2))
+
+
+def _number_frames(axis: "Axes", strip: Strip, first: int, last: int) -> None:
+    """A time axis under the places that are taken, with the numbers that the frames have in the video."""
+    from matplotlib.ticker import MaxNLocator
+
+    locator = MaxNLocator(8, integer=True, steps=[1, 2, 4, 5, 10])
+    ticks = [int(tick) for tick in locator.tick_values(first, max(last - 1, first + 1)) if first <= tick < last]
+    axis.set_xticks(ticks, [f"{strip.numbers[tick]:,}" for tick in ticks])
+    axis.spines["bottom"].set_visible(True)
+    axis.spines["bottom"].set_bounds(first - 0.5, last - 0.5)
+
+
+def draw_prediction(video: Prediction, name: str, verdict: str, path: Path, width: float = 10) -> None:
+    """Draw one video into a file `width` inches wide."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        strip = Strip(video, width)
+        figure = Figure(figsize=(width, strip.height), dpi=200)
+        draw_video(figure, strip, f"{name}: {video.summary}", verdict)
+        save(figure, path)

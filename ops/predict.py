@@ -1,0 +1,167 @@
+"""One video through a trained model: from frames in chunks to probabilities, clusters and distances.
+
+Of a video only its frames at input size are held, as bytes: 3 * S * S a frame, 12 KB at 64 pixels, 147 KB at 224.
+"""
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ops import checkpoint as ckpt
+from ops import options
+from ops.cli import InputError
+from ops.consensus import video_scores
+from ops.dataset import load_clip
+from ops.frame_folders import PICTURES, FrameCounter
+from ops.modality import MODALITIES
+from ops.models import TSN, build_model
+from ops.options import Config
+from ops.result_files import read_categories
+from ops.sampling import FrameSampler
+from ops.streaming import stream_stem
+from ops.transforms import eval_transform
+
+
+def load_model(path: Path) -> tuple[TSN, Config]:
+    """The model of a checkpoint that `main.py` wrote, in eval mode, and how it was trained; nothing else is needed."""
+    stored = ckpt.load_checkpoint(path)
+    config, classifier = stored.get("config"), stored["state_dict"].get(ckpt.CLASSIFIER[0])
+    if not config or classifier is None or not {"dataset", "modality"} <= config.keys():
+        raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
+    start = Config(config["dataset"], config["modality"], evaluate=True)
+    place = {name: config[name] for name in ("root_path", *options.SPEC_FIELDS) if name in config}
+    config = options.replace(options.adopt(start, frozenset(), config, str(path)), **place)
+    model = build_model(num_class=len(classifier), **config.model_options)
+    ckpt.load_weights(model, stored["state_dict"], str(path))
+    return model.eval(), config
+
+
+def category_names(config: Config, num_class: int, file: Path | None) -> list[str]:
+    """Names of the classes: the lines of `file`, else of the dataset's category file if it is there, else `class 3`."""
+    if file is None:
+        try:
+            file = config.root / config.spec.category_file
+        except InputError:  # a dataset of one's own that is not here
+            file = None
+        if file is None or not file.is_file():
+            return [f"class {label}" for label in range(num_class)]
+    return read_categories(file, num_class, needed=True)
+
+
+def frame_names(folder: Path, config: Config) -> list[str]:
+    """The pictures in a folder in the order of the numbers in their names.
+
+    Where some are named as in the dataset the model was trained on, the others (optical flow, say) are left out;
+    InputError if what is left is named in several ways.
+    """
+    try:
+        names = [file.name for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.name[0] != "."]
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror}") from None
+    try:
+        named = list(filter(FrameCounter(config.spec.image_tmpl, 0).match, names))
+    except InputError:  # no template is known
+        named = []
+    names = sorted(named or names, key=lambda name: ([int(number) for number in re.findall(r"[0-9]+", name)], name))
+    if not names:
+        raise InputError(f"{folder} holds no frames: no picture ({', '.join(PICTURES)}) in it")
+    kinds = {re.sub(r"[0-9]+", "#", name): name for name in reversed(names)}
+    if len(kinds) > 1:
+        raise InputError(f"{folder} holds frames named in {len(kinds)} ways: {', '.join(sorted(kinds.values())[:3])};"
+                         " give a folder with the frames of one video only")  # fmt: skip
+    return names
+
+
+def read_folder(folder: Path, names: list[str], chunk: int) -> Iterator[Tensor]:
+    """The named frames, `chunk` at a time, uint8 (t, c, H, W); InputError where their size changes."""
+    first = None
+    for start in range(0, len(names), chunk):
+        clip = load_clip(folder, names[start : start + chunk])
+        first = clip if first is None else first
+        if clip.shape[-2:] != first.shape[-2:]:
+            (height, width), (other_height, other_width) = first.shape[-2:], clip.shape[-2:]
+            raise InputError(f"{folder}: {names[0]} is {width}x{height} but {names[start]} is"
+                             f" {other_width}x{other_height}; extract the video again")  # fmt: skip
+        yield clip
+
+
+def shrink(clips: Iterable[Tensor], size: int) -> list[Tensor]:
+    """Clips, uint8 (t, c, H, W), of one video -> all its frames as the model sees them, uint8 (3, size, size) each."""
+    frames = []
+    for clip in clips:
+        if min(clip.shape[-2:]) < 2:
+            raise InputError(f"frames of {clip.shape[-1]}x{clip.shape[-2]} pixels are too small")
+        frames += eval_transform(clip, None, size).expand(-1, 3, -1, -1)
+    return frames
+
+
+class Steps:
+    """What the model takes in, as `ops/dataset.py` loads it: slices give uint8 (t, stack * 3, S, S).
+
+    Step i is made of the `stack` frames that begin at number `first[i]`; `on_read` hears how many steps were read.
+    """
+
+    def __init__(self, frames: list[Tensor], first: np.ndarray, stack: int, on_read: Callable[[int], object]):
+        self.frames, self.first, self.stack, self.on_read = frames, first, stack, on_read
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        numbers = self.first[part, None] + np.arange(self.stack)  # (t, stack)
+        numbers = np.minimum(numbers, len(self.frames) - 1)
+        self.on_read(len(numbers))
+        return torch.stack([torch.cat([self.frames[i] for i in row]) for row in numbers])
+
+
+class Prediction(NamedTuple):
+    """What a model makes of a video."""
+
+    frames: list[Tensor]  # all frames of the video, uint8 (3, S, S)
+    seen: np.ndarray  # (t,) numbers of the frames that the model saw
+    assignment: list[int] | None  # (t,) cluster of each of them, None without clustering
+    distances: list[float] | None  # (t,) share of signs that differ from the frame before, None without clustering
+    method: str  # of clustering, or "none"
+    probabilities: Tensor  # (K,)
+
+    @property
+    def summary(self) -> str:
+        """How many frames and clusters, in words."""
+        count, seen = len(self.frames), len(set(self.seen.tolist()))
+        text = f"{count:,} frame{'s' * (count != 1)}"
+        if self.assignment is None or seen <= max(self.seen) - min(self.seen):
+            text += f", {seen:,} of them seen"
+        if self.assignment is None:
+            return text
+        clusters = len(set(self.assignment))
+        return f"{text} in {clusters} {self.method} cluster{'s' * (clusters != 1)}"
+
+
+@torch.inference_mode()
+def predict(
+    model: TSN,
+    config: Config,
+    frames: list[Tensor],
+    chunk: int,
+    on_read: Callable[[int], object] = lambda steps: None,
+) -> Prediction:
+    """Classify a video of `frames` as `shrink` gives them, as evaluation does, `chunk` frames at a time."""
+    sampler = FrameSampler(
+        config.num_segments, config.cluster != "none", config.num_frames, dense_sample=config.dense_sample
+    )
+    stack = MODALITIES[config.modality].stack
+    first = sampler(max(1, len(frames) - stack + 1), 0, None)
+    steps = Steps(frames, first, stack, on_read)
+    if model.clustering is None:
+        assignment = distances = None
+        scores = model(steps[:].to(model.new_fc.weight.device), torch.tensor([len(first)]))  # (1, K)
+    else:
+        means, assignment, distances = stream_stem(model, steps, chunk)
+        scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
+        assignment, distances = assignment.tolist(), distances.tolist()
+    probabilities = video_scores(scores)[0].softmax(0).cpu()
+    return Prediction(frames, first, assignment, distances, config.cluster, probabilities)

@@ -1,0 +1,31 @@
+"""How far a loop has come: a bar in a terminal, plain lines elsewhere."""
+import sys
+
+from tqdm import tqdm
+
+from ops.engine import Meters
+
+
+class Progress:
+    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere."""
+
+    def __init__(self, title: str, steps: int, print_freq: int):
+        self.title, self.steps, self.print_freq = title, steps, print_freq
+        self.live = sys.stderr.isatty()
+        self.bar = tqdm(total=steps, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
+
+    def __call__(self, step: int, meters: Meters) -> None:
+        self.bar.update()
+        if step % self.print_freq and step != self.steps:
+            return
+        figures = f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%"
+        if self.live:
+            self.bar.set_postfix_str(figures)
+        elif step != self.steps:
+            print(f"{self.title}  step {step}/{self.steps}  {figures}", flush=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.bar.close()

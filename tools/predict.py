@@ -1,0 +1,88 @@
+"""Say what happens in one video, and draw which of its frames a model merged."""
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from torch import Tensor  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from ops import cli, options, pictures  # noqa: E402
+from ops.ffmpeg import find_ffmpeg  # noqa: E402
+from ops.flags import number  # noqa: E402
+from ops.options import Config  # noqa: E402
+from ops.predict import category_names, frame_names, load_model, predict, read_folder, shrink  # noqa: E402
+from ops.video_file import read_video  # noqa: E402
+
+EXAMPLE = """examples:
+  python tools/predict.py holiday.mp4 --weights checkpoint/NAME/ckpt.best.pth.tar
+  python tools/predict.py data/movingmnist/val/left_0 --weights checkpoint/NAME/ckpt.best.pth.tar --picture left_0.png
+
+The picture shows the frames in time order. The band under them marks the clusters: frames over one colour were merged
+into one representation. The curve below, on the same time axis, is the distance to the frame before, the share of
+signs of activations that changed; a line with a dot marks every cut between two clusters. Of long videos the strip
+shows some frames, evenly spaced, and the curve all. A model without clustering gets its sampled frames marked.
+
+Memory: all frames of the video at the model's input size, one byte a value (12 KB a frame at 64 pixels, 147 KB at 224;
+an hour at 25 frames/s: 1.1 and 13.5 GB), and the network's activations for --chunk frames. Where a model clusters, its
+stem runs twice over videos of more than --chunk frames.
+"""
+TOP = 5
+
+
+def build_parser() -> cli.ArgumentParser:
+    parser = cli.ArgumentParser(prog="predict.py", description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER", help="a video file, or a folder of frames")
+    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw frames, clusters and distances there "
+                        "(also .pdf, .svg; needs matplotlib)")  # fmt: skip
+    parser.add_argument("--category_file", type=Path, metavar="FILE", help="class names, one a line in the order of "
+                        "labels (default: those of the dataset trained on, if it is there)")  # fmt: skip
+    parser.add_argument("--short_side", type=number(int, least=0), default=256, metavar="PX",
+                        help="shrink the frames of a video file to this short side first, as tools/extract_frames.py "
+                             "did for training; 0 keeps their size (256)")  # fmt: skip
+    parser.add_argument("--chunk", type=number(int, least=1), default=32, metavar="N",
+                        help="frames decoded and sent through the network at a time (32)")  # fmt: skip
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    return parser
+
+
+def read(video: Path, config: Config, short_side: int, chunk: int) -> Iterator[Tensor]:
+    """The frames of a file or folder, uint8 (t, c, H, W), `chunk` at a time."""
+    if config.modality == "Flow":
+        raise cli.InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
+    if video.is_dir():
+        return read_folder(video, frame_names(video, config), chunk)
+    if not video.is_file():
+        raise cli.InputError(f"no video file or frame folder {video}")
+    return read_video(find_ffmpeg()[0], video, short_side, chunk)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = build_parser().parse_args(argv)
+    if args.picture:
+        pictures.check(args.picture)
+    device = options.pick_device(args.device)
+    model, config = load_model(args.weights)
+    names = category_names(config, model.new_fc.out_features, args.category_file)
+    clips = read(args.video, config, args.short_side, args.chunk)
+    frames = shrink(
+        tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None), config.frame_size
+    )  # fmt: skip
+    with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
+        seen = predict(model.to(device), config, frames, args.chunk, bar.update)
+    best = seen.probabilities.topk(min(TOP, len(names)))
+    name = args.video.resolve().name
+    print(f"{name}: {seen.summary}")
+    width = max(len(names[label]) for label in best.indices)
+    for rank, (value, label) in enumerate(zip(best.values, best.indices, strict=True), 1):
+        print(f"{rank}  {names[label]:<{width}}  {100 * value:6.2f} %")
+    if args.picture:
+        verdict = f"predicted: {names[best.indices[0]]} ({100 * best.values[0]:.1f} %)"
+        pictures.draw_prediction(seen, name, verdict, args.picture)
+        print(f"drew {args.picture}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
