@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = meters.result()
     labels, scores = torch.tensor([video.label for video in videos]).numpy(), scores.numpy()
     names, confusion = [video.path for video in videos], meters.metrics.confusion.numpy()
-    title = f"{Path(config.dataset).name}: top-1 {result.top1:.1f}%, mean class accuracy {result.mean_class_accuracy:.1f}%"
+    title = f"{Path(config.dataset).name}: top-1 {result.top1:.1f}%, "
+    title += f"mean class accuracy {result.mean_class_accuracy:.1f}%"
     contents = {
         "predictions": lambda: predictions_file(names, labels, scores, categories),
         "scores": lambda: scores_file(names, labels, scores),
