@@ -35,9 +35,8 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
     for member, coefficient in zip(members, settings.coeff, strict=True):
         lines.append(("model", member.describe() + (f"; coefficient {coefficient:g}" if len(members) > 1 else "")))
         lines.append(("protocol", testing.describe_protocol(settings, member)))
-    averaged = "probabilities" if settings.softmax else "scores before softmax"
-    if len(members) > 1 or members[0].views.count > 1:
-        lines.append(("average", f"of {averaged}"))
+    if len(members) > 1:
+        lines.append(("fusion", "of " + ("probabilities" if settings.softmax else "scores before softmax")))
     lines.append(("data", f"{config.dataset} in {config.root}: {len(videos)} videos of {config.spec.val_list}, "
                           f"{config.spec.num_class} classes"))  # fmt: skip
     lines.append(("device", str(device)))

@@ -26,7 +26,7 @@ class Views:
 
 
 def view_scores(model: TSN, batch: VideoBatch, views: Views, softmax: bool) -> Tensor:
-    """Mean over views of a model's scores, or with `softmax` of their probabilities -> (n, K).
+    """Mean over views of a model's scores -> (n, K); with `softmax` turned into probabilities, as in TSM's tests.
 
     batch.frames (clips * sum t, channels, crops * S, S), batch.lengths (n,) = clips * t. One view of the batch passes
     the model at a time, so that views cost time but no memory.
@@ -36,9 +36,8 @@ def view_scores(model: TSN, batch: VideoBatch, views: Views, softmax: bool) -> T
         for k in range(views.clips):
             # videos of several clips are all of one length
             view = crop if views.clips == 1 else crop.unflatten(0, (len(lengths), views.clips, -1))[:, k].flatten(0, 1)
-            scores = video_scores(model(view.contiguous(), lengths))  # (n, K)
-            total = total + (scores.softmax(1) if softmax else scores)
-    return total / views.count
+            total = total + video_scores(model(view.contiguous(), lengths))  # (n, K)
+    return (total / views.count).softmax(1) if softmax else total / views.count
 
 
 def fuse(scores: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:
