@@ -22,6 +22,7 @@ from ops.options import Config
 from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
+from ops.streaming import choose_streaming
 from ops.transforms import eval_transform, train_transform
 
 
@@ -41,7 +42,7 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
     videos = read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
     sampler = FrameSampler(
         config.num_segments, config.cluster != "none", config.num_frames, config.cluster_start_epoch,
-        config.dense_sample, train,
+        config.dense_sample, train, config.frame_stride,
     )  # fmt: skip
     modality = MODALITIES[config.modality]
     transform = partial(eval_transform, size=config.frame_size)
@@ -61,8 +62,10 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
     shown = f"all, {config.num_segments} {config.cluster} clusters a video after {config.cluster_after}"
     if config.cluster == "none":
         shown = f"{config.num_segments} sampled" + " densely" * config.dense_sample
-    elif config.num_frames:
-        shown = shown.replace("all", f"at most {config.num_frames}")
+    else:
+        some = [f"at most {config.num_frames}"] * bool(config.num_frames)
+        some += [f"one in {config.frame_stride}"] * (config.frame_stride > 1)
+        shown = shown.replace("all", " of ".join(some) or "all")
     if config.cluster_start_epoch and config.cluster != "none" and not config.evaluate:
         shown += f" (training: {config.num_segments} sampled before epoch {config.cluster_start_epoch})"
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
@@ -75,6 +78,8 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),
         "device": f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device),
     }  # fmt: skip
+    if model.clustering:
+        lines["stem"] = str(model.streaming or "all frames of a batch at once")
     if not config.evaluate:
         lines["training"] = (
             f"epochs {config.start_epoch} to {config.epochs - 1}, batch {config.batch_size}, SGD lr {config.lr:g} "
@@ -130,7 +135,8 @@ def train(config: Config, model: TSN, loaders: dict, device: torch.device, store
         loaders["train"].batch_sampler.set_epoch(epoch)
         title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
         with Progress(f"{title} train", len(loaders["train"]), config.print_freq) as progress:
-            result = train_one_epoch(model, loaders["train"], optimizer, device, config.gd, progress)
+            draw = (config.seed, epoch)
+            result = train_one_epoch(model, loaders["train"], optimizer, device, config.gd, progress, draw)
         log.write(epoch, "train", result, lr)
         line = f"{title}  lr {lr:.2g}  {one_line('train', result)}"
         is_best = False
@@ -189,6 +195,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = build_model(num_class=spec.num_class, **config.model_options)
     boost = load_start(config, model, stored)
     model.to(device)
+    model.streaming = choose_streaming(
+        model, config.stem_chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate
+    )
     make_data(config, spec)
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:

@@ -10,6 +10,7 @@ from ops.confusion import confusion_picture, confusion_table
 from ops.ensemble import score_videos
 from ops.progress import Progress
 from ops.result_files import check_writable, predictions_file, scores_file, write_whole
+from ops.streaming import choose_streaming
 from ops.testing import Member, Settings
 
 PRINT_FREQ = 20  # steps between two lines where there is no terminal
@@ -35,6 +36,8 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
     for member, coefficient in zip(members, settings.coeff, strict=True):
         lines.append(("model", member.describe() + (f"; coefficient {coefficient:g}" if len(members) > 1 else "")))
         lines.append(("protocol", testing.describe_protocol(settings, member)))
+        if member.model.clustering:
+            lines.append(("stem", str(member.model.streaming or "all frames of a batch at once")))
     if len(members) > 1:
         lines.append(("fusion", "of " + ("probabilities" if settings.softmax else "scores before softmax")))
     lines.append(("data", f"{config.dataset} in {config.root}: {len(videos)} videos of {config.spec.val_list}, "
@@ -49,13 +52,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = options.pick_device(settings.device)
     members = [testing.load_member(settings, number) for number in range(len(settings.weights))]
     testing.check_together(settings, members)
+    for member in members:
+        model = member.model.to(device)
+        model.streaming = choose_streaming(model, settings.stem_chunk, member.config.frame_size)
     config, videos = members[0].config, members[0].videos
     categories, files = testing.categories(config), check_outputs(settings)
     loaders = [testing.make_test_loader(settings, member, pin_memory=device.type == "cuda") for member in members]
     print(describe(settings, members, device), flush=True)
     with Progress("test", len(loaders[0]), PRINT_FREQ) as progress:
         meters, scores = score_videos(
-            [member.model.to(device) for member in members], loaders, [member.views for member in members],
+            [member.model for member in members], loaders, [member.views for member in members],
             settings.coeff, settings.softmax, device, progress,
         )  # fmt: skip
     result = meters.result()

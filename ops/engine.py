@@ -1,7 +1,7 @@
 """One epoch of training, one pass of evaluation. Plain numbers come back; nothing is printed."""
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +46,7 @@ class Meters:
         self.frames, self.waited, self.start = 0, 0.0, time.perf_counter()
 
     def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
-        """The loader's batches on the device, timing the wait for them."""
+        """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
         source = iter(loader)
         while True:
             asked = time.perf_counter()
@@ -55,7 +55,7 @@ class Meters:
             if batch is None:
                 return
             self.frames += len(batch.frames)
-            yield VideoBatch(*(part.to(device, non_blocking=True) for part in batch[:3]), batch.names)
+            yield batch._replace(labels=batch.labels.to(device, non_blocking=True))
 
     def update(self, loss: Tensor, scores: Tensor, batch: VideoBatch) -> None:
         value = loss.item()
@@ -86,15 +86,17 @@ def train_one_epoch(
     device: torch.device,
     clip_gradient: float | None = None,
     on_step: OnStep = lambda step, meters: None,
+    draw: Sequence[int] = (),
 ) -> Result:
     """One optimizer step a batch; `clip_gradient` bounds the norm of the whole gradient.
 
+    What representative gradients draw is a function of `draw`, (seed, epoch), and the number of the step.
     Raises InputError when the loss stops being finite, before any weight changes.
     """
     model.train()
     meters = Meters(model.new_fc.out_features)
     for step, batch in enumerate(meters.batches(loader, device), 1):
-        scores = model(batch.frames, batch.lengths)  # (n, K)
+        scores = model(batch.frames, batch.lengths, (*draw, step))  # (n, K)
         loss = video_loss(scores, batch.labels)
         meters.update(loss, scores, batch)
         optimizer.zero_grad()

@@ -8,6 +8,7 @@ from ops.consensus import CONSENSUS
 from ops.dataset_config import DATASETS
 from ops.modality import MODALITIES
 from ops.optim import SCHEDULES
+from ops.streaming import STEM_GRADS
 from ops.temporal_shift import SHIFT_PLACES
 
 EXAMPLE = """examples:
@@ -41,6 +42,11 @@ def number(kind, least=None, most=None, above=None):
 
 def _frame_cap(text: str) -> int | None:
     return None if text == "all" else number(int, least=1)(text)
+
+
+def stem_chunk(text: str) -> int | str:
+    """An argparse type: auto, or a number of frames with 0 for none."""
+    return text if text == "auto" else number(int, least=0)(text)
 
 
 def add_dataset_flags(parser: ArgumentParser, modality_needed: bool = True):
@@ -88,6 +94,7 @@ def main_parser(defaults: dict) -> ArgumentParser:
     data = add_dataset_flags(parser)
     add(data, "--num_frames", "frames of a video that clustering sees: all, or at most N evenly spaced (default all)",
         type=_frame_cap, metavar="all|N")  # fmt: skip
+    add(data, "--frame_stride", "of a video, clustering sees every N-th frame", type=number(int, least=1), metavar="N")
     add(data, "--dense_sample", "with --cluster none: sample within a window of 64 frames", action="store_true")
     add(data, "--input_size", "side of the square clips in pixels (default: the arch's, 224; resnet_thin 64)",
         type=number(int, least=16), metavar="S")  # fmt: skip
@@ -134,6 +141,11 @@ def main_parser(defaults: dict) -> ArgumentParser:
         metavar="NORM")  # fmt: skip
     add(train, "--npb", "train all BatchNorms; without it only the first (TSN's partial BatchNorm)",
         action="store_true")  # fmt: skip
+    add(train, "--freeze_stem_bn", "train none of the BatchNorms that see every frame", action="store_true")
+    add(train, "--stem_chunk", "frames that pass the stem at a time, so that memory does not grow with a video; 0: "
+        "all; auto: all where they take little memory", type=stem_chunk, metavar="N|auto")  # fmt: skip
+    add(train, "--stem_grad", "gradient of a stem in chunks: exact, or estimated from one random frame a cluster",
+        choices=STEM_GRADS)  # fmt: skip
     add(train, "--seed", "of weights, order, crops and random clusters", type=number(int, least=0, most=2**32 - 1),
         metavar="N")  # fmt: skip
     add(train, "--device", "cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)", metavar="DEVICE")

@@ -5,6 +5,8 @@
 
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from archs.resnet import ARCHS, STAGES, ResNet
@@ -12,6 +14,7 @@ from ops.clustering import TemporalClustering
 from ops.consensus import CONSENSUS
 from ops.modality import MODALITIES
 from ops.non_local import NonLocalWrapper
+from ops.streaming import Streaming, stream
 from ops.temporal_shift import SHIFT_PLACES, TemporalPool
 
 BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
@@ -20,7 +23,8 @@ BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 class TSN(nn.Module):
     """Scores of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
 
-    `stem` names the stages that see every frame, `trunk` those that see `num_segments` representations a video.
+    `stem` names the stages that see every frame, `trunk` those that see `num_segments` representations a video. Which
+    batches pass the stem in chunks is a matter of memory: `streaming`, None for none, may be set at any time.
     """
 
     def __init__(
@@ -35,9 +39,11 @@ class TSN(nn.Module):
         consensus_type: str,
         dropout: float,
         partial_bn: bool,
+        freeze_stem_bn: bool = False,
     ):
         super().__init__()
         self.base_model, self.clustering = base_model, clustering
+        self.streaming: Streaming | None = None
         self.num_segments, self.modality, self.stem, self.trunk = num_segments, modality, stem, trunk
         self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(base_model.feature_dim, num_class)
@@ -46,6 +52,9 @@ class TSN(nn.Module):
         self.consensus = CONSENSUS[consensus_type]
         norms = [module for module in base_model.modules() if isinstance(module, nn.BatchNorm2d)]
         self._frozen_norms = norms[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        if freeze_stem_bn:
+            inside = {module for stage in self.stem_modules for module in stage.modules()}
+            self._frozen_norms = [norm for norm in norms if norm in inside or norm in self._frozen_norms]
         for norm in self._frozen_norms:
             norm.requires_grad_(False)
 
@@ -55,13 +64,23 @@ class TSN(nn.Module):
             norm.eval()
         return self
 
-    def represent(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+    @property
+    def stem_modules(self) -> list[nn.Module]:
+        """The modules that `run_stem` runs."""
+        names = [*self.stem, "bn1"] if "conv1" in self.stem else self.stem
+        return [getattr(self.base_model, name) for name in names]
+
+    def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
+        if self.clustering is not None and self.streaming is not None and len(frames) > self.streaming.above:
+            draw = draw if self.streaming.representative else None
+            return stream(self, frames, lengths, self.streaming.chunk, draw)[:2]
         x = self.run_stem(frames)
         return (x, None) if self.clustering is None else self.clustering(x, lengths)
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
+        frames = frames.to(self.new_fc.weight.device, non_blocking=True)
         x = frames if frames.is_floating_point() else MODALITIES[self.modality].to_input(frames)
         for stage in self.stem:
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
@@ -74,15 +93,16 @@ class TSN(nn.Module):
         scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
         return self.consensus(scores.unflatten(0, (num_videos, -1)))  # (n*g, K) -> (n, K)
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> Tensor:
         """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `ops/modality.py` makes them; lengths (n,).
+        Both may stay on the host. `draw`, whole numbers >= 0, decides which frames give representative gradients.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
             raise ValueError(f"{len(lengths)} videos of {self.num_segments} frames expected, got {len(frames)} frames")
-        x, _ = self.represent(frames, lengths)
+        x, _ = self.represent(frames, lengths, draw)
         return self.classify(x, len(lengths))
 
 
@@ -102,6 +122,7 @@ def build_model(
     consensus_type: str = "avg",
     dropout: float = 0.5,
     partial_bn: bool = True,
+    freeze_stem_bn: bool = False,
     seed: int = 0,
 ) -> TSN:
     """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
@@ -130,5 +151,6 @@ def build_model(
     if temporal_pool:
         base_model.layer2 = TemporalPool(base_model.layer2, num_segments)
     return TSN(
-        base_model, num_class, num_segments, modality, stem, trunk, clustering, consensus_type, dropout, partial_bn
-    )
+        base_model, num_class, num_segments, modality, stem, trunk, clustering, consensus_type, dropout, partial_bn,
+        freeze_stem_bn,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from ops.consensus import CONSENSUS
 from ops.dataset_config import DatasetSpec, dataset_root, dataset_spec
 from ops.modality import MODALITIES
 from ops.optim import SCHEDULES
+from ops.streaming import STEM_GRADS
 from ops.temporal_shift import SHIFT_PLACES
 
 
@@ -37,6 +38,7 @@ class Config:
     tune_from: str | None = None
     num_segments: int = 8
     num_frames: int | None = None
+    frame_stride: int = 1
     cluster: str = "cumulative"
     cluster_after: str = "layer1"
     cluster_start_epoch: int = 0
@@ -59,6 +61,9 @@ class Config:
     wd: float = 5e-4
     gd: float | None = None
     npb: bool = False
+    freeze_stem_bn: bool = False
+    stem_chunk: int | str = "auto"
+    stem_grad: str = "exact"
     print_freq: int = 20
     eval_freq: int = 5
     workers: int = min(8, os.cpu_count() or 1)
@@ -107,7 +112,8 @@ class Config:
     def model_options(self) -> dict:
         """What `ops.models.build_model` takes besides the number of classes."""
         return {name: getattr(self, name) for name in MODEL_FIELDS} | {
-            "dropout": self.dropout, "partial_bn": not self.npb, "seed": self.seed,
+            "dropout": self.dropout, "partial_bn": not self.npb, "freeze_stem_bn": self.freeze_stem_bn,
+            "seed": self.seed,
         }  # fmt: skip
 
 
@@ -119,10 +125,10 @@ MODEL_FIELDS = (
 SPEC_FIELDS = ("train_list", "val_list", "image_tmpl", "first_frame", "num_class", "category_file")
 CHOICES = {
     "modality": MODALITIES, "arch": ARCHS, "cluster": (*CLUSTERINGS, "none"), "cluster_after": STAGES,
-    "shift_place": SHIFT_PLACES, "consensus_type": CONSENSUS, "lr_type": SCHEDULES,
+    "shift_place": SHIFT_PLACES, "consensus_type": CONSENSUS, "lr_type": SCHEDULES, "stem_grad": STEM_GRADS,
 }  # fmt: skip
 # how videos are shown to the model: taken from the checkpoint, but another protocol may be asked for
-PROTOCOL_FIELDS = ("input_size", "num_frames", "dense_sample", "seed")
+PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "seed")
 # where and on what a run happens: never taken from a checkpoint
 PLACE_FIELDS = (
     "dataset", "root_path", *SPEC_FIELDS, "no_flip", "workers", "device", "resume", "evaluate", "overwrite",
@@ -153,7 +159,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
     if config.cluster == "none":
-        for name in ("num_frames", "cluster_after", "cluster_start_epoch"):
+        for name in ("num_frames", "frame_stride", "cluster_after", "cluster_start_epoch", "freeze_stem_bn",
+                     "stem_chunk", "stem_grad"):  # fmt: skip
             if name in given and getattr(config, name) != Config.__dataclass_fields__[name].default:
                 raise InputError(f"--{name} has no effect with --cluster none; leave one of them out")
     elif "dense_sample" in given and not config.cluster_start_epoch:
@@ -165,6 +172,8 @@ def check(config: Config, given: frozenset[str]) -> None:
                 raise InputError(f"--{name} finds no stage to work in behind --cluster_after {config.cluster_after}")
         if config.temporal_pool and "layer2" not in trunk:
             raise InputError(f"--temporal_pool comes before layer2, but --cluster_after is {config.cluster_after}")
+    if config.stem_grad == "representative" and config.stem_chunk == 0:
+        raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
     if not config.shift:
         for name in ("shift_div", "shift_place"):
             if name in given:

@@ -22,7 +22,7 @@ from ops.models import TSN, build_model
 from ops.options import Config
 from ops.result_files import read_categories
 from ops.sampling import FrameSampler
-from ops.streaming import stream_stem
+from ops.streaming import stream
 from ops.transforms import eval_transform
 
 
@@ -151,16 +151,17 @@ def predict(
 ) -> Prediction:
     """Classify a video of `frames` as `shrink` gives them, as evaluation does, `chunk` frames at a time."""
     sampler = FrameSampler(
-        config.num_segments, config.cluster != "none", config.num_frames, dense_sample=config.dense_sample
+        config.num_segments, config.cluster != "none", config.num_frames, dense_sample=config.dense_sample,
+        stride=config.frame_stride,
     )
     stack = MODALITIES[config.modality].stack
     first = sampler(max(1, len(frames) - stack + 1), 0, None)
     steps = Steps(frames, first, stack, on_read)
     if model.clustering is None:
         assignment = distances = None
-        scores = model(steps[:].to(model.new_fc.weight.device), torch.tensor([len(first)]))  # (1, K)
+        scores = model(steps[:], torch.tensor([len(first)]))  # (1, K)
     else:
-        means, assignment, distances = stream_stem(model, steps, chunk)
+        means, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), chunk)
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
         assignment, distances = assignment.tolist(), distances.tolist()
     probabilities = video_scores(scores)[0].softmax(0).cpu()

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 
-def all_frames(num_frames: int, cap: int | None = None) -> np.ndarray:
-    """Every frame, or `cap` evenly spaced ones of a longer video, each from the middle of its share -> (t,)."""
-    if cap is None or num_frames <= cap:
-        return np.arange(num_frames)
-    return (2 * np.arange(cap) + 1) * num_frames // (2 * cap)
+def all_frames(num_frames: int, cap: int | None = None, stride: int = 1) -> np.ndarray:
+    """Every frame, or every `stride`-th from the first -> (t,).
+
+    If these are more than `cap`, as many evenly spaced ones of them, each from the middle of its share.
+    """
+    frames = np.arange(0, num_frames, stride)
+    if cap is None or len(frames) <= cap:
+        return frames
+    return frames[(2 * np.arange(cap) + 1) * len(frames) // (2 * cap)]
 
 
 def uniform_segments(num_frames: int, num_segments: int, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -44,8 +48,9 @@ def dense(num_frames: int, num_segments: int, rng: np.random.Generator | None = 
 class FrameSampler:
     """Which frames of a video a run loads in an epoch.
 
-    With `clustering`, all of them (at most `cap`) from `cluster_start_epoch` on; before, and without clustering,
-    `num_segments` sampled ones, `dense_sample`d or uniform. A sampler for evaluation (`train=False`) draws nothing.
+    With `clustering`, all of them (every `stride`-th, at most `cap`) from `cluster_start_epoch` on; before, and without
+    clustering, `num_segments` sampled ones, `dense_sample`d or uniform. A sampler for evaluation (`train=False`) draws
+    nothing.
     """
 
     num_segments: int
@@ -54,9 +59,10 @@ class FrameSampler:
     cluster_start_epoch: int = 0
     dense_sample: bool = False
     train: bool = False
+    stride: int = 1
 
     def __call__(self, num_frames: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
         if self.clustering and (not self.train or epoch >= self.cluster_start_epoch):
-            return all_frames(num_frames, self.cap)
+            return all_frames(num_frames, self.cap, self.stride)
         sample = dense if self.dense_sample else uniform_segments
         return sample(num_frames, self.num_segments, rng if self.train else None)

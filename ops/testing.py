@@ -57,6 +57,7 @@ class Settings:
     batch_size: int
     workers: int
     device: str | None
+    stem_chunk: int | str
     csv_file: Path | None
     scores: Path | None
     confusion: str
@@ -93,6 +94,9 @@ def parser() -> ArgumentParser:
     data.add_argument("-j", "--workers", type=flags.number(int, least=0), default=Config.workers, metavar="N",
                       help="processes that load videos (default: one a core, at most 8)")  # fmt: skip
     data.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+
+    data.add_argument("--stem_chunk", type=flags.stem_chunk, default="auto", metavar="N|auto", help="frames that pass "
+                      "the stem at a time; 0: all; auto: all where they take little memory (default auto)")  # fmt: skip
 
     views = parser.add_argument_group("models and views")
     views.add_argument("--weights", type=_paths, required=True, metavar="FILE[,FILE]", help="checkpoints; the scores "
@@ -294,7 +298,7 @@ def make_test_loader(settings: Settings, member: Member, pin_memory: bool) -> Da
         sampler = ClipSampler(settings.clips or "uniform", config.num_segments)
     else:
         sampler = FrameSampler(config.num_segments, config.cluster != "none", config.num_frames,
-                               dense_sample=config.dense_sample)  # fmt: skip
+                               dense_sample=config.dense_sample, stride=config.frame_stride)  # fmt: skip
     dataset = FrameFolders(member.videos, config.root, config.spec, modality, sampler, transform, config.seed)
     return make_loader(dataset, EpochBatches(len(member.videos), settings.batch_size), settings.workers, pin_memory)
 
@@ -305,6 +309,7 @@ def describe_protocol(settings: Settings, member: Member) -> str:
     frames = _count(config.num_segments, "frame")
     if config.cluster != "none":
         frames = f"at most {config.num_frames} frames" if config.num_frames else "all frames"
+        frames += f" of one in {config.frame_stride}" if config.frame_stride > 1 else ""
     side = config.frame_size * 256 // 224 if settings.full_res else config.frame_size
     sampled = settings.clips or ("dense" if config.dense_sample and not member.published else "uniform")
     how = f", {sampled} sampling" if config.cluster == "none" else ""

@@ -31,7 +31,9 @@ OPTIONS = {
     "dense_sample": (None, True), "consensus_type": ("identity", "identity"), "dropout": ("0.8", 0.8),
     "input_size": ("112", 112), "epochs": ("40", 40), "start_epoch": ("3", 3), "batch_size": ("16", 16),
     "lr": ("0.01", 0.01), "lr_type": ("cos", "cos"), "lr_steps": ("20 40", (20.0, 40.0)), "momentum": ("0.8", 0.8),
-    "wd": ("1e-4", 1e-4), "gd": ("20", 20.0), "npb": (None, True), "print_freq": ("5", 5), "eval_freq": ("1", 1),
+    "wd": ("1e-4", 1e-4), "gd": ("20", 20.0), "npb": (None, True), "freeze_stem_bn": (None, True),
+    "stem_chunk": ("8", 8), "stem_grad": ("representative", "representative"), "frame_stride": ("2", 2),
+    "print_freq": ("5", 5), "eval_freq": ("1", 1),
     "workers": ("0", 0), "seed": ("7", 7), "device": ("cpu", "cpu"), "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True), "suffix": ("again", "again"), "overwrite": (None, True), "root_log": ("l", "l"),
     "root_model": ("m", "m"),
@@ -246,8 +248,8 @@ def test_every_field_has_its_place():
     taken = [*MODEL_FIELDS, *PROTOCOL_FIELDS, *PLACE_FIELDS]
     assert len(taken) == len(set(taken)) and set(taken) <= set(names)
     assert set(names) - set(taken) == {"dropout", "epochs", "batch_size", "lr", "lr_type", "lr_steps", "momentum", "wd",
-                                       "gd", "npb", "cluster_start_epoch", "eval_freq", "suffix",
-                                       "crop_scales"}  # fmt: skip
+                                       "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_grad", "cluster_start_epoch",
+                                       "eval_freq", "suffix", "crop_scales"}  # fmt: skip
 
 
 def test_evaluation_takes_the_model_and_the_protocol():

@@ -11,13 +11,11 @@ from torch import nn
 
 from ops import checkpoint as ckpt
 from ops import cli, options, pictures
-from ops.clustering import CLUSTERINGS, sign_distances
 from ops.dataset import load_clip
 from ops.ffmpeg import find_ffmpeg
 from ops.models import build_model
 from ops.options import Config
 from ops.predict import Prediction, Steps, category_names, frame_names, load_model
-from ops.streaming import stream_stem
 from ops.transforms import eval_transform
 from ops.video_file import read_video
 from tests.conftest import Ran
@@ -70,46 +68,6 @@ def run(capsys, monkeypatch, tmp_path):
         return Ran(end.value.code, *capsys.readouterr())
 
     return run
-
-
-# ---------------------------------------------------------------- the stem in chunks
-
-@pytest.mark.parametrize("method", CLUSTERINGS)
-@pytest.mark.parametrize("t", [1, 3, 4, 23])
-@torch.inference_mode()
-def test_streaming_equals_the_whole_video_at_once(method, t):
-    torch.manual_seed(1)
-    model = build_model("resnet_thin", 4, 4, cluster=method, shift=True, seed=5).eval()
-    frames = (torch.rand(t, 3, 32, 32) * 255).byte()
-    frames[t // 2 :] //= 3
-    means, assignment = model.represent(frames, torch.tensor([t]))
-    distances = sign_distances(model.run_stem(frames), torch.tensor([t]))
-    for chunk in (1, 2, 5, 22, 23, 99):
-        streamed = stream_stem(model, frames, chunk)
-        torch.testing.assert_close(streamed[0], means)
-        assert streamed[1].tolist() == assignment.tolist()
-        assert streamed[2].tolist() == distances.tolist()
-    torch.testing.assert_close(model.classify(streamed[0], 1), model(frames, torch.tensor([t])))
-
-
-def test_streaming_holds_one_chunk_and_runs_a_short_video_once():
-    model = build_model("resnet_thin", 4, 4, cluster="slope").eval()
-    sizes, run_stem = [], model.run_stem
-    model.run_stem = lambda frames: sizes.append(len(frames)) or run_stem(frames)
-    frames = torch.zeros(10, 3, 32, 32, dtype=torch.uint8)
-    stream_stem(model, frames, 4)
-    assert sizes == [4, 4, 2, 4, 4]  # the last chunk is still there
-    sizes.clear()
-    stream_stem(model, frames, 10)
-    assert sizes == [10]
-
-
-@pytest.mark.parametrize("problem", ["training", "no clustering", "no frames", "no chunk"])
-def test_what_cannot_be_streamed_is_refused(problem):
-    model = build_model("resnet_thin", 4, 4, cluster="none" if problem == "no clustering" else "slope")
-    frames = torch.zeros(0 if problem == "no frames" else 5, 3, 32, 32, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="streaming takes"):
-        stream_stem(model.train(problem == "training"), frames, 0 if problem == "no chunk" else 2)
 
 
 # ---------------------------------------------------------------- frames

@@ -33,6 +33,13 @@ def test_all_frames(num_frames, cap, expected):
     assert all_frames(num_frames, cap).tolist() == expected
 
 
+@pytest.mark.parametrize("num_frames, cap, expected", [(10, None, [0, 3, 6, 9]), (9, None, [0, 3, 6]), (1, None, [0]),
+                                                       (10, 2, [3, 9]), (24, 4, [3, 9, 15, 21])])  # fmt: skip
+def test_every_third_frame(num_frames, cap, expected):
+    assert all_frames(num_frames, cap, 3).tolist() == expected
+    assert FrameSampler(4, True, cap, stride=3)(num_frames, 0, None).tolist() == expected
+
+
 @pytest.mark.parametrize(
     "num_frames, num_segments, expected",
     [

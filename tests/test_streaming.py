@@ -1,0 +1,286 @@
+"""The stem in chunks: the same means, cuts and gradients as at once, and no more memory for longer videos."""
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from ops.clustering import CLUSTERINGS, sign_distances
+from ops.dataset import VideoBatch
+from ops.engine import train_one_epoch
+from ops.models import build_model
+from ops.streaming import AT_ONCE, Streaming, choose_streaming, saved_bytes, stream
+
+CPU = torch.device("cpu")
+METHODS = [*CLUSTERINGS]
+
+
+def thin(num_segments=4, cluster="slope", **options):
+    """A thin ResNet with running statistics that differ from unit to unit."""
+    torch.manual_seed(1)
+    options = {"seed": 5, "partial_bn": False, "dropout": 0.0} | options
+    model = build_model("resnet_thin", 4, num_segments, cluster=cluster, **options)
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 2)
+    nn.init.normal_(model.new_fc.weight)
+    return model
+
+
+def clips(t, seed=0, size=32):
+    """uint8 frames (t, 3, size, size) with some change of light in the middle."""
+    frames = torch.randint(0, 256, (t, 3, size, size), generator=torch.Generator().manual_seed(seed)).byte()
+    frames[t // 2 :] //= 3
+    return frames
+
+
+def gradients(model, frames, lengths, draw=()):
+    """Means, assignment and the stem's gradients of a random function of the means."""
+    model.zero_grad()
+    means, assignment = model.represent(frames, lengths, draw)
+    weight = torch.randn(means.shape, dtype=means.dtype, generator=torch.Generator().manual_seed(0))
+    (means * weight).sum().backward()
+    return means, assignment, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_same_gradients(found, expected, tolerance):
+    for name, grad in expected.items():
+        assert (found[name] - grad).abs().max() <= tolerance * grad.abs().max().clamp(min=1e-12), name
+
+
+def counted(model):
+    """Numbers of frames that pass the stem from now on, a list that grows."""
+    sizes, run_stem = [], model.run_stem
+    model.run_stem = lambda frames: sizes.append(len(frames)) or run_stem(frames)
+    return sizes
+
+
+# ---------------------------------------------------------------- as at once
+
+@settings(max_examples=30, derandomize=True)
+@given(st.sampled_from(METHODS), st.integers(1, 6), st.lists(st.integers(1, 15), min_size=1, max_size=4),
+       st.integers(1, 20), st.sampled_from(["conv1", "layer1"]), st.booleans())  # fmt: skip
+def test_gradients_equal_plain_autograd(method, g, lengths, chunk, cluster_after, frozen):
+    """With running statistics in the stem, in evaluation or by `freeze_stem_bn`."""
+    model = thin(g, method, cluster_after=cluster_after, freeze_stem_bn=frozen).double().train(frozen)
+    frames, lengths = clips(sum(lengths)).double() / 64 - 2, torch.tensor(lengths)
+    expected = gradients(model, frames, lengths)
+    model.streaming = Streaming(chunk)
+    means, assignment, grads = gradients(model, frames, lengths)
+    torch.testing.assert_close(means, expected[0], rtol=1e-10, atol=1e-10)
+    assert torch.equal(assignment, expected[1])
+    assert grads.keys() == expected[2].keys() and len(grads) in (1, 3, 9)
+    assert_same_gradients(grads, expected[2], 1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bytes_and_single_precision(method):
+    model, frames, lengths = thin(4, method).eval(), clips(45), torch.tensor([30, 12, 3])
+    expected = gradients(model, frames, lengths)
+    model.streaming = Streaming(8)
+    means, assignment, grads = gradients(model, frames, lengths)
+    assert torch.equal(assignment, expected[1])
+    torch.testing.assert_close(means, expected[0])
+    assert_same_gradients(grads, expected[2], 1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("t", [1, 3, 4, 23])
+@torch.inference_mode()
+def test_one_video_in_evaluation(method, t):
+    model, frames, lengths = thin(4, method, shift=True).eval(), clips(t), torch.tensor([t])
+    means, assignment = model.represent(frames, lengths)
+    distances = sign_distances(model.run_stem(frames), lengths)
+    for chunk in (1, 2, 5, 22, 23, 99):
+        streamed = stream(model, frames, lengths, chunk)
+        torch.testing.assert_close(streamed[0], means)
+        assert streamed[1].tolist() == assignment.tolist()
+        assert streamed[2].tolist() == distances.tolist()
+    torch.testing.assert_close(model.classify(streamed[0], 1), model(frames, lengths))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+def test_still_videos_beside_moving_ones(chunk):
+    """A video without any change is cut evenly, which slope cannot know before its end; one with few changes is not."""
+    still, few = clips(1).expand(11, -1, -1, -1), clips(2)[[0] * 6 + [1] * 3]
+    frames, lengths = torch.cat([still, clips(9), few, still[:2]]), torch.tensor([11, 9, 9, 2])
+    model = thin(4, "slope").eval()
+    means, assignment = model.represent(frames, lengths)
+    streamed = stream(model, frames, lengths, chunk)
+    assert streamed[1].tolist() == assignment.tolist()
+    torch.testing.assert_close(streamed[0], means)
+
+
+@pytest.mark.parametrize("method, passes", [("slope", [4, 4, 2]), ("cumulative", [4, 4, 2, 4, 4])])
+def test_how_often_the_stem_runs(method, passes):
+    """Slope once; the others again, from the last chunk, which is still there; backward once more."""
+    model, lengths = thin(4, method).eval(), torch.tensor([10])
+    sizes = counted(model)
+    means = stream(model, clips(10), lengths, 4)[0]
+    assert sizes == passes
+    means.sum().backward()
+    assert sizes[len(passes) :] == [4, 4, 2]
+    sizes.clear()
+    stream(model, clips(10), lengths, 10)
+    assert sizes == [10]
+
+
+@pytest.mark.parametrize("problem", ["clustering", "frame", "chunk", "lengths"])
+def test_what_cannot_be_streamed_is_refused(problem):
+    model = thin(cluster="none" if problem == "clustering" else "slope")
+    t = 0 if problem == "frame" else 5
+    with pytest.raises(ValueError, match="streaming takes"):
+        stream(model, clips(5)[:t], torch.tensor([t + (problem == "lengths")]), 0 if problem == "chunk" else 2)
+
+
+def test_nothing_but_weights_is_kept_between_forward_and_backward():
+    model, kept = thin().train(), []
+    model.streaming = Streaming(4)
+    weights = {p.data_ptr() for p in model.parameters()}
+    with saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        model.represent(clips(40), torch.tensor([40]))
+    assert kept and {x.data_ptr() for x in kept} <= weights
+
+
+# ---------------------------------------------------------------- BatchNorm in training mode
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_chunk_is_a_batch(method):
+    """Gradients through batch statistics, and running statistics, are those of the plain path."""
+    one, other = thin(4, method).double().train(), thin(4, method).double().train()
+    frames, lengths = clips(20).double() / 64 - 2, torch.tensor([13, 7])
+    other.streaming = Streaming(20)
+    expected, found = gradients(one, frames, lengths), gradients(other, frames, lengths)
+    torch.testing.assert_close(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    assert_same_gradients(found[2], expected[2], 1e-9)
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(value, one.state_dict()[name], rtol=1e-10, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("t, chunk", [(20, 5), (20, 6), (7, 1), (5, 3)])
+def test_strided_chunks_by_hand(t, chunk):
+    """Chunk j of k holds frames j, j + k, ...; distances and means are those of the activations put together again."""
+    model, frames, lengths = thin(3).train(), clips(t), torch.tensor([t - 2, 2])
+    k = -(-t // chunk)
+    x = torch.empty(t, 12, 8, 8)
+    again = copy.deepcopy(model)
+    with torch.no_grad():
+        for j in range(k):
+            x[j::k] = again.run_stem(frames[j::k])
+        means, assignment = model.clustering(x, lengths)
+        streamed = stream(model, frames, lengths, chunk)
+    torch.testing.assert_close(streamed[0], means)
+    assert streamed[1].tolist() == assignment.tolist()
+    assert streamed[2].tolist() == sign_distances(x, lengths).tolist()
+
+
+@pytest.mark.parametrize("chunk", [3, 4, 12])
+def test_running_statistics_move_once_for_each_frame(chunk):
+    """As by one batch of all frames: up to the spread between chunks, and not again in later passes or backward."""
+    model, plain, lengths = thin(3, "cumulative").train(), thin(3, "cumulative").train(), torch.tensor([12])
+    before = model.base_model.bn1.running_mean.clone()
+    with torch.no_grad():
+        plain.run_stem(clips(12))
+    norm, expected = model.base_model.bn1, plain.base_model.bn1
+    means = stream(model, clips(12), lengths, chunk)[0]
+    # convolution is linear: the mean over chunks of equal size is that over all frames
+    torch.testing.assert_close(norm.running_mean, expected.running_mean)
+    assert not torch.allclose(norm.running_mean, before, rtol=1e-3)
+    torch.testing.assert_close(norm.running_var, expected.running_var, rtol=0.2, atol=0)
+    assert norm.num_batches_tracked == 1 and norm.momentum == 0.1
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    means.square().sum().backward()
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert norm.track_running_stats and norm.momentum == 0.1
+
+
+def test_frozen_stem_statistics_stay():
+    model = thin(freeze_stem_bn=True)
+    frozen = [norm for stage in model.stem_modules for norm in stage.modules() if isinstance(norm, nn.BatchNorm2d)]
+    assert len(frozen) == 3
+    for _ in range(2):  # and still do after an evaluation
+        model.eval().train()
+        assert not any(norm.training or norm.weight.requires_grad for norm in frozen)
+        assert model.base_model.layer2[0].bn1.training
+    assert not any(n.training for n in thin(freeze_stem_bn=True, partial_bn=True).train().base_model.modules()
+                   if isinstance(n, nn.BatchNorm2d))  # fmt: skip
+
+
+# ---------------------------------------------------------------- representative gradients
+
+def stem_gradient(model, draw=None):
+    model.zero_grad()
+    means = stream(model, clips(14), torch.tensor([9, 5]), 3, draw)[0]
+    (means * torch.linspace(-1, 1, means.numel()).view_as(means)).sum().backward()
+    return torch.cat([p.grad.flatten() for stage in model.stem_modules for p in stage.parameters()])
+
+
+def test_representative_gradients_are_right_on_average():
+    """The mean of n draws comes near the exact gradient as 1 / sqrt(n)."""
+    model = thin(3).eval()
+    exact, draws = stem_gradient(model), torch.stack([stem_gradient(model, (7, i)) for i in range(100)])
+    spread = draws.std(0).norm()
+    assert spread > 0.05 * exact.norm()
+    assert (draws.mean(0) - exact).norm() < 1.3 * spread / 100**0.5
+
+
+def test_representative_gradients_depend_on_the_draw_only():
+    model = thin(3).eval()
+    first = stem_gradient(model, (1, 2))
+    torch.manual_seed(9)
+    assert torch.equal(first, stem_gradient(model, (1, 2))) and not torch.equal(first, stem_gradient(model, (1, 3)))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_representative_backward_runs_as_many_frames_as_clusters(training):
+    model = thin(3).train(training)
+    means = stream(model, clips(50), torch.tensor([49, 1]), 4, (0,))[0]
+    sizes = counted(model)
+    means.sum().backward()
+    assert sum(sizes) == 6 and max(sizes) <= 4
+
+
+# ---------------------------------------------------------------- when to stream
+
+def test_choice():
+    model = thin()
+    assert choose_streaming(model, 0, 32) is None and choose_streaming(thin(cluster="none"), 8, 32) is None
+    assert choose_streaming(model, 5, 32) == Streaming(5) and str(Streaming(5)) == "in chunks of 5 frames"
+    auto, frozen = choose_streaming(model, "auto", 64), choose_streaming(thin(freeze_stem_bn=True), "auto", 64)
+    assert (auto.chunk, frozen.chunk) == (32, 8) and auto.above == 2**31 // saved_bytes(model.eval(), 64)
+    assert choose_streaming(model, "auto", 128).above == pytest.approx(auto.above / 4, rel=0.01)
+    assert choose_streaming(model, "auto", 64, representative=True) == Streaming(32, 0, True)
+    assert f"up to {auto.above} frames at once, longer ones in chunks of 32" in str(auto)
+
+
+def test_bytes_that_the_stem_keeps():
+    """Counted by hand for conv1 of 12 channels at 32 pixels: input, convolution, ReLU, and the places of maxima."""
+    assert saved_bytes(thin(cluster_after="conv1").eval(), 32) == 4 * (3 * 32**2 + 2 * 12 * 16**2 + 2 * 12 * 8**2)
+
+
+def test_auto_streams_long_batches_only(monkeypatch):
+    monkeypatch.setitem(AT_ONCE, "cpu", 40 * saved_bytes(thin().eval(), 32))
+    model = thin().eval()
+    model.streaming = choose_streaming(model, "auto", 32)
+    sizes = counted(model)
+    with torch.no_grad():
+        model(clips(40), torch.tensor([30, 10]))
+        assert sizes == [40]
+        model(clips(41), torch.tensor([31, 10]))
+    assert sizes[1:] == [31, 10]
+
+
+@pytest.mark.parametrize("representative", [True, False])
+def test_training_learns_one_batch(representative):
+    model = thin(2, shift=True, partial_bn=True)
+    model.streaming = Streaming(4, 0, representative)
+    batch = VideoBatch(clips(14), torch.tensor([3, 4, 5, 2]), torch.arange(4), list("abcd"))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
+    results = [train_one_epoch(model, [batch], optimizer, CPU, 5, draw=(0, epoch)) for epoch in range(25)]
+    assert results[-1].loss < 0.2 < results[0].loss and results[-1].top1 == 100
