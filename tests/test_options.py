@@ -127,6 +127,12 @@ def test_tsm_defaults():
     )  # fmt: skip
 
 
+def test_chunks_by_number_and_by_name(capsys):
+    assert [value_of("stem_chunk", "--stem_chunk", text) for text in ("auto", "0", "8")] == ["auto", 0, 8]
+    for text in ("-1", "all", "2.5"):
+        assert "--stem_chunk" in usage_error(capsys, *DATA, f"--stem_chunk={text}")
+
+
 def test_all_frames_by_name():
     assert value_of("num_frames", "--num_frames", "all") is None
 
@@ -204,6 +210,11 @@ def test_bad_values(capsys, words, culprit):
         ("--cluster none --num_frames 64", ["--num_frames", "--cluster none"]),
         ("--cluster none --cluster_after layer2", ["--cluster_after", "--cluster none"]),
         ("--cluster none --cluster_start_epoch 3", ["--cluster_start_epoch", "--cluster none"]),
+        ("--cluster none --stem_chunk 8", ["--stem_chunk", "--cluster none"]),
+        ("--cluster none --stem_grad representative", ["--stem_grad", "--cluster none"]),
+        ("--cluster none --frame_stride 2", ["--frame_stride", "--cluster none"]),
+        ("--cluster none --freeze_stem_bn", ["--freeze_stem_bn", "--cluster none"]),
+        ("--stem_grad representative --stem_chunk 0", ["--stem_grad representative", "--stem_chunk 0"]),
         ("--dense_sample", ["--dense_sample", "--cluster none"]),
         ("--shift_div 4", ["--shift_div", "--shift"]),
         ("--shift_place block", ["--shift_place", "--shift"]),

@@ -1,5 +1,7 @@
 """The stem in chunks: the same means, cuts and gradients as at once, and no more memory for longer videos."""
 import copy
+import shlex
+from pathlib import Path
 
 import pytest
 import torch
@@ -284,3 +286,24 @@ def test_training_learns_one_batch(representative):
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
     results = [train_one_epoch(model, [batch], optimizer, CPU, 5, draw=(0, epoch)) for epoch in range(25)]
     assert results[-1].loss < 0.2 < results[0].loss and results[-1].top1 == 100
+
+
+# ---------------------------------------------------------------- through the command line
+
+def test_runs_in_chunks(run_main, tiny_data):
+    """Trained in chunks, evaluated in chunks and at once; the choice is told, and a resumed run keeps it."""
+    words = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 -b 4 -j 0 --device cpu")
+    words += ["--root_path", tiny_data]
+    told = "stem      in chunks of 8 frames, gradient of one frame a cluster"
+    trained = run_main(*words, "--epochs", 1, "--stem_chunk", 8, "--stem_grad", "representative", "--frame_stride", 2,
+                       "--freeze_stem_bn", "--suffix", "s")  # fmt: skip
+    assert trained.code == 0 and told in trained.out, trained
+    assert "seen: one in 2, 4 cumulative clusters" in trained.out
+    resume = ["--resume", f"checkpoint/{next(iter(Path('checkpoint').iterdir())).name}/ckpt.pth.tar"]
+    more = run_main(*words, "--epochs", 2, *resume, "--suffix", "more")
+    assert more.code == 0 and told in more.out, more
+    shown = [run_main("--evaluate", *words, *resume, "--stem_chunk", n) for n in (3, 0, "auto")]
+    assert all("4 videos, 40 frames" in ran.out for ran in shown), shown
+    assert len({ran.out.splitlines()[-1].rpartition("Loss")[0] for ran in shown}) == 1
+    for ran, text in zip(shown, ("in chunks of 3 ", "all frames of a batch at once", "batches of up to "), strict=True):
+        assert f"stem      {text}" in ran.out

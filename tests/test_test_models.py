@@ -127,6 +127,9 @@ def test_one_view_is_what_main_evaluates(on_tiny, run_main, tiny_data, tmp_path,
     ours = run_main(*words, *ON_CPU)
     assert outcome(on_tiny("--weights", weights, "-b", 3)) == outcome(ours)
     assert outcome(on_tiny(modality, "--weights", weights, "-b", 1))[:2] == outcome(ours)[:2]
+    streamed = on_tiny("--weights", weights, "--stem_chunk", 4)
+    assert outcome(streamed)[:2] == outcome(ours)[:2]
+    assert ("stem      in chunks of 4 frames" in streamed.out) == (options.get("cluster") != "none")
 
 
 def test_in_a_process_of_its_own_with_a_worker(run_main, tmp_path, tiny_data):
