@@ -34,18 +34,18 @@ echo "This takes about 10 minutes on 2 CPU cores: three data sets, two stages of
 started=$SECONDS
 make_data easy 1000 200
 make_data medium 1000 200
-make_data long 600 300
+make_data long 500 300
 
 echo
 echo "== Pre-training on 32 frames: every method below starts from these weights"
 train easy easy --cluster "$BASE" --epochs 5 -b 16 --lr 0.02
-train medium medium --cluster "$BASE" --epochs 4 -b 16 --lr 0.02 --tune_from "$(best easy)"
+train medium medium --cluster "$BASE" --epochs 4 -b 16 --lr 0.02 --lr_type cos --tune_from "$(best easy)"
 
 echo
 echo "== The same 128-frame videos and starting weights for all methods, 16 representations a video"
-train long uniform --cluster none --epochs 8 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
+train long uniform --cluster none --epochs 10 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
 for method in random even cumulative slope; do
-    train long "$method" --cluster "$method" --epochs 3 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
+    train long "$method" --cluster "$method" --epochs 4 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
 done
 
 echo
