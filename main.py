@@ -51,7 +51,8 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
         transform = partial(
             train_transform, size=config.frame_size, flip=spec.flip, scales=scales, flow=config.modality == "Flow"
         )
-    dataset = FrameFolders(videos, config.root, spec, modality, sampler, transform, config.seed)
+    dataset = FrameFolders(videos, config.root, spec, modality, sampler, transform, config.seed,
+                           train and config.on_bad_video == "skip")  # fmt: skip
     batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None)
     return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
 
@@ -138,6 +139,8 @@ def train(config: Config, model: TSN, loaders: dict, device: torch.device, store
             draw = (config.seed, epoch)
             result = train_one_epoch(model, loaders["train"], optimizer, device, config.gd, progress, draw)
         log.write(epoch, "train", result, lr)
+        for reason in result.skipped:
+            print(f"{title} skipped a video: {reason}")
         line = f"{title}  lr {lr:.2g}  {one_line('train', result)}"
         is_best = False
         if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:

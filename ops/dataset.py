@@ -38,6 +38,7 @@ class VideoBatch(NamedTuple):
     lengths: Tensor  # int64 (n,)
     labels: Tensor  # int64 (n,)
     names: list[str]
+    skipped: tuple[str, ...] = ()  # why videos of the batch are missing, where that was allowed
 
 
 def parse_line(line: str, num_class: int) -> Video:
@@ -149,7 +150,10 @@ def load_clip(folder: Path, files: list[str]) -> Tensor:
 
 
 class FrameFolders(Dataset):
-    """Videos as folders of images; asked for (epoch, index), gives (frames, label, name)."""
+    """Videos as folders of images; asked for (epoch, index), gives (frames, label, name).
+
+    A frame that cannot be read raises InputError, or with `skip_bad` the error takes the sample's place.
+    """
 
     def __init__(
         self,
@@ -160,15 +164,23 @@ class FrameFolders(Dataset):
         sampling: Sampling,
         transform: Transform,
         seed: int,
+        skip_bad: bool = False,
     ):
         self.videos, self.root, self.spec, self.modality = videos, root, spec, modality
-        self.sampling, self.transform, self.seed = sampling, transform, seed
+        self.sampling, self.transform, self.seed, self.skip_bad = sampling, transform, seed, skip_bad
 
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, str]:
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, str] | InputError:
+        try:
+            return self.load(*key)
+        except InputError as error:
+            if not self.skip_bad:
+                raise
+            return error
+
+    def load(self, epoch: int, index: int) -> tuple[Tensor, int, str]:
         video = self.videos[index]
         rng = np.random.default_rng([self.seed, epoch, index])
         stack = self.modality.stack
@@ -184,11 +196,15 @@ class FrameFolders(Dataset):
         return clip, video.label, video.path
 
 
-def collate(samples: list[tuple[Tensor, int, str]]) -> VideoBatch:
-    """Pack videos of any lengths one after another, without padding."""
-    frames, labels, names = zip(*samples, strict=True)
+def collate(samples: list[tuple[Tensor, int, str] | InputError]) -> VideoBatch:
+    """Pack videos of any lengths one after another, without padding; errors go to `skipped`."""
+    skipped = tuple(str(sample) for sample in samples if isinstance(sample, InputError))
+    good = [sample for sample in samples if not isinstance(sample, InputError)]
+    if not good:
+        return VideoBatch(torch.empty(0), torch.empty(0), torch.empty(0), [], skipped)
+    frames, labels, names = zip(*good, strict=True)
     lengths = torch.tensor([len(clip) for clip in frames])
-    return VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names))
+    return VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names), skipped)
 
 
 class EpochBatches:

@@ -29,6 +29,7 @@ class Result:
     seconds: float
     data_wait: float  # share of the seconds in which the loader was waited for
     grad_norm: float = math.nan  # mean over steps, before clipping
+    skipped: tuple[str, ...] = ()  # why videos were left out, where that was allowed
 
     @property
     def frames_per_second(self) -> float:
@@ -44,6 +45,7 @@ class Meters:
     def __init__(self, num_class: int):
         self.loss, self.grad_norm, self.metrics = RunningMean(), RunningMean(), VideoMetrics(num_class)
         self.frames, self.waited, self.start = 0, 0.0, time.perf_counter()
+        self.skipped: tuple[str, ...] = ()
 
     def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
         """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
@@ -54,6 +56,9 @@ class Meters:
             self.waited += time.perf_counter() - asked
             if batch is None:
                 return
+            self.skipped += batch.skipped
+            if not batch.names:
+                continue
             self.frames += len(batch.frames)
             yield batch._replace(labels=batch.labels.to(device, non_blocking=True))
 
@@ -66,9 +71,11 @@ class Meters:
 
     def result(self) -> Result:
         m, seconds = self.metrics, time.perf_counter() - self.start
+        if not m.count:
+            raise InputError(f"no video could be read: {self.skipped[0] if self.skipped else 'the list is empty'}")
         return Result(
             self.loss.mean, m.top1, m.top5, m.mean_class_accuracy, m.count, self.frames, seconds,
-            self.waited / seconds, self.grad_norm.mean,
+            self.waited / seconds, self.grad_norm.mean, self.skipped,
         )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class Config:
     num_class: int | None = None
     category_file: str | None = None
     no_flip: bool = False
+    on_bad_video: str = "stop"
     crop_scales: tuple[float, ...] | None = None
     arch: str = "resnet50"
     pretrain: str | None = None

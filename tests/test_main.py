@@ -257,6 +257,28 @@ def test_going_on_from_one_run_does_not_overwrite_another(train, tmp_path):
     assert ckpt.load_checkpoint(two)["config"]["suffix"] == "two"
 
 
+def test_bad_videos_may_be_skipped_in_training_only(run_main, own_data, tmp_path):
+    words = [*THIN, "--root_path", own_data, "--epochs", "1", "-j", "1"]
+    frame = own_data / "train/up_0/7.jpg"
+    frame.write_bytes(frame.read_bytes()[:100])
+    assert str(frame) in run_main(*words, "--suffix", "stopped").error
+    ran = finished(run_main(*words, "--on_bad_video", "skip"))
+    (line,) = [line for line in ran.out.splitlines() if "skipped a video" in line]
+    assert line.startswith("epoch 0 skipped a video: cannot read frame") and str(frame) in line
+    rows = log_of(tmp_path / "log" / f"{NAME[:-1]}1")
+    assert [(row["split"], row["videos"], row["skipped"]) for row in rows] == [("train", "7", "1"), ("val", "4", "0")]
+    frame = own_data / "val/up_0/7.jpg"
+    frame.write_bytes(b"")
+    assert str(frame) in run_main(*words, "--on_bad_video", "skip", "--suffix", "evaluated").error
+
+
+def test_nothing_that_can_be_read(run_main, own_data):
+    for folder in (own_data / "train").iterdir():
+        (folder / "3.jpg").write_bytes(b"")
+    ran = run_main(*THIN, "--root_path", own_data, "--on_bad_video", "skip", "-b", "3")
+    assert ran.error.startswith("no video could be read: cannot read frame")
+
+
 # ---------------------------------------------------------------- ways to train
 
 @pytest.mark.parametrize("method", ["cumulative", "slope", "even", "random", "none"])

@@ -23,7 +23,8 @@ DATA = ["movingmnist", "RGB"]
 OPTIONS = {
     "root_path": ("some/data", "some/data"), "train_list": ("a.txt", "a.txt"), "val_list": ("b.txt", "b.txt"),
     "image_tmpl": ("f{:03d}.png", "f{:03d}.png"), "first_frame": ("0", 0), "num_class": ("12", 12),
-    "category_file": ("names.txt", "names.txt"), "no_flip": (None, True), "crop_scales": ("1 0.875", (1.0, 0.875)),
+    "category_file": ("names.txt", "names.txt"), "no_flip": (None, True), "on_bad_video": ("skip", "skip"),
+    "crop_scales": ("1 0.875", (1.0, 0.875)),
     "arch": ("resnet_thin", "resnet_thin"), "pretrain": ("none", "none"), "tune_from": ("x.pth", "x.pth"),
     "num_segments": ("16", 16), "num_frames": ("64", 64), "cluster": ("slope", "slope"),
     "cluster_after": ("layer2", "layer2"), "cluster_start_epoch": ("6", 6), "shift": (None, True),
@@ -260,7 +261,7 @@ def test_every_field_has_its_place():
     assert len(taken) == len(set(taken)) and set(taken) <= set(names)
     assert set(names) - set(taken) == {"dropout", "epochs", "batch_size", "lr", "lr_type", "lr_steps", "momentum", "wd",
                                        "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_grad", "cluster_start_epoch",
-                                       "eval_freq", "suffix", "crop_scales"}  # fmt: skip
+                                       "eval_freq", "suffix", "crop_scales", "on_bad_video"}  # fmt: skip
 
 
 def test_evaluation_takes_the_model_and_the_protocol():

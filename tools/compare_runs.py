@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ops import cli, pictures  # noqa: E402
-from ops.dataset_config import DATASETS  # noqa: E402
+from ops.options import Config  # noqa: E402
 from ops.predict import Prediction, frame_names, load_model, predict, read_folder, shrink  # noqa: E402
 
 EXAMPLE = """example:
@@ -86,13 +86,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [summarise(folder) for folder in args.runs]
     print(format_table(rows))
     if args.picture:
-        dataset = json.loads((args.runs[0] / "args.json").read_text())["dataset"]
+        run = json.loads((args.runs[0] / "args.json").read_text())
+        spec = Config(**{name: run[name] for name in vars(Config("", "")) if name in run}).spec
         video = None
         if args.video:
             model, config = load_model(args.weights)
             clips = read_folder(args.video, frame_names(args.video, config), CHUNK)
             video = predict(model, config, shrink(clips, config.frame_size), CHUNK)
-        draw(rows, DATASETS[dataset].num_class, args.picture, video)
+        draw(rows, spec.num_class, args.picture, video)
         print(f"drew {args.picture}")
 
 
