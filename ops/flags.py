@@ -101,8 +101,8 @@ def main_parser(defaults: dict) -> ArgumentParser:
     add(data, "--crop_scales", "sides of training crops, as shares of the frame's shorter side (default: TSN's, 1 .875 "
         ".75 .66; without the last for Flow and RGBDiff)", nargs="+", type=number(float, above=0, most=1),
         metavar="S")  # fmt: skip
-    add(data, "--on_bad_video", "what a frame that cannot be read does to training: stop it, or skip the video and report "
-        "it; evaluation always stops", choices=["stop", "skip"])  # fmt: skip
+    add(data, "--on_bad_video", "what a frame that cannot be read does to training: stop it, or skip the video and "
+        "report it; evaluation always stops", choices=["stop", "skip"])  # fmt: skip
     add(data, "-j --workers", "processes that load videos; 0: the main one does (default: one a core, at most 8)",
         type=number(int, least=0), metavar="N")  # fmt: skip
 

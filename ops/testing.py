@@ -103,7 +103,8 @@ def parser() -> ArgumentParser:
                        "of several are added up")  # fmt: skip
     views.add_argument("--coeff", type=_numbers(float, least=0), metavar="C[,C]", help="weight of each checkpoint's "
                        "scores (default: 1 each)")  # fmt: skip
-    views.add_argument("--softmax", action="store_true", help="turn each model's mean scores into probabilities before models are fused")
+    views.add_argument("--softmax", action="store_true", help="turn each model's mean scores into probabilities before "
+                       "models are fused")  # fmt: skip
     views.add_argument("--test_crops", type=int, choices=CROPS, default=1, help="1: centre; 3: left, centre, right; "
                        "5: corners, centre; 10: these also mirrored (default 1)")  # fmt: skip
     views.add_argument("--full_res", action="store_true", help="crops as high as the scaled frame: 256 pixels where a "

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(format_table(rows))
     if args.picture:
         run = json.loads((args.runs[0] / "args.json").read_text())
-        spec = Config(**{name: run[name] for name in vars(Config("", "")) if name in run}).spec
+        spec = Config(**{name: run.get(name, default) for name, default in vars(Config("", "RGB")).items()}).spec
         video = None
         if args.video:
             model, config = load_model(args.weights)
