@@ -17,14 +17,13 @@ are free; ties go to the earlier frame and a video without any change is cut eve
 is part of the model, in evaluation as in training. Distances are counted in integers, so cuts do not depend on the
 device, the precision of a sum, or on the other videos of the batch.
 """
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCK_ELEMENTS = 2**20  # activations compared at once on a CPU: about what its cache holds
+BLOCK_ELEMENTS = 2**22  # activations compared at once on a CPU: their signs fit its cache
 
 
 class Layout(NamedTuple):
@@ -57,28 +56,27 @@ def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
     return changes.index_fill(0, packed_layout(lengths, len(x)).first, 0)
 
 
-@torch.compiler.disable
 def _blockwise_changes(x: Tensor) -> Tensor:
-    """`sign_changes` of one long video (t, d) on a CPU, at the speed of reading x: (t, d) -> (t,), entry 0 undefined.
+    """`sign_changes` of one long video on a CPU, nearly as fast as it is read: (t, d) -> (t,); entry 0 is undefined.
 
-    Blocks of frames go through the same two buffers of one byte a sign. Where signs differ a byte is 1, so eight can
-    be added at a time as the bytes of an int64, as long as no more than 255 are added up.
+    Blocks of frames pass through the same memory of one byte a sign, so that it stays in cache. Bytes are compared,
+    and then added, eight at a time as one int64: where signs differ a byte is 1, and a sum of up to 255 fits a byte.
     """
     t, d = x.shape
-    words = -(-d // 8)
-    parts = max(1, -(-words // 255))
-    words = -(-words // parts)  # <= 255; signs of a frame lie in `parts` rows of `words` int64, zeros at the end
+    words = -(-max(1, d) // 8)
+    parts = -(-words // 255)
+    words = -(-words // parts)  # a frame: `parts` rows of `words` <= 255 int64, the rest zeros
     block = max(1, min(t, BLOCK_ELEMENTS // max(1, d)))
-    active = torch.zeros(block + 1, parts * words * 8, dtype=torch.bool)  # row 0: the frame before the block
-    differ = torch.empty(block, parts * words * 8, dtype=torch.bool)
+    signs = torch.zeros(block + 1, parts, words, dtype=torch.int64)  # the frame before the block comes first
+    differ = torch.empty_like(signs[1:])
+    active = signs.view(torch.bool).flatten(1)[:, :d]  # (block + 1, d), the same memory
     changes = torch.empty(t, dtype=torch.int64)
     for start in range(0, t, block):
         b = min(block, t - start)
-        torch.gt(x[start : start + b], 0, out=active[1 : b + 1, :d])
-        torch.ne(active[1 : b + 1], active[:b], out=differ[:b])
-        sums = differ[:b].view(torch.int64).view(b, parts, words).sum(2)  # (b, parts), eight counts in each
-        changes[start : start + b] = sums.view(torch.uint8).sum(1)
-        active[0] = active[b]
+        torch.gt(x[start : start + b], 0, out=active[1 : b + 1])
+        torch.bitwise_xor(signs[1 : b + 1], signs[:b], out=differ[:b])
+        changes[start : start + b] = differ[:b].sum(2).view(torch.uint8).sum(1)  # (b, parts) -> (b, 8 * parts) -> (b,)
+        signs[0] = signs[b]
     return changes
 
 
@@ -205,21 +203,36 @@ class _SliceMeans(torch.autograd.Function):
         return grad_x, None, None
 
 
-def _matmul_means(x: Tensor, start: Tensor, size: Tensor) -> Tensor:
-    """Means as one product with a 0/1 matrix: no loop and no wait for the host, deterministic, differentiable."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    frame = torch.arange(len(x), device=x.device)
-    member = (frame >= start[:, None]) & (frame < (start + size)[:, None])  # (n*g, sum t)
-    kind = x.device.type
-    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
-        means = member.to(wide) / size[:, None] @ x.flatten(1).to(wide)
-    return means.to(x.dtype).unflatten(1, x.shape[1:])
+class _SegmentMeans(torch.autograd.Function):
+    """Means for accelerators: no loop, no wait for the host, deterministic, work linear in frames both ways.
+
+    Of the clusters that show one frame (t < g), the last one stands for all: the others are empty segments.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, start: Tensor, size: Tensor) -> Tensor:
+        ctx.shape, ctx.dtype = x.shape, torch.promote_types(x.dtype, torch.float32)
+        last = torch.searchsorted(start, start, right=True) - 1  # (n*g,)
+        ctx.save_for_backward(start, size, last)
+        held = torch.where(last == torch.arange(len(last), device=last.device), size, 0)
+        sums = torch.segment_reduce(x.flatten(1).to(ctx.dtype), "sum", lengths=held, axis=0, unsafe=True)  # (n*g, d)
+        return (sums[last] / size[:, None]).to(x.dtype).unflatten(1, x.shape[1:])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        start, size, last = ctx.saved_tensors
+        shows = torch.zeros_like(size).index_add_(0, last, torch.ones_like(size))
+        each = grad.flatten(1).to(ctx.dtype) / size[:, None]
+        each = torch.segment_reduce(each, "sum", lengths=shows, axis=0, unsafe=True).to(grad.dtype)  # (n*g, d)
+        cluster = torch.searchsorted(start, torch.arange(ctx.shape[0], device=start.device), right=True) - 1
+        return each[cluster].view(ctx.shape), None, None
 
 
 def cluster_means(x: Tensor, clusters: Clusters) -> Tensor:
     """Mean activation of every cluster, x (sum t, ...) -> (n*g, ...); gradients reach every frame."""
-    means = _SliceMeans.apply if x.device.type == "cpu" else _matmul_means
-    return means(x, clusters.start, clusters.size)
+    means = _SliceMeans if x.device.type in ("cpu", "mps") else _SegmentMeans
+    return means.apply(x, clusters.start, clusters.size)
 
 
 class TemporalClustering(nn.Module):
@@ -244,6 +257,7 @@ class TemporalClustering(nn.Module):
             raise ValueError(f"unknown clustering {method!r}, choose one of {', '.join(CLUSTERINGS)}")
         self.num_clusters, self.method, self.seed = num_clusters, method, seed
 
+    @torch.compiler.disable  # lengths would become part of the graph; this is as fast without one
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """x (sum t, c, h, w), lengths (n,) integers >= 1 -> means (n*g, c, h, w), assignment (sum t,) in [0, g)."""
         if lengths.device.type == "cpu" and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):

@@ -5,9 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._dynamo.utils import counters
 
 from ops import clustering
 from ops.clustering import CLUSTERINGS, TemporalClustering, cluster_means, find_clusters, sign_changes, sign_distances
+from ops.models import build_model
 
 
 def reference_starts(d, t, g, method):
@@ -163,6 +165,23 @@ def test_distances_do_not_depend_on_the_block_that_is_looked_at(monkeypatch):
         assert sign_changes(x, torch.tensor([50])).tolist() == [0] + whole
 
 
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 2040, 2041, 9999])
+def test_every_sign_is_counted_whatever_the_frames_size(size):
+    """Also where all of them change: the sums inside the bytes of a word must not run over."""
+    x = torch.ones(6, size)
+    x[[1, 2, 4]] = -1
+    assert sign_changes(x, torch.tensor([6])).tolist() == [0, size, 0, size, size, size]
+    x = torch.randn(6, size, generator=torch.Generator().manual_seed(0))
+    assert sign_changes(x, torch.tensor([6])).tolist() == [0, *(x[1:] > 0).ne(x[:-1] > 0).sum(1).tolist()]
+
+
+def test_only_what_is_above_zero_is_active():
+    inf, nan = float("inf"), float("nan")
+    x = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [-0.0, -1.0, -inf, nan, 1e-40, inf]])
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        assert sign_changes(x.to(dtype), torch.tensor([2])).tolist() == [0, 2]
+
+
 def test_a_lower_precision_cuts_alike():
     x, lengths = torch.randn(40, 16).relu(), torch.tensor([25, 15])
     for method in CLUSTERINGS:
@@ -186,8 +205,8 @@ def test_the_loop_free_means_equal_the_sliced_ones():
     lengths = torch.tensor([30, 3, 27])
     clusters = find_clusters(sign_changes(x, lengths), lengths, 7, "cumulative")
     results = []
-    for means in (clustering._SliceMeans.apply, clustering._matmul_means):
-        out = means(x, clusters.start, clusters.size)
+    for means in (clustering._SliceMeans, clustering._SegmentMeans):
+        out = means.apply(x, clusters.start, clusters.size)
         (grad,) = torch.autograd.grad(out.pow(2).sum(), x)
         results.append((out, grad))
     torch.testing.assert_close(results[0], results[1])
@@ -202,6 +221,20 @@ def test_off_the_cpu_nothing_waits_for_the_host():
         assert means.shape == (15, 4, 3, 3)
         assert assignment.shape == (40,)
         assert x.grad.shape == x.shape
+
+
+def test_a_compiled_model_is_not_compiled_again_for_every_length():
+    counters.clear()
+    model = build_model("resnet_thin", 3, 4, cluster="slope", shift=True).eval()
+    compiled = torch.compile(model, backend="aot_eager")
+    graphs = []
+    with torch.inference_mode():
+        for lengths in ([20, 9], [30, 4], [11, 13], [40, 2], [3, 21], [17, 50]):
+            frames = torch.randint(0, 255, (sum(lengths), 3, 16, 16), dtype=torch.uint8)
+            torch.testing.assert_close(*(net(frames, torch.tensor(lengths)) for net in (model, compiled)))
+            graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == 2  # stem and trunk
+    assert graphs[2:] == graphs[1:2] * 4  # the second length is compiled for all that follow
 
 
 def test_wrong_use_is_named():

@@ -1,0 +1,65 @@
+"""`tools/benchmark.py` runs from the command line and keeps what it prints; times are looked at by people."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ops import cli
+from ops.clustering import TemporalClustering
+from tools import benchmark
+
+PROGRAM = Path(__file__).resolve().parents[1] / "tools/benchmark.py"
+COLUMNS = ["shape", "pass", "floor ms", "loop ms", "ours ms", "ours/floor", "loop/ours"]
+
+
+def test_clustering_as_a_program(tmp_path):
+    words = ["clustering", "--shape", "2x6x3x4x4", "1x9x2x5x5", "--num-segments", "3", "--repeat", "1",
+             "--method", "cumulative", "--json", "times.json"]  # fmt: skip
+    done = subprocess.run([sys.executable, PROGRAM, *words], cwd=tmp_path, text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[:-1]]
+    assert table[0] == COLUMNS
+    assert [row[:2] for row in table[2:]] == [
+        [shape, name] for shape in ("2x6x3x4x4", "1x9x2x5x5") for name in ("forward", "with backward")
+    ]
+    rows = json.loads((tmp_path / "times.json").read_text())["rows"]
+    assert [list(row) for row in rows] == [COLUMNS] * 4
+    for row in rows:
+        assert row["ours ms"] / row["floor ms"] == pytest.approx(row["ours/floor"])
+        assert row["loop ms"] / row["ours ms"] == pytest.approx(row["loop/ours"])
+
+
+@pytest.mark.parametrize("method", benchmark.LOOP_STARTS)
+def test_the_loop_is_what_it_is_compared_with(method):
+    x = torch.randn(3 * 14, 5, 4, generator=torch.Generator().manual_seed(1))
+    expected, _ = TemporalClustering(6, method)(x, torch.tensor([14, 8, 20]))
+    torch.testing.assert_close(benchmark.loop_clustering(x, [14, 8, 20], 6, method), expected)
+
+
+def test_help_shows_an_example(capsys):
+    for words in ([], list(benchmark.BENCHMARKS)[:1]):
+        with pytest.raises(SystemExit):
+            benchmark.main([*words, "--help"])
+        assert "example:\n  python tools/benchmark.py clustering" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--shape", "2x6x3x4"], "'2x6x3x4' is not NxTxCxHxW, for example 16x32x64x56x56"),
+    (["--repeat", "0"], "'0' is not a whole number from 1"),
+])  # fmt: skip
+def test_malformed_options(capsys, words, message):
+    with pytest.raises(SystemExit):
+        benchmark.main(["clustering", *words])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, message", [
+    (["--num_segments", "7", "--shape", "2x6x3x4x4"], "the videos of 2x6x3x4x4 have 1 to 6 clusters"),
+    (["--json", "nowhere/times.json"], "there is no folder nowhere"),
+])  # fmt: skip
+def test_impossible_wishes(words, message):
+    with pytest.raises(cli.InputError, match=message):
+        benchmark.main(["clustering", *words])
