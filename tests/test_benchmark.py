@@ -32,6 +32,18 @@ def test_clustering_as_a_program(tmp_path):
         assert row["loop ms"] / row["ours ms"] == pytest.approx(row["loop/ours"])
 
 
+def test_memory_in_a_process_of_its_own(tmp_path, capsys):
+    words = ["--frames", "9", "20", "--size", "32", "--arch", "resnet_thin", "--stem_chunk", "8", "--num_segments", "4"]
+    benchmark.main(["memory", *words, "--json", str(tmp_path / "m.json")])
+    rows = json.loads((tmp_path / "m.json").read_text())["rows"]
+    assert [row["frames"] for row in rows] == ["0", "9", "20"]
+    assert all(50 < row["peak MB"] < 4000 for row in rows)
+    assert rows[2]["peak/first"] == pytest.approx(rows[2]["peak MB"] / rows[1]["peak MB"])
+    assert "| 20     |" in capsys.readouterr().out
+    with pytest.raises(cli.InputError, match="takes --device cpu only"):
+        benchmark.main(["memory", "--device", "cuda"])
+
+
 @pytest.mark.parametrize("method", benchmark.LOOP_STARTS)
 def test_the_loop_is_what_it_is_compared_with(method):
     x = torch.randn(3 * 14, 5, 4, generator=torch.Generator().manual_seed(1))

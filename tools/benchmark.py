@@ -6,17 +6,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import argparse  # noqa: E402
 import json  # noqa: E402
+import multiprocessing  # noqa: E402
+import resource  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from functools import partial  # noqa: E402
 from itertools import accumulate, pairwise  # noqa: E402
+from multiprocessing.queues import SimpleQueue  # noqa: E402
 from typing import Any, NamedTuple  # noqa: E402
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from ops import cli, options  # noqa: E402
-from ops.clustering import TemporalClustering  # noqa: E402
+from archs.resnet import ARCHS  # noqa: E402
+from ops import cli, flags, options  # noqa: E402
+from ops.clustering import CLUSTERINGS, TemporalClustering  # noqa: E402
+from ops.dataset import VideoBatch  # noqa: E402
+from ops.engine import train_one_epoch  # noqa: E402
+from ops.models import build_model  # noqa: E402
+from ops.optim import build_sgd  # noqa: E402
+from ops.streaming import STEM_GRADS, choose_streaming  # noqa: E402
 
 Row = dict[str, str | float]  # column -> text or number
 
@@ -63,6 +72,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 
 def add_clustering_options(parser: cli.ArgumentParser) -> None:
+    parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
     parser.add_argument("--method", choices=LOOP_STARTS, default="slope", help="where clusters start (slope)")
     parser.add_argument("--num_segments", type=int, default=16, metavar="G", help="clusters of a video (16)")
     parser.add_argument("--shape", type=parse_shape, nargs="+", default=SHAPES, metavar="NxTxCxHxW",
@@ -145,6 +155,57 @@ def run_clustering(args: argparse.Namespace) -> list[Row]:
             for row in time_clustering(shape, args.num_segments, args.method, args.repeat, device)]  # fmt: skip
 
 
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+MEMORY = """\
+Peak memory of one training step on one video of random frames, for each number of frames in a process of its own:
+the highest resident size less the frames' bytes. Part of it is the program itself, shown in a row of 0 frames."""
+
+
+def add_memory_options(parser: cli.ArgumentParser) -> None:
+    parser.add_argument("--frames", type=positive, nargs="+", default=(256, 2048), metavar="T", help="(256 2048)")
+    parser.add_argument("--size", type=positive, default=112, metavar="S", help="side of the frames in pixels (112)")
+    parser.add_argument("--arch", choices=ARCHS, default="resnet18", help="(resnet18)")
+    parser.add_argument("--method", choices=CLUSTERINGS, default="slope", help="(slope)")
+    parser.add_argument("--num_segments", type=positive, default=16, metavar="G", help="clusters of a video (16)")
+    parser.add_argument("--stem_chunk", type=flags.stem_chunk, default="auto", metavar="N|auto|0", help="(auto)")
+    parser.add_argument("--stem_grad", choices=STEM_GRADS, default="exact", help="(exact)")
+    parser.add_argument("--freeze_stem_bn", action="store_true", help="BatchNorm of the stem uses running statistics")
+
+
+def measure_step(args: argparse.Namespace, t: int, queue: SimpleQueue) -> None:
+    """One training step on t frames, or none for t = 0; puts the peak in MB and the seconds into `queue`."""
+    torch.manual_seed(0)
+    model = build_model(args.arch, 4, args.num_segments, cluster=args.method, shift=True,
+                        freeze_stem_bn=args.freeze_stem_bn)  # fmt: skip
+    model.streaming = choose_streaming(model, args.stem_chunk, args.size, args.stem_grad == "representative")
+    frames = torch.randint(0, 256, (t, 3, args.size, args.size), dtype=torch.uint8)
+    batch = VideoBatch(frames, torch.tensor([t]), torch.tensor([0]), ["random frames"])
+    start = time.perf_counter()
+    if t:
+        train_one_epoch(model, [batch], build_sgd(model, 0.001, 0.9, 0), torch.device("cpu"))
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    queue.put((kilobytes / 1024 - frames.nbytes / 2**20, time.perf_counter() - start))
+
+
+def run_memory(args: argparse.Namespace) -> list[Row]:
+    if args.device != "cpu":
+        raise cli.InputError("memory is read from the operating system: it takes --device cpu only")
+    context, rows = multiprocessing.get_context("spawn"), []
+    for t in (0, *args.frames):
+        queue = context.SimpleQueue()
+        process = context.Process(target=measure_step, args=(args, t, queue))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise cli.InputError(f"the step on {t} frames ended with exit code {process.exitcode}; take fewer --frames")
+        peak, seconds = queue.get()
+        rows.append({"frames": str(t), "peak MB": peak, "seconds": seconds})
+        first = rows[min(1, len(rows) - 1)]["peak MB"]
+        rows[-1]["peak/first"] = peak / first
+    return rows
+
+
 # --- the program -----------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +225,12 @@ BENCHMARKS = {
          "clustering --shape 4x128x64x56x56 1x64x256x28x28 --num_segments 8"),
         add_clustering_options, run_clustering,
     ),
+    "memory": Benchmark(
+        MEMORY,
+        ("memory", "memory --frames 54000 --size 64 --arch resnet_thin --freeze_stem_bn",
+         "memory --method cumulative --stem_chunk 32"),
+        add_memory_options, run_memory,
+    ),
 }  # fmt: skip
 
 
@@ -178,7 +245,6 @@ def build_parser() -> cli.ArgumentParser:
         command = commands.add_parser(name, help=benchmark.purpose.split(",")[0], description=benchmark.purpose,
                                       epilog=epilog(benchmark.examples))
         benchmark.add_options(command)
-        command.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
         command.add_argument("--json", type=Path, metavar="FILE", help="write the table, unrounded, into FILE, too")
         command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (cpu)")
     return parser
