@@ -26,7 +26,7 @@ make_data() { # PRESET TRAIN VAL
 
 train() { # PRESET SUFFIX OPTIONS
     run python main.py movingmnist RGB --root_path "$DATA/$1" --arch resnet_thin --input_size 48 --num_segments 16 \
-        --shift --shift_div 4 --npb --dropout 0 --gd 5 --crop_scales 1 0.875 --seed "$SEED" --eval_freq 20 --overwrite \
+        --shift --shift_div 4 --npb --dropout 0 --gd 5 --crop_scales 1 0.875 -j 1 --seed "$SEED" --eval_freq 20 --overwrite \
         --suffix "qs$SEED-$BASE-$2" "${@:3}"
 }
 
