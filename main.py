@@ -2,6 +2,7 @@
 import statistics
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from ops.streaming import choose_streaming
 from ops.transforms import eval_transform, train_transform
 
 
-def make_data(config: Config, spec: DatasetSpec) -> None:
+def make_data(config: Config) -> None:
     """Generate movingmnist where its folder is missing."""
     if config.dataset != "movingmnist" or config.root.exists() or config.train_list or config.val_list:
         return
@@ -187,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stored = ckpt.load_checkpoint(config.resume)
         config = options.adopt(config, given, stored.get("config"), config.resume)
         if "start_epoch" not in given and not config.evaluate:
-            config = options.replace(config, start_epoch=stored.get("epoch", 0))
+            config = replace(config, start_epoch=stored.get("epoch", 0))
     if not config.evaluate and config.start_epoch >= config.epochs:
         raise cli.InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
     device = options.pick_device(config.device)
@@ -201,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model.streaming = choose_streaming(
         model, config.stem_chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate
     )
-    make_data(config, spec)
+    make_data(config)
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:
         splits[split], loaders[split] = make_split(config, spec, split == "train", device)

@@ -53,7 +53,7 @@ def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
     else:
         active = x > 0
         changes = nn.functional.pad((active[1:] != active[:-1]).sum(1), (1, 0))
-    return changes.index_fill(0, packed_layout(lengths, len(x)).first, 0)
+    return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
 
 
 def _blockwise_changes(x: Tensor) -> Tensor:

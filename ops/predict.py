@@ -4,6 +4,7 @@ Of a video only its frames at input size are held, as bytes: 3 * S * S a frame, 
 """
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ def load_model(path: Path) -> tuple[TSN, Config]:
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
     start = Config(config["dataset"], config["modality"], evaluate=True)
     place = {name: config[name] for name in ("root_path", *options.SPEC_FIELDS) if name in config}
-    config = options.replace(options.adopt(start, frozenset(), config, str(path)), **place)
+    config = replace(options.adopt(start, frozenset(), config, str(path)), **place)
     model = build_model(num_class=len(classifier), **config.model_options)
     ckpt.load_weights(model, stored["state_dict"], str(path))
     return model.eval(), config
