@@ -200,8 +200,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     boost = load_start(config, model, stored)
     model.to(device)
     model.streaming = choose_streaming(
-        model, config.stem_chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate
-    )
+        model, config.stem_chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate,
+        config.stem_memory,
+    )  # fmt: skip
     make_data(config)
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:

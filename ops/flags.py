@@ -49,6 +49,14 @@ def stem_chunk(text: str) -> int | str:
     return text if text == "auto" else number(int, least=0)(text)
 
 
+def stem_memory(text: str) -> int | str:
+    """An argparse type: auto, or bytes as 2G, 512M, 64k or plainly -> bytes."""
+    digits, unit = text.rstrip("kKMG"), text[len(text.rstrip("kKMG")) :]
+    if text != "auto" and (not digits.isdecimal() or len(unit) > 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a size such as 2G, 512M or 0")
+    return text if text == "auto" else int(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit.upper()]
+
+
 def add_dataset_flags(parser: ArgumentParser, modality_needed: bool = True):
     """The flags that say which videos: shared by all programs that read a dataset. Returns their group."""
     parser.add_argument("dataset", help=f"one of {', '.join(DATASETS)}; or your own: a folder with a dataset.json, or "
@@ -146,6 +154,8 @@ def main_parser(defaults: dict) -> ArgumentParser:
     add(train, "--freeze_stem_bn", "train none of the BatchNorms that see every frame", action="store_true")
     add(train, "--stem_chunk", "frames that pass the stem at a time, so that memory does not grow with a video; 0: "
         "all; auto: all where they take little memory", type=stem_chunk, metavar="N|auto")  # fmt: skip
+    add(train, "--stem_memory", "of a stem in chunks, activations kept so that a second pass need not find them again; "
+        "auto: a quarter of what is free on CUDA, else 64M", type=stem_memory, metavar="SIZE|auto")  # fmt: skip
     add(train, "--stem_grad", "gradient of a stem in chunks: exact, or estimated from one random frame a cluster",
         choices=STEM_GRADS)  # fmt: skip
     add(train, "--seed", "of weights, order, crops and random clusters", type=number(int, least=0, most=2**32 - 1),

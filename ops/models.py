@@ -73,8 +73,8 @@ class TSN(nn.Module):
     def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
         if self.clustering is not None and self.streaming is not None and len(frames) > self.streaming.above:
-            draw = draw if self.streaming.representative else None
-            return stream(self, frames, lengths, self.streaming.chunk, draw)[:2]
+            how = self.streaming
+            return stream(self, frames, lengths, how.chunk, draw if how.representative else None, how.memory)[:2]
         x = self.run_stem(frames)
         return (x, None) if self.clustering is None else self.clustering(x, lengths)
 

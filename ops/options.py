@@ -64,6 +64,7 @@ class Config:
     npb: bool = False
     freeze_stem_bn: bool = False
     stem_chunk: int | str = "auto"
+    stem_memory: int | str = "auto"
     stem_grad: str = "exact"
     print_freq: int = 20
     eval_freq: int = 5
@@ -161,7 +162,7 @@ def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
     if config.cluster == "none":
         for name in ("num_frames", "frame_stride", "cluster_after", "cluster_start_epoch", "freeze_stem_bn",
-                     "stem_chunk", "stem_grad"):  # fmt: skip
+                     "stem_chunk", "stem_memory", "stem_grad"):  # fmt: skip
             if name in given and getattr(config, name) != Config.__dataclass_fields__[name].default:
                 raise InputError(f"--{name} has no effect with --cluster none; leave one of them out")
     elif "dense_sample" in given and not config.cluster_start_epoch:

@@ -5,11 +5,11 @@
     pass 2     chunk -> activations, added up:   m[k] = sum over i in C_k of a[i] / |C_k|
     backward   chunk -> activations again, with gradient:   dL/da[i] = dL/dm[k] / |C_k|,  i in C_k
 
-Only frames pass here, no gradient for them; that of the weights is plain autograd's, summed over chunks. Pass 2 starts
-with the chunk that is still there. `slope` needs no pass 2: the g-1 largest changes so far and the sums of activations
-between them are kept, and where a larger change enters the smallest leaves and its neighbours merge. `representative`
-gradients come from one frame i of each cluster, drawn evenly, as |C_k| dL/da[i]: right on average, and backward costs
-g frames, not t.
+Only frames pass here, no gradient for them; that of the weights is plain autograd's, summed over chunks. The first
+chunks' activations stay for pass 2 as far as a budget of memory goes, the others are found again. `slope` needs no
+pass 2: the g-1 largest changes so far and the sums of activations between them are kept, and where a larger change
+enters the smallest leaves and its neighbours merge. `representative` gradients come from one frame i of each cluster,
+drawn evenly, as |C_k| dL/da[i]: right on average, and backward costs g frames, not t.
 
 A BatchNorm in training takes its statistics from a chunk. Neighbouring frames would be a poor sample, so chunk j of k
 then holds the frames j, j + k, j + 2k, ... of the batch, in every pass the same. The frame before each of its frames
@@ -18,7 +18,7 @@ over all chunks by one momentum, each frame counting once.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 STEM_GRADS = ("exact", "representative")
 AT_ONCE = {"cuda": 8 * 2**30}  # bytes of the stem's activations up to which `auto` does not stream; elsewhere 2 GiB
 CHUNK = {"cuda": 64, "mps": 32}  # frames a chunk for `auto`; on a CPU 8, which its cache likes, or 32, see below
+KEPT = 64 * 2**20  # bytes of activations kept for pass 2 where the device does not tell what is free
 
 
 class Frames(Protocol):
@@ -47,32 +48,41 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class Streaming:
-    """Batches of more than `above` frames pass the stem in chunks of `chunk`; the others at once."""
+    """Batches of more than `above` frames pass the stem in chunks of `chunk`; the others at once.
+
+    Of pass 1, up to `memory` bytes of activations stay for pass 2.
+    """
 
     chunk: int
     above: int = 0
     representative: bool = False
+    memory: int = 0
 
     def __str__(self) -> str:
         text = f"in chunks of {self.chunk} frames" + ", gradient of one frame a cluster" * self.representative
         return f"batches of up to {self.above} frames at once, longer ones {text}" if self.above else text
 
 
-def choose_streaming(model: TSN, wish: int | str, size: int, representative: bool = False) -> Streaming | None:
+def choose_streaming(
+    model: TSN, wish: int | str, size: int, representative: bool = False, memory: int | str = "auto"
+) -> Streaming | None:
     """What `--stem_chunk` asks for: a number of frames, 0 for None (never stream), or "auto".
 
     `auto` streams batches whose activations of the stem, as backward needs them, would take more than `AT_ONCE` bytes:
-    those of one frame of `size` pixels are counted. Representative gradients are always worth streaming.
+    those of one frame of `size` pixels are counted. Representative gradients are always worth streaming. `memory` is
+    `--stem_memory` in bytes; its `auto` is a quarter of what is free on CUDA, else `KEPT`.
     """
     if model.clustering is None or wish == 0:
         return None
+    device, training = model.new_fc.weight.device, model.training
+    if memory == "auto":
+        memory = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else KEPT
     if wish != "auto":
-        return Streaming(int(wish), 0, representative)
-    device, training = model.new_fc.weight.device.type, model.training
-    chunk = CHUNK.get(device, 32 if training_norms(model.train()) else 8)  # batch statistics of 8 frames are poor
-    above = 0 if representative else AT_ONCE.get(device, 2 * 2**30) // saved_bytes(model.eval(), size)
+        return Streaming(int(wish), 0, representative, int(memory))
+    chunk = CHUNK.get(device.type, 32 if training_norms(model.train()) else 8)  # batch statistics of 8 frames are poor
+    above = 0 if representative else AT_ONCE.get(device.type, 2 * 2**30) // saved_bytes(model.eval(), size)
     model.train(training)
-    return Streaming(chunk, max(chunk, above) if above else 0, representative)
+    return Streaming(chunk, max(chunk, above) if above else 0, representative, int(memory))
 
 
 def saved_bytes(model: TSN, size: int) -> int:
@@ -112,11 +122,15 @@ class _Chunks:
         ends = np.cumsum(lengths).tolist()
         return [slice(i, min(i + n, b)) for b, t in zip(ends, lengths, strict=True) for i in range(b - t, b, n)]
 
-    def run(self, part: slice | Tensor, first: bool = False) -> Tensor:
-        """Activations of some frames (m, c, h, w); the running statistics move only if it is the `first` pass."""
-        frames = self.frames[part]
-        with self._running_statistics(first * len(frames)):
-            return self.model.run_stem(frames)
+    def activations(self, parts: Iterable[slice | Tensor], first: bool = False) -> Iterator[Tensor]:
+        """Those of each part, (m, c, h, w); the running statistics move only if it is the `first` pass."""
+        fetched = (self.frames[part] for part in parts)
+        if (device := self.model.new_fc.weight.device).type == "cuda":
+            fetched = copied_ahead(fetched, device)
+        for frames in fetched:
+            with self._running_statistics(first * len(frames)):
+                x = self.model.run_stem(frames)
+            yield x
 
     @contextmanager
     def _running_statistics(self, new: int) -> Iterator[None]:
@@ -136,6 +150,21 @@ class _Chunks:
         finally:
             for norm, p in zip(self.norms, kept, strict=True):
                 norm.track_running_stats, norm.momentum = True, p
+
+
+def copied_ahead(tensors: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """The tensors on a CUDA device; each is copied while the one before it is computed on."""
+    computing, copying, ahead = torch.cuda.current_stream(device), torch.cuda.Stream(device), None
+    for tensor in tensors:
+        copying.wait_stream(computing)  # until the one before the last is done with: the copy may take its memory
+        with torch.cuda.stream(copying):
+            following = tensor.to(device, non_blocking=True)
+        if ahead is not None:
+            yield ahead
+        computing.wait_stream(copying)
+        ahead = following
+    if ahead is not None:
+        yield ahead
 
 
 class _Segments:
@@ -168,15 +197,14 @@ class _StreamedMeans(torch.autograd.Function):
     """The passes at the top of this file; the stem's parameters are inputs so that autograd takes their gradients."""
 
     @staticmethod
-    def forward(ctx, chunks: _Chunks, lengths: Tensor, draw: Sequence[int] | None, *parameters: Tensor):
+    def forward(ctx, chunks: _Chunks, lengths: Tensor, draw: Sequence[int] | None, memory: int, *parameters: Tensor):
         clustering, parts = chunks.model.clustering, chunks.parts
         g, device = clustering.num_clusters, lengths.device
         numbers = torch.arange(len(chunks.frames), device=device)
-        changes, before, segments = torch.zeros_like(numbers), None, []
+        changes, before, segments, kept = torch.zeros_like(numbers), None, [], []
         starts = np.cumsum([0, *chunks.lengths[:-1]]).tolist()
         online = clustering.method == "slope" and not chunks.strided
-        for part in parts:
-            x = chunks.run(part, first=True)  # (m, c, h, w)
+        for part, x in zip(parts, chunks.activations(parts, first=True), strict=True):  # x (m, c, h, w)
             active = (x > 0).flatten(1)
             if not chunks.strided:
                 previous = torch.cat([active[:1] if before is None else before[-1:], active[:-1]])
@@ -190,6 +218,8 @@ class _StreamedMeans(torch.autograd.Function):
                 if part.start in starts:
                     segments.append(_Segments(g))
                 segments[-1].add(x.flatten(1), changes[part], numbers[part])
+            elif (memory := memory - x.nbytes) >= 0:
+                kept.append(x)
         if chunks.strided:  # the first chunk's frames follow those of the last
             changes[len(parts) :: len(parts)] = (first[1:] != before[: len(first) - 1]).sum(1)
         changes[starts] = 0
@@ -203,8 +233,9 @@ class _StreamedMeans(torch.autograd.Function):
                 means = torch.cat([segment.sums for segment in segments])[row] / clusters.size[:, None]
         if means is None:
             means = x.new_zeros(len(clusters.start), x[0].numel())  # (n*g, d)
-            for part in reversed(parts):
-                x = x if part is parts[-1] else chunks.run(part)
+            again = chunks.activations(parts[len(kept) : -1][::-1])
+            for i, part in reversed([*enumerate(parts)]):  # one order whatever was kept: sums are the same to the bit
+                x = kept.pop() if i < len(kept) else x if i == len(parts) - 1 else next(again)
                 means.addmm_(_membership(clusters, numbers[part], x.dtype), x.flatten(1))
         ctx.chunks, ctx.clusters, ctx.draw = chunks, clusters, draw
         ctx.save_for_backward(*parameters)
@@ -223,23 +254,28 @@ class _StreamedMeans(torch.autograd.Function):
             index = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)  # a frame of each
             parts = chunks.cut([len(index)])
         totals = [torch.zeros_like(p) for p in parameters]
+        fetch = parts if ctx.draw is None else [index[part].to(chunks.frames.device) for part in parts]
+        activations = chunks.activations(fetch)
         for part in parts:
             with torch.enable_grad():
-                x = chunks.run(part if ctx.draw is None else index[part].to(chunks.frames.device))
+                x = next(activations)
             wanted = grad[part] if ctx.draw is not None else _membership(clusters, index[part], grad.dtype).T @ grad
             for total, found in zip(totals, torch.autograd.grad(x, parameters, wanted.view_as(x)), strict=True):
                 total += found
-        return None, None, None, *totals
+        return None, None, None, None, *totals
 
 
-def stream(model: TSN, frames: Frames, lengths: Tensor, chunk: int, draw: Sequence[int] | None = None):
+def stream(
+    model: TSN, frames: Frames, lengths: Tensor, chunk: int, draw: Sequence[int] | None = None, memory: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Stem and clustering of n packed videos, `chunk` frames at a time.
 
     frames uint8 (sum t, channels, S, S), on any device, lengths (n,) -> means (n*g, c, h, w), assignment (sum t,),
     distances (sum t,), on the model's device: the first two those of `TSN.represent`, the third `sign_distances` of the
     activations. `draw` asks for representative gradients: whole numbers >= 0 of which the choice of frames is a
-    function. Memory beside the frames: the stem's activations of one chunk, with gradient, and n*g means. Raises
-    ValueError for lengths that do not add up, no frame, a chunk below 1, or a model without clustering.
+    function. Memory beside the frames: the stem's activations of one chunk, with gradient, n*g means, and up to
+    `memory` bytes of activations kept for pass 2. Raises ValueError for lengths that do not add up, no frame, a chunk
+    below 1, or a model without clustering.
     """
     counts = lengths.tolist()
     if model.clustering is None or chunk < 1 or min(counts, default=0) < 1 or sum(counts) != len(frames):
@@ -247,4 +283,4 @@ def stream(model: TSN, frames: Frames, lengths: Tensor, chunk: int, draw: Sequen
                          f" not {counts} for {len(frames)} frames")  # fmt: skip
     lengths = lengths.to(model.new_fc.weight.device, torch.int64)
     parameters = [p for stage in model.stem_modules for p in stage.parameters() if p.requires_grad]
-    return _StreamedMeans.apply(_Chunks(model, frames, counts, chunk), lengths, draw, *parameters)
+    return _StreamedMeans.apply(_Chunks(model, frames, counts, chunk), lengths, draw, memory, *parameters)

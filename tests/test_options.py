@@ -33,8 +33,8 @@ OPTIONS = {
     "input_size": ("112", 112), "epochs": ("40", 40), "start_epoch": ("3", 3), "batch_size": ("16", 16),
     "lr": ("0.01", 0.01), "lr_type": ("cos", "cos"), "lr_steps": ("20 40", (20.0, 40.0)), "momentum": ("0.8", 0.8),
     "wd": ("1e-4", 1e-4), "gd": ("20", 20.0), "npb": (None, True), "freeze_stem_bn": (None, True),
-    "stem_chunk": ("8", 8), "stem_grad": ("representative", "representative"), "frame_stride": ("2", 2),
-    "print_freq": ("5", 5), "eval_freq": ("1", 1),
+    "stem_chunk": ("8", 8), "stem_memory": ("2M", 2**21), "stem_grad": ("representative", "representative"),
+    "frame_stride": ("2", 2), "print_freq": ("5", 5), "eval_freq": ("1", 1),
     "workers": ("0", 0), "seed": ("7", 7), "device": ("cpu", "cpu"), "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True), "suffix": ("again", "again"), "overwrite": (None, True), "root_log": ("l", "l"),
     "root_model": ("m", "m"),
@@ -132,6 +132,14 @@ def test_chunks_by_number_and_by_name(capsys):
     assert [value_of("stem_chunk", "--stem_chunk", text) for text in ("auto", "0", "8")] == ["auto", 0, 8]
     for text in ("-1", "all", "2.5"):
         assert "--stem_chunk" in usage_error(capsys, *DATA, f"--stem_chunk={text}")
+
+
+def test_sizes_in_bytes(capsys):
+    texts = ("auto", "0", "100", "3k", "512M", "2G")
+    assert [value_of("stem_memory", "--stem_memory", text) for text in texts] == [
+        "auto", 0, 100, 3072, 512 * 2**20, 2 * 2**30]  # fmt: skip
+    for text in ("-1", "G", "2GM", "1.5G", "lots"):
+        assert "--stem_memory" in usage_error(capsys, *DATA, f"--stem_memory={text}")
 
 
 def test_all_frames_by_name():
@@ -260,8 +268,8 @@ def test_every_field_has_its_place():
     taken = [*MODEL_FIELDS, *PROTOCOL_FIELDS, *PLACE_FIELDS]
     assert len(taken) == len(set(taken)) and set(taken) <= set(names)
     assert set(names) - set(taken) == {"dropout", "epochs", "batch_size", "lr", "lr_type", "lr_steps", "momentum", "wd",
-                                       "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_grad", "cluster_start_epoch",
-                                       "eval_freq", "suffix", "crop_scales", "on_bad_video"}  # fmt: skip
+                                       "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_memory", "stem_grad",
+                                       "cluster_start_epoch", "eval_freq", "suffix", "crop_scales", "on_bad_video"}  # fmt: skip
 
 
 def test_evaluation_takes_the_model_and_the_protocol():

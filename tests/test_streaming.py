@@ -1,6 +1,7 @@
 """The stem in chunks: the same means, cuts and gradients as at once, and no more memory for longer videos."""
 import copy
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ops.clustering import CLUSTERINGS, sign_distances
 from ops.dataset import VideoBatch
 from ops.engine import train_one_epoch
 from ops.models import build_model
-from ops.streaming import AT_ONCE, Streaming, choose_streaming, saved_bytes, stream
+from ops.streaming import AT_ONCE, KEPT, Streaming, choose_streaming, copied_ahead, saved_bytes, stream
 
 CPU = torch.device("cpu")
 METHODS = [*CLUSTERINGS]
@@ -130,6 +131,51 @@ def test_how_often_the_stem_runs(method, passes):
     sizes.clear()
     stream(model, clips(10), lengths, 10)
     assert sizes == [10]
+
+
+@pytest.mark.parametrize("method", ["cumulative", "even"])
+@pytest.mark.parametrize("frozen, passes, again", [(True, [3, 3, 1, 3, 2], [4, 4, 3, 1, 0]),
+                                                   (False, [3, 3, 3, 3], [3, 3, 2, 1, 0])])  # fmt: skip
+def test_a_budget_of_memory_saves_runs_and_changes_no_bit(method, frozen, passes, again):
+    """Activations of the first frames stay as long as they fit; the last chunk is there anyway."""
+    model, lengths = thin(4, method, freeze_stem_bn=frozen).train(), torch.tensor([7, 5])
+    frame = model.run_stem(clips(1)).nbytes
+    sizes, found = counted(model), []
+    for memory, more in zip((0, 3 * frame - 1, 3 * frame, 7 * frame, 99 * frame), again, strict=True):
+        sizes.clear()
+        found.append(stream(model, clips(12), lengths, 3, None, memory)[0])
+        assert sizes[: len(passes)] == passes and len(sizes) - len(passes) == more, (memory, sizes)
+    assert all(torch.equal(means, found[0]) for means in found)
+
+
+def test_tensors_are_copied_one_ahead(monkeypatch):
+    """The order of work on the two streams of a CUDA device, with stand-ins for them."""
+    work = []
+
+    class FakeStream:
+        def __init__(self, name="copying"):
+            self.name = name
+
+        def wait_stream(self, other):
+            work.append(f"{self.name} waits")
+
+    class FakeTensor(str):
+        def to(self, device, non_blocking):
+            work.append(f"copy {self}")
+            return self
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: FakeStream("computing"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: FakeStream())
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    for tensor in copied_ahead(map(FakeTensor, "abc"), torch.device("cuda")):
+        work.append(f"compute {tensor}")
+    assert [step for step in work if "waits" not in step] == [
+        "copy a", "copy b", "compute a", "copy c", "compute b", "compute c"]  # fmt: skip
+    for tensor in "abc":  # nothing is computed on before its copy, nor overwritten while it is
+        copied, computed = work.index(f"copy {tensor}"), work.index(f"compute {tensor}")
+        assert work[copied - 1] == "copying waits" and "computing waits" in work[copied:computed]
+    assert work.index("copy c") > work.index("compute a")
+    assert list(copied_ahead([], torch.device("cuda"))) == []
 
 
 @pytest.mark.parametrize("problem", ["clustering", "frame", "chunk", "lengths"])
@@ -253,11 +299,12 @@ def test_representative_backward_runs_as_many_frames_as_clusters(training):
 def test_choice():
     model = thin()
     assert choose_streaming(model, 0, 32) is None and choose_streaming(thin(cluster="none"), 8, 32) is None
-    assert choose_streaming(model, 5, 32) == Streaming(5) and str(Streaming(5)) == "in chunks of 5 frames"
+    assert choose_streaming(model, 5, 32, memory=9) == Streaming(5, memory=9)
+    assert str(Streaming(5)) == "in chunks of 5 frames"
     auto, frozen = choose_streaming(model, "auto", 64), choose_streaming(thin(freeze_stem_bn=True), "auto", 64)
     assert (auto.chunk, frozen.chunk) == (32, 8) and auto.above == 2**31 // saved_bytes(model.eval(), 64)
     assert choose_streaming(model, "auto", 128).above == pytest.approx(auto.above / 4, rel=0.01)
-    assert choose_streaming(model, "auto", 64, representative=True) == Streaming(32, 0, True)
+    assert choose_streaming(model, "auto", 64, representative=True) == Streaming(32, 0, True, KEPT)
     assert f"up to {auto.above} frames at once, longer ones in chunks of 32" in str(auto)
 
 
