@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from ops import cli
 from ops.clustering import TemporalClustering
 from tools import benchmark
+from tools.benchmarks import clustering, step
 
 PROGRAM = Path(__file__).resolve().parents[1] / "tools/benchmark.py"
 COLUMNS = ["shape", "pass", "floor ms", "loop ms", "ours ms", "ours/floor", "loop/ours"]
@@ -44,11 +46,11 @@ def test_memory_in_a_process_of_its_own(tmp_path, capsys):
         benchmark.main(["memory", "--device", "cuda"])
 
 
-@pytest.mark.parametrize("method", benchmark.LOOP_STARTS)
+@pytest.mark.parametrize("method", clustering.LOOP_STARTS)
 def test_the_loop_is_what_it_is_compared_with(method):
     x = torch.randn(3 * 14, 5, 4, generator=torch.Generator().manual_seed(1))
     expected, _ = TemporalClustering(6, method)(x, torch.tensor([14, 8, 20]))
-    torch.testing.assert_close(benchmark.loop_clustering(x, [14, 8, 20], 6, method), expected)
+    torch.testing.assert_close(clustering.loop_clustering(x, [14, 8, 20], 6, method), expected)
 
 
 def test_help_shows_an_example(capsys):
@@ -60,7 +62,7 @@ def test_help_shows_an_example(capsys):
 
 @pytest.mark.parametrize("words, message", [
     (["--shape", "2x6x3x4"], "'2x6x3x4' is not NxTxCxHxW, for example 16x32x64x56x56"),
-    (["--repeat", "0"], "'0' is not a whole number from 1"),
+    (["--repeat", "0"], "0 must be at least 1"),
 ])  # fmt: skip
 def test_malformed_options(capsys, words, message):
     with pytest.raises(SystemExit):
@@ -75,3 +77,26 @@ def test_malformed_options(capsys, words, message):
 def test_impossible_wishes(words, message):
     with pytest.raises(cli.InputError, match=message):
         benchmark.main(["clustering", *words])
+
+
+def test_steps_and_their_parts(tmp_path):
+    words = ["--frames", "5", "8", "--size", "32", "--arch", "resnet_thin", "--num_segments", "4", "--repeat", "1"]
+    benchmark.main(["step", *words, "--json", str(tmp_path / "step.json")])
+    rows = json.loads((tmp_path / "step.json").read_text())["rows"]
+    assert [(row["frames"], row["kind"]) for row in rows] == [(t, kind) for t in ("5", "8") for kind in step.KINDS]
+    for row in rows:
+        parts = [row[f"{part} ms"] for part in step.PARTS]
+        assert min(parts) > 0 and row["step ms"] == pytest.approx(sum(parts[1:]))
+    assert [row["step/TSM"] for row in rows if row["kind"] == "TSM, all frames"] == [1, 1]
+
+
+def test_a_step_trains_on_every_frame(tmp_path):
+    """The kinds differ in what passes the trunk, not in what is loaded."""
+    spec = step.write_video(tmp_path / "video", 8, 48, 36)
+    args = Namespace(arch="resnet_thin", num_segments=4, freeze_stem_bn=False, stem_chunk=3, size=32)
+    loaded = {}
+    for kind in step.KINDS:
+        _, _, load, _ = step.prepare(args, kind, 8, spec, tmp_path, torch.device("cpu")).args
+        loaded[kind] = load().frames
+    assert len(loaded.pop("TSM, sampled")) == 4
+    assert all(torch.equal(frames, loaded["slope"]) and len(frames) == 8 for frames in loaded.values())

@@ -269,7 +269,8 @@ def test_every_field_has_its_place():
     assert len(taken) == len(set(taken)) and set(taken) <= set(names)
     assert set(names) - set(taken) == {"dropout", "epochs", "batch_size", "lr", "lr_type", "lr_steps", "momentum", "wd",
                                        "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_memory", "stem_grad",
-                                       "cluster_start_epoch", "eval_freq", "suffix", "crop_scales", "on_bad_video"}  # fmt: skip
+                                       "cluster_start_epoch", "eval_freq", "suffix", "crop_scales",
+                                       "on_bad_video"}  # fmt: skip
 
 
 def test_evaluation_takes_the_model_and_the_protocol():
