@@ -1,5 +1,7 @@
 """Train and evaluate full-video action recognition models: `python main.py --help`."""
+import shlex
 import statistics
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +16,8 @@ from ops import checkpoint as ckpt
 from ops import cli, options
 from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
-from ops.engine import Result, evaluate, train_one_epoch
+from ops.engine import Meters, Result, evaluate, train_one_epoch
+from ops.interrupt import Interrupted, Interrupts
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.move4mnist import PRESETS, make_dataset
@@ -23,6 +26,7 @@ from ops.options import Config
 from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
+from ops.saving import CheckpointFolder, newest_checkpoint, random_state, restore_random_state
 from ops.streaming import choose_streaming
 from ops.transforms import eval_transform, train_transform
 
@@ -90,14 +94,16 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
 
 
-def load_start(config: Config, model: TSN, stored: dict | None) -> bool:
+def load_start(config: Config, model: TSN, stored: dict) -> bool:
     """Give the model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
-    if stored is not None:
+    if stored:
         ckpt.load_weights(model, stored["state_dict"], config.resume)
-        print(f"weights   {config.resume}, all loaded" + (f", epoch {stored['epoch']}" if "epoch" in stored else ""))
+        place = f", epoch {stored['epoch']}" * ("epoch" in stored)
+        place += f", step {stored['meters']['steps']}" * ("meters" in stored)
+        print(f"weights   {config.resume}, all loaded{place}")
         return stored.get("boost_classifier", True)
     if config.tune_from:
-        source = ckpt.load_checkpoint(config.tune_from)
+        source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
         kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
         loaded = len(model.state_dict()) - len(kept)
         print(f"weights   {config.tune_from}: {loaded} tensors loaded, "
@@ -105,62 +111,109 @@ def load_start(config: Config, model: TSN, stored: dict | None) -> bool:
         return (source.get("config") or {}).get("dataset", "") != config.dataset
     source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
     if source != "none":
-        ckpt.load_pretrained(model.base_model, config.arch, source)
+        ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
     print(f"weights   {'random' if source == 'none' else source}")
     return source != "none"  # a classifier outruns a backbone only where that has learned before
 
 
-def train(config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict | None, boost: bool) -> None:
-    """All epochs: train, validate, log, save."""
-    optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
-    best, best_epoch = 0.0, None
-    if stored is not None:
-        best, best_epoch = stored.get("best_prec1", 0.0), stored.get("best_epoch")
+class Training:
+    """A run from where it stands to its last epoch: train, validate, log, save.
+
+    It stands at the start of `epoch`, or within it after `meters.steps` steps.
+    """
+
+    def __init__(self, config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict, boost: bool):
+        self.config, self.model, self.loaders, self.device, self.boost = config, model, loaders, device, boost
+        self.optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
         if "optimizer" in stored:
             try:
-                load_momenta(optimizer, stored["optimizer"])
+                load_momenta(self.optimizer, stored["optimizer"])
             except (KeyError, TypeError, ValueError):
                 raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
                                      " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
-    folder = Path(config.root_model) / config.store_name
-    for place in (folder, Path(config.root_log) / config.store_name):
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cli.InputError(f"cannot make {place}: {error.strerror}; see --root_model and --root_log") from None
-    log = RunLog(Path(config.root_log) / config.store_name, options.plain(config), stored is not None,
-                 config.start_epoch)  # fmt: skip
-    for epoch in range(config.start_epoch, config.epochs):
-        torch.manual_seed((config.seed << 20) + epoch)  # dropout does not depend on what ran before
-        lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
-        set_lr(optimizer, lr)
-        loaders["train"].batch_sampler.set_epoch(epoch)
+        self.epoch, self.best = config.start_epoch, stored.get("best_prec1", 0.0)
+        self.best_epoch, self.random_state = stored.get("best_epoch"), stored.get("random_state")
+        self.meters = Meters.restored(stored["meters"]) if "meters" in stored else self.new_meters()
+        self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
+        for place in (config.run_folder, config.log_folder):
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cli.InputError(f"cannot make {place}: {error.strerror}; see --root_model, --root_log") from None
+        if config.overwrite and not goes_on(config):
+            self.folder.clear()
+        self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
+
+    def new_meters(self) -> Meters:
+        return Meters(self.model.new_fc.out_features)
+
+    def run(self) -> None:
+        """All epochs that are left; `Interrupted` when a signal ends it early, after saving."""
+        with Interrupts(warn) as self.interrupts:
+            try:
+                while self.epoch < self.config.epochs:
+                    self.run_epoch()
+            except Interrupted:
+                self.save()
+                raise
+        self.log.close()
+        if self.folder.problem:
+            raise cli.InputError(f"{self.folder.problem}; make room and go on with --resume auto")
+        print(f"best top-1 {self.best:.3f}% at epoch {self.best_epoch}: {self.config.run_folder / ckpt.BEST}")
+
+    def run_epoch(self) -> None:
+        config, epoch = self.config, self.epoch
         title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
-        with Progress(f"{title} train", len(loaders["train"]), config.print_freq) as progress:
-            draw = (config.seed, epoch)
-            result = train_one_epoch(model, loaders["train"], optimizer, device, config.gd, progress, draw)
-        log.write(epoch, "train", result, lr)
+        lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
+        set_lr(self.optimizer, lr)
+        if self.meters.steps:
+            restore_random_state(self.random_state, self.device)
+        else:
+            torch.manual_seed((config.seed << 20) + epoch)  # dropout does not depend on what ran before
+        self.loaders["train"].batch_sampler.set_epoch(epoch, self.meters.steps)
+        with self.progress(f"{title} train", "train") as progress:
+            result = train_one_epoch(
+                self.model, self.interrupts.batches(self.loaders["train"]), self.optimizer, self.device, config.gd,
+                partial(self.after_step, progress), (config.seed, epoch), self.meters,
+            )  # fmt: skip
+        self.log.write(epoch, "train", result, lr)
         for reason in result.skipped:
             print(f"{title} skipped a video: {reason}")
-        line = f"{title}  lr {lr:.2g}  {one_line('train', result)}"
-        is_best = False
+        line, is_best = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False
         if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
-            with Progress(f"{title} val", len(loaders["val"]), config.print_freq) as progress:
-                result = evaluate(model, loaders["val"], device, progress)
-            log.write(epoch, "val", result, lr)
+            with self.progress(f"{title} val", "val") as progress:
+                result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device, progress)
+            self.log.write(epoch, "val", result, lr)
             line += f" | {one_line('val', result)}"
-            is_best = best_epoch is None or result.top1 > best
+            is_best = self.best_epoch is None or result.top1 > self.best
             if is_best:
-                best, best_epoch = result.top1, epoch
+                self.best, self.best_epoch = result.top1, epoch
         print(line, flush=True)
-        content = {"epoch": epoch + 1, "arch": config.arch, "state_dict": model.state_dict(),
-                   "optimizer": optimizer.state_dict(), "best_prec1": best, "best_epoch": best_epoch,
-                   "boost_classifier": boost, "config": options.plain(config)}  # fmt: skip
-        if is_best:  # first, so that a run that ends here finds it again when it goes on
-            ckpt.save_checkpoint(folder / ckpt.BEST, content)
-        ckpt.save_checkpoint(folder / ckpt.LAST, content)
-    log.close()
-    print(f"best top-1 {best:.3f}% at epoch {best_epoch}: {folder / ckpt.BEST}")
+        self.epoch, self.meters = epoch + 1, self.new_meters()
+        self.save(is_best)
+
+    def progress(self, title: str, split: str) -> Progress:
+        done = self.meters.steps if split == "train" else 0
+        return Progress(title, len(self.loaders[split]), self.config.print_freq, done)
+
+    def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
+        progress(step, meters)
+        if self.folder.due(step):
+            self.save()
+
+    def save(self, is_best: bool = False) -> None:
+        """All that a run needs to go on from here."""
+        content = {"epoch": self.epoch, "arch": self.config.arch, "state_dict": self.model.state_dict(),
+                   "optimizer": self.optimizer.state_dict(), "best_prec1": self.best, "best_epoch": self.best_epoch,
+                   "boost_classifier": self.boost, "config": options.plain(self.config)}  # fmt: skip
+        if self.meters.steps:
+            content |= {"meters": self.meters.state(), "random_state": random_state(self.device)}
+        if problem := self.folder.save(content, is_best):
+            warn(f"warning: {problem}; training goes on and saves again later")
+
+
+def warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def one_line(split: str, r: Result) -> str:
@@ -172,26 +225,67 @@ def print_evaluation(r: Result) -> None:
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
+def goes_on(config: Config) -> bool:
+    """Whether the checkpoint of --resume is this run's own."""
+    return bool(config.resume) and Path(config.resume).resolve().parent == config.run_folder.resolve()
+
+
 def refuse_to_overwrite(config: Config) -> None:
-    old = Path(config.root_model) / config.store_name / ckpt.LAST
-    going_on = config.resume and Path(config.resume).resolve().parent == old.resolve().parent
-    if old.exists() and not config.overwrite and not going_on:
-        raise cli.InputError(f"{old} is an earlier run of the same name; go on with --resume {old}, start anew with"
+    old = [file for name in (ckpt.LAST, ckpt.PREVIOUS) if (file := config.run_folder / name).exists()]
+    if old and not config.overwrite and not goes_on(config):
+        raise cli.InputError(f"{old[0]} is an earlier run of the same name; go on with --resume auto, start anew with"
                              " --overwrite, or give this run another name with --suffix")  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
+    """What --resume asks for: the checkpoint's content, {} for none, and the config completed by it."""
+    if config.resume == "auto":
+        path, stored, problems = newest_checkpoint(config.run_folder, config.trust_checkpoint)
+        for problem in problems:
+            warn(f"warning: {problem}; goes on from {path}, the one before")
+        if path is None and config.evaluate:
+            raise cli.InputError(f"--resume auto finds no checkpoint in {config.run_folder}; give its path")
+        config = replace(config, resume=path and str(path))
+    else:
+        stored = ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
+    if not stored:
+        options.check(config, given)
+        print(f"resume    no checkpoint in {config.run_folder} yet: a new run")
+        return config, stored
+    config = options.adopt(config, given, stored.get("config"), config.resume)
+    if "meters" in stored and not config.evaluate:
+        if "start_epoch" in given:
+            del stored["meters"]
+        elif config.batch_size != stored["config"]["batch_size"]:
+            raise cli.InputError(f"{config.resume} stands within epoch {stored['epoch']}, which is cut into batches of"
+                                 f" {stored['config']['batch_size']}; leave --batch_size {config.batch_size} out, or"
+                                 f" begin the epoch anew with --start_epoch {stored['epoch']}")  # fmt: skip
+    if "start_epoch" not in given and not config.evaluate:
+        config = replace(config, start_epoch=stored.get("epoch", 0))
+    return config, stored
+
+
+def how_to_go_on(argv: Sequence[str] | None) -> str:
+    """The command that continues this run."""
+    words, kept = iter(sys.argv[1:] if argv is None else argv), []
+    for word in words:
+        flag, equals, _ = word.replace("-", "_").partition("=")
+        if flag in ("__resume", "__start_epoch"):
+            equals or next(words)
+        elif flag != "__overwrite":
+            kept.append(word)
+    return shlex.join(["python", "main.py", *kept, "--resume", "auto"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
     config, given = options.parse(argv)
-    stored = None
+    stored: dict = {}
     if config.resume:
-        stored = ckpt.load_checkpoint(config.resume)
-        config = options.adopt(config, given, stored.get("config"), config.resume)
-        if "start_epoch" not in given and not config.evaluate:
-            config = replace(config, start_epoch=stored.get("epoch", 0))
+        config, stored = find_start(config, given)
     if not config.evaluate and config.start_epoch >= config.epochs:
         raise cli.InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
-    device = options.pick_device(config.device)
+    device = options.pick_device(config.device, config.deterministic)
     if not config.evaluate:
         refuse_to_overwrite(config)
     spec = config.spec
@@ -211,8 +305,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.evaluate:
         with Progress("evaluate", len(loaders["val"]), config.print_freq) as progress:
             print_evaluation(evaluate(model, loaders["val"], device, progress))
-    else:
-        train(config, model, loaders, device, stored, boost)
+        return 0
+    training = Training(config, model, loaders, device, stored, boost)
+    try:
+        training.run()
+    except Interrupted as signal:
+        place = f"epoch {training.epoch}" + f" after step {training.meters.steps}" * bool(training.meters.steps)
+        saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / ckpt.LAST}"
+        warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
+        return signal.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from ops.interrupt import kill_workers
+
 
 class InputError(Exception):
     """Something the user gave (a file, line, flag or value) cannot be used; the message names it and the remedy."""
@@ -49,4 +51,6 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     except BrokenPipeError:  # the reader of our output (`| head`) has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    if code:
+        kill_workers()
     sys.exit(code)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ops.cli import InputError
 from ops.dataset_config import DatasetSpec
+from ops.interrupt import leave_signals_to_main
 from ops.modality import Modality
 
 Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
@@ -236,5 +237,6 @@ def make_loader(dataset: FrameFolders, batches: EpochBatches, workers: int, pin_
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        worker_init_fn=leave_signals_to_main,
         generator=torch.Generator(),  # else its draws would move those of dropout
     )

@@ -40,12 +40,33 @@ OnStep = Callable[[int, "Meters"], None]  # called after each batch with its num
 
 
 class Meters:
-    """Gathers the figures of an epoch while it runs."""
+    """Gathers the figures of an epoch while it runs; `steps` counts the batches that have come."""
 
     def __init__(self, num_class: int):
         self.loss, self.grad_norm, self.metrics = RunningMean(), RunningMean(), VideoMetrics(num_class)
-        self.frames, self.waited, self.start = 0, 0.0, time.perf_counter()
+        self.steps, self.frames, self.waited, self.start = 0, 0, 0.0, time.perf_counter()
         self.skipped: tuple[str, ...] = ()
+
+    def state(self) -> dict:
+        """All of it as plain values, for a checkpoint within an epoch."""
+        return {
+            "loss": [self.loss.total, self.loss.weight], "grad_norm": [self.grad_norm.total, self.grad_norm.weight],
+            "confusion": self.metrics.confusion.tolist(), "top5_hits": self.metrics.top5_hits, "steps": self.steps,
+            "frames": self.frames, "waited": self.waited, "seconds": time.perf_counter() - self.start,
+            "skipped": list(self.skipped),
+        }  # fmt: skip
+
+    @classmethod
+    def restored(cls, state: dict) -> "Meters":
+        """The meters that gave this `state`; what they count goes on from there."""
+        meters = cls(len(state["confusion"]))
+        for name in ("loss", "grad_norm"):
+            mean = getattr(meters, name)
+            mean.total, mean.weight = state[name]
+        meters.metrics.confusion, meters.metrics.top5_hits = torch.tensor(state["confusion"]), state["top5_hits"]
+        meters.steps, meters.frames, meters.waited = state["steps"], state["frames"], state["waited"]
+        meters.start, meters.skipped = time.perf_counter() - state["seconds"], tuple(state["skipped"])
+        return meters
 
     def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
         """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
@@ -56,6 +77,7 @@ class Meters:
             self.waited += time.perf_counter() - asked
             if batch is None:
                 return
+            self.steps += 1
             self.skipped += batch.skipped
             if not batch.names:
                 continue
@@ -94,16 +116,18 @@ def train_one_epoch(
     clip_gradient: float | None = None,
     on_step: OnStep = lambda step, meters: None,
     draw: Sequence[int] = (),
+    meters: Meters | None = None,
 ) -> Result:
     """One optimizer step a batch; `clip_gradient` bounds the norm of the whole gradient.
 
-    What representative gradients draw is a function of `draw`, (seed, epoch), and the number of the step.
-    Raises InputError when the loss stops being finite, before any weight changes.
+    What representative gradients draw is a function of `draw`, (seed, epoch), and the number of the step. `meters` may
+    hold the figures of the epoch's first steps, where `loader` gives the others. Raises InputError when the loss stops
+    being finite, before any weight changes.
     """
     model.train()
-    meters = Meters(model.new_fc.out_features)
-    for step, batch in enumerate(meters.batches(loader, device), 1):
-        scores = model(batch.frames, batch.lengths, (*draw, step))  # (n, K)
+    meters = meters or Meters(model.new_fc.out_features)
+    for batch in meters.batches(loader, device):
+        scores = model(batch.frames, batch.lengths, (*draw, meters.steps))  # (n, K)
         loss = video_loss(scores, batch.labels)
         meters.update(loss, scores, batch)
         optimizer.zero_grad()
@@ -111,7 +135,7 @@ def train_one_epoch(
         norm = clip_grad_norm_(model.parameters(), clip_gradient or math.inf)
         optimizer.step()
         meters.grad_norm.update(norm.item())
-        on_step(step, meters)
+        on_step(meters.steps, meters)
     return meters.result()
 
 
@@ -125,8 +149,8 @@ def evaluate(
     """Scores of every video once, with everything the model has: clustering included."""
     model.eval()
     meters = Meters(model.new_fc.out_features)
-    for step, batch in enumerate(meters.batches(loader, device), 1):
+    for batch in meters.batches(loader, device):
         scores = model(batch.frames, batch.lengths)
         meters.update(video_loss(scores, batch.labels), scores, batch)
-        on_step(step, meters)
+        on_step(meters.steps, meters)
     return meters.result()

@@ -68,10 +68,14 @@ class Config:
     stem_grad: str = "exact"
     print_freq: int = 20
     eval_freq: int = 5
+    save_every_steps: int = 0
+    save_every_minutes: float = 30.0
     workers: int = min(8, os.cpu_count() or 1)
     seed: int = 0
     device: str | None = None
+    deterministic: bool = False
     resume: str | None = None
+    trust_checkpoint: bool = False
     evaluate: bool = False
     suffix: str | None = None
     overwrite: bool = False
@@ -89,6 +93,15 @@ class Config:
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         parts += ["cos"] * (self.lr_type == "cos") + ["dense"] * self.dense_sample + ["nl"] * self.non_local
         return "_".join(parts + ([self.suffix] if self.suffix else []))
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run's checkpoints go."""
+        return Path(self.root_model) / self.store_name
+
+    @property
+    def log_folder(self) -> Path:
+        return Path(self.root_log) / self.store_name
 
     @property
     def root(self) -> Path:
@@ -134,7 +147,7 @@ PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "
 # where and on what a run happens: never taken from a checkpoint
 PLACE_FIELDS = (
     "dataset", "root_path", *SPEC_FIELDS, "no_flip", "workers", "device", "resume", "evaluate", "overwrite",
-    "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain",
+    "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain", "trust_checkpoint",
 )  # fmt: skip
 
 
@@ -215,8 +228,14 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     return config
 
 
-def pick_device(name: str | None) -> torch.device:
-    """The named device, else cuda, else mps, else cpu; InputError if it is not there."""
+def pick_device(name: str | None, deterministic: bool = False) -> torch.device:
+    """The named device, else cuda, else mps, else cpu; InputError if it is not there.
+
+    With `deterministic`, operations that may give other bits the next time are replaced by slower ones.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+        torch.use_deterministic_algorithms(True)
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -7,12 +7,13 @@ from ops.engine import Meters
 
 
 class Progress:
-    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere."""
+    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; `done` steps were made before."""
 
-    def __init__(self, title: str, steps: int, print_freq: int):
+    def __init__(self, title: str, steps: int, print_freq: int, done: int = 0):
         self.title, self.steps, self.print_freq = title, steps, print_freq
         self.live = sys.stderr.isatty()
-        self.bar = tqdm(total=steps, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
+        self.bar = tqdm(total=steps, initial=done, desc=title, leave=False, disable=not self.live,
+                        dynamic_ncols=True)  # fmt: skip
 
     def __call__(self, step: int, meters: Meters) -> None:
         self.bar.update()
