@@ -14,7 +14,8 @@ from tqdm import tqdm
 from archs.resnet import ARCHS
 from ops import checkpoint as ckpt
 from ops import cli, options
-from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
+from ops.batches import EpochBatches
+from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
 from ops.engine import Meters, Result, evaluate, train_one_epoch
 from ops.interrupt import Interrupted, Interrupts

@@ -2,7 +2,7 @@
 
 Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
 """
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ops.batches import EpochBatches
 from ops.cli import InputError
 from ops.dataset_config import DatasetSpec
 from ops.interrupt import leave_signals_to_main
@@ -173,6 +174,16 @@ class FrameFolders(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
+    def frame_counts(self, epoch: int) -> np.ndarray:
+        """Time steps that each video has in an epoch, (videos,)."""
+        steps, video = np.unique([self._steps(video) for video in self.videos], return_inverse=True)
+        rng = np.random.default_rng(0)  # which frames are drawn may vary, how many does not
+        return np.array([len(self.sampling(int(n), epoch, rng)) for n in steps])[video]
+
+    def _steps(self, video: Video) -> int:
+        """Time steps to sample from."""
+        return max(1, video.num_frames - self.modality.stack + 1)
+
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, str] | InputError:
         try:
             return self.load(*key)
@@ -185,7 +196,7 @@ class FrameFolders(Dataset):
         video = self.videos[index]
         rng = np.random.default_rng([self.seed, epoch, index])
         stack = self.modality.stack
-        steps = self.sampling(max(1, video.num_frames - stack + 1), epoch, rng)  # (t,) first frame of each
+        steps = self.sampling(self._steps(video), epoch, rng)  # (t,) first frame of each
         frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)
         loaded, place = np.unique(frames, return_inverse=True)  # steps share frames: each is decoded once
         folder = self.root / video.path
@@ -206,26 +217,6 @@ def collate(samples: list[tuple[Tensor, int, str] | InputError]) -> VideoBatch:
     frames, labels, names = zip(*good, strict=True)
     lengths = torch.tensor([len(clip) for clip in frames])
     return VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names), skipped)
-
-
-class EpochBatches:
-    """Batches of (epoch, index): in list order, or shuffled by (seed, epoch) after `set_epoch`."""
-
-    def __init__(self, num_videos: int, batch_size: int, shuffle_seed: int | None = None):
-        self.num_videos, self.batch_size, self.shuffle_seed, self.epoch = num_videos, batch_size, shuffle_seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-self.num_videos // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.arange(self.num_videos)
-        if self.shuffle_seed is not None:
-            order = np.random.default_rng([self.shuffle_seed, self.epoch]).permutation(self.num_videos)
-        for start in range(0, self.num_videos, self.batch_size):
-            yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size]]
 
 
 def make_loader(dataset: FrameFolders, batches: EpochBatches, workers: int, pin_memory: bool) -> DataLoader:

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 from archs.resnet import ARCHS
 from ops import checkpoint as ckpt
 from ops import flags, options, tsm_names
+from ops.batches import EpochBatches
 from ops.cli import ArgumentParser, InputError
-from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
+from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.ensemble import Views
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ops.batches import EpochBatches
 from ops.cli import InputError
 from ops.dataset import (
-    EpochBatches,
     FrameFolders,
     Video,
     collate,
@@ -289,29 +289,20 @@ def test_collate_packs_without_padding():
     assert batch.labels.tolist() == [2, 0, 1] and batch.names == ["x", "y", "z"]
 
 
-def test_batches_in_list_order():
-    batches = EpochBatches(5, 2)
-    assert len(batches) == 3
-    assert list(batches) == [[(0, 0), (0, 1)], [(0, 2), (0, 3)], [(0, 4)]]
+@pytest.mark.parametrize("options, expected", [
+    ({}, [5, 3, 1]), ({"cap": 2}, [2, 2, 1]), ({"stride": 2}, [3, 2, 1]), ({"clustering": False}, [4, 4, 4]),
+    ({"cluster_start_epoch": 2}, [4, 4, 4]), ({"cluster_start_epoch": 1}, [5, 3, 1]),
+])  # fmt: skip
+def test_frame_counts_are_those_of_the_clips(root, options, expected):
+    dataset = folders(root)
+    dataset.sampling = FrameSampler(**{"num_segments": 4, "clustering": True, "train": True} | options)
+    assert dataset.frame_counts(1).tolist() == expected == [len(dataset[1, i][0]) for i in range(3)]
 
 
-@pytest.mark.parametrize("num_videos, batch_size, number", [(6, 3, 2), (7, 3, 3), (1, 8, 1)])
-def test_shuffled_batches_hold_every_video_once(num_videos, batch_size, number):
-    batches = EpochBatches(num_videos, batch_size, shuffle_seed=1)
-    batches.set_epoch(4)
-    parts = list(batches)
-    assert len(parts) == len(batches) == number
-    assert sorted(key for part in parts for key in part) == [(4, i) for i in range(num_videos)]
-
-
-def test_order_is_a_function_of_seed_and_epoch():
-    def order(seed, epoch):
-        batches = EpochBatches(50, 50, shuffle_seed=seed)
-        batches.set_epoch(epoch)
-        return [index for _, index in next(iter(batches))]
-
-    assert order(0, 1) == order(0, 1)
-    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+def test_frame_counts_of_stacked_frames(root):
+    dataset = folders(root)
+    dataset.modality = MODALITIES["RGBDiff"]
+    assert dataset.frame_counts(0).tolist() == [1, 1, 1]
 
 
 def test_sampling_is_asked_for_the_videos_own_frames(root):
