@@ -99,8 +99,8 @@ def load_start(config: Config, model: TSN, stored: dict) -> bool:
     """Give the model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
     if stored:
         ckpt.load_weights(model, stored["state_dict"], config.resume)
-        place = f", epoch {stored['epoch']}" * ("epoch" in stored)
-        place += f", step {stored['meters']['steps']}" * ("meters" in stored)
+        place = f", epoch {stored['epoch']}" if "epoch" in stored else ""
+        place += f", step {stored['meters']['steps']}" if "meters" in stored else ""
         print(f"weights   {config.resume}, all loaded{place}")
         return stored.get("boost_classifier", True)
     if config.tune_from:
@@ -177,14 +177,14 @@ class Training:
                 self.model, self.interrupts.batches(self.loaders["train"]), self.optimizer, self.device, config.gd,
                 partial(self.after_step, progress), (config.seed, epoch), self.meters,
             )  # fmt: skip
-        self.log.write(epoch, "train", result, lr)
+        self.write_log("train", result, lr)
         for reason in result.skipped:
             print(f"{title} skipped a video: {reason}")
         line, is_best = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False
         if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
             with self.progress(f"{title} val", "val") as progress:
                 result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device, progress)
-            self.log.write(epoch, "val", result, lr)
+            self.write_log("val", result, lr)
             line += f" | {one_line('val', result)}"
             is_best = self.best_epoch is None or result.top1 > self.best
             if is_best:
@@ -196,6 +196,10 @@ class Training:
     def progress(self, title: str, split: str) -> Progress:
         done = self.meters.steps if split == "train" else 0
         return Progress(title, len(self.loaders[split]), self.config.print_freq, done)
+
+    def write_log(self, split: str, result: Result, lr: float) -> None:
+        if problem := self.log.write(self.epoch, split, result, lr):
+            warn(f"warning: {problem}; the next row brings it along")
 
     def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
         progress(step, meters)
@@ -222,7 +226,8 @@ def one_line(split: str, r: Result) -> str:
 
 
 def print_evaluation(r: Result) -> None:
-    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s; mean class accuracy {r.mean_class_accuracy:.3f}")
+    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "
+          f"mean class accuracy {r.mean_class_accuracy:.3f}")  # fmt: skip
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
@@ -311,7 +316,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         training.run()
     except Interrupted as signal:
-        place = f"epoch {training.epoch}" + f" after step {training.meters.steps}" * bool(training.meters.steps)
+        place = f"epoch {training.epoch} after step {training.meters.steps} of {len(loaders['train'])}"
         saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / ckpt.LAST}"
         warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
         return signal.exit_code

@@ -1,5 +1,7 @@
 """One epoch of training, one pass of evaluation. Plain numbers come back; nothing is printed."""
 import math
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ class Result:
     data_wait: float  # share of the seconds in which the loader was waited for
     grad_norm: float = math.nan  # mean over steps, before clipping
     skipped: tuple[str, ...] = ()  # why videos were left out, where that was allowed
+    peak_memory: int = 0  # bytes: the most on CUDA, else in this process, so far
 
     @property
     def frames_per_second(self) -> float:
@@ -97,8 +100,15 @@ class Meters:
             raise InputError(f"no video could be read: {self.skipped[0] if self.skipped else 'the list is empty'}")
         return Result(
             self.loss.mean, m.top1, m.top5, m.mean_class_accuracy, m.count, self.frames, seconds,
-            self.waited / seconds, self.grad_norm.mean, self.skipped,
+            self.waited / seconds, self.grad_norm.mean, self.skipped, peak_memory(),
         )  # fmt: skip
+
+
+def peak_memory() -> int:
+    """Bytes: the most that CUDA has had allocated in this process, else the most that the process has occupied."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def video_loss(scores: Tensor, labels: Tensor) -> Tensor:
