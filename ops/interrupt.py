@@ -9,11 +9,11 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if
 
 
 class Interrupted(Exception):
-    """A signal has asked the run to end."""
+    """A signal has asked the run to end; its exit code is 130 after Ctrl-C, else that of SIGTERM, 143."""
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        self.exit_code = 128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
 
 class Interrupts:

@@ -64,8 +64,8 @@ class Hostile:
 
 
 @pytest.mark.parametrize("write, reason", [
-    (torch.save, "holds more than tensors and plain values ({}.mkdir), which could run code; if you trust its maker, add"
-                 " --trust_checkpoint"),
+    (torch.save, "holds more than tensors and plain values ({}.mkdir), which could run code; if you trust its maker,"
+                 " add --trust_checkpoint"),
     (lambda value, path: path.write_bytes(pickle.dumps(value)), "is not a readable checkpoint"),
 ])  # fmt: skip
 def test_a_hostile_pickle_does_not_run(tmp_path, monkeypatch, write, reason):
