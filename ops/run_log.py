@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torchvision
 
+from ops.cli import InputError
 from ops.engine import Result
 
 try:
@@ -18,6 +19,18 @@ except ImportError:
 
 COLUMNS = ("epoch", "split", "loss", "top1", "top5", "mean_class_accuracy", "lr", "seconds", "videos", "frames",
            "data_wait", "grad_norm", "skipped")  # fmt: skip
+
+
+def read_table(path: Path) -> list[dict]:
+    """The rows of a log.csv; InputError where it is damaged."""
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["epoch"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} is damaged ({error}); mend it, or move it away to begin another") from None
+    return rows
 
 
 class RunLog:
@@ -31,8 +44,7 @@ class RunLog:
         self.table = folder / "log.csv"
         rows = []
         if append and self.table.is_file():
-            with self.table.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < first_epoch]
+            rows = [row for row in read_table(self.table) if int(row["epoch"]) < first_epoch]
         with self.table.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
             writer.writeheader()
