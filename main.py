@@ -1,7 +1,9 @@
 """Train and evaluate full-video action recognition models: `python main.py --help`."""
+import shutil
 import statistics
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
 from ops.streaming import choose_streaming
+from ops.testing import categories
 from ops.transforms import eval_transform, train_transform
 
 
@@ -119,17 +122,11 @@ def train(config: Config, model: TSN, loaders: dict, device: torch.device, store
         if "optimizer" in stored:
             try:
                 load_momenta(optimizer, stored["optimizer"])
-            except (KeyError, TypeError, ValueError):
+            except (AttributeError, LookupError, TypeError, ValueError):
                 raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
                                      " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
-    folder = Path(config.root_model) / config.store_name
-    for place in (folder, Path(config.root_log) / config.store_name):
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cli.InputError(f"cannot make {place}: {error.strerror}; see --root_model and --root_log") from None
-    log = RunLog(Path(config.root_log) / config.store_name, options.plain(config), stored is not None,
-                 config.start_epoch)  # fmt: skip
+    folder, log_folder = run_folders(config)
+    log = RunLog(log_folder, options.plain(config), stored is not None, config.start_epoch)
     for epoch in range(config.start_epoch, config.epochs):
         torch.manual_seed((config.seed << 20) + epoch)  # dropout does not depend on what ran before
         lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
@@ -172,8 +169,38 @@ def print_evaluation(r: Result) -> None:
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
+def run_folders(config: Config) -> list[Path]:
+    """Where a run's checkpoints and log go."""
+    return [Path(root) / config.store_name for root in (config.root_model, config.root_log)]
+
+
+@contextmanager
+def new_folders(checkpoints: Path, log: Path) -> Iterator[None]:
+    """Make both; those that are new go again, with empty folders around them, if the run ends without a checkpoint."""
+    new = []
+    try:
+        for folder in (checkpoints, log):
+            try:
+                new += [path for path in (folder, *folder.parents) if not path.exists()]
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cli.InputError(f"cannot make {folder}: {error.strerror};"
+                                     " see --root_model and --root_log") from None  # fmt: skip
+        yield
+    finally:
+        saved = False
+        with suppress(OSError):
+            saved = any(checkpoints.glob("ckpt*"))
+        if not saved:
+            if log in new:
+                shutil.rmtree(log, ignore_errors=True)
+            for path in new:  # from the inside out
+                with suppress(OSError):
+                    path.rmdir()
+
+
 def refuse_to_overwrite(config: Config) -> None:
-    old = Path(config.root_model) / config.store_name / ckpt.LAST
+    old = run_folders(config)[0] / ckpt.LAST
     going_on = config.resume and Path(config.resume).resolve().parent == old.resolve().parent
     if old.exists() and not config.overwrite and not going_on:
         raise cli.InputError(f"{old} is an earlier run of the same name; go on with --resume {old}, start anew with"
@@ -203,6 +230,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         model, config.stem_chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate
     )
     make_data(config)
+    if config.category_file:
+        categories(config)  # the checkpoint will name the file
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:
         splits[split], loaders[split] = make_split(config, spec, split == "train", device)
@@ -211,7 +240,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         with Progress("evaluate", len(loaders["val"]), config.print_freq) as progress:
             print_evaluation(evaluate(model, loaders["val"], device, progress))
     else:
-        train(config, model, loaders, device, stored, boost)
+        with new_folders(*run_folders(config)):
+            train(config, model, loaders, device, stored, boost)
 
 
 if __name__ == "__main__":
