@@ -41,7 +41,7 @@ def die(self, epoch, index):
 
 
 def share_little(self, epoch, index):
-    """Loading a video in a process that may not make files, those of shared memory included, of more than 1000 bytes."""
+    """Loading a video in a process whose files, those of shared memory included, hold at most 1000 bytes."""
     assert get_worker_info() is not None
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     return load(self, epoch, index)
