@@ -27,8 +27,9 @@ from ops.options import Config
 from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
-from ops.saving import CheckpointFolder, newest_checkpoint, random_state, restore_random_state
+from ops.saving import CheckpointFolder, new_folders, newest_checkpoint, random_state, restore_random_state
 from ops.streaming import choose_streaming
+from ops.testing import categories
 from ops.transforms import eval_transform, train_transform
 
 
@@ -129,18 +130,13 @@ class Training:
         if "optimizer" in stored:
             try:
                 load_momenta(self.optimizer, stored["optimizer"])
-            except (KeyError, TypeError, ValueError):
+            except (AttributeError, LookupError, TypeError, ValueError):
                 raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
                                      " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
         self.epoch, self.best = config.start_epoch, stored.get("best_prec1", 0.0)
         self.best_epoch, self.random_state = stored.get("best_epoch"), stored.get("random_state")
         self.meters = Meters.restored(stored["meters"]) if "meters" in stored else self.new_meters()
         self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
-        for place in (config.run_folder, config.log_folder):
-            try:
-                place.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise cli.InputError(f"cannot make {place}: {error.strerror}; see --root_model, --root_log") from None
         if config.overwrite and not goes_on(config):
             self.folder.clear()
         self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
@@ -304,6 +300,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config.stem_memory,
     )  # fmt: skip
     make_data(config)
+    if config.category_file:
+        categories(config)  # the checkpoint will name the file
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:
         splits[split], loaders[split] = make_split(config, spec, split == "train", device)
@@ -312,14 +310,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Progress("evaluate", len(loaders["val"]), config.print_freq) as progress:
             print_evaluation(evaluate(model, loaders["val"], device, progress))
         return 0
-    training = Training(config, model, loaders, device, stored, boost)
-    try:
-        training.run()
-    except Interrupted as signal:
-        place = f"epoch {training.epoch} after step {training.meters.steps} of {len(loaders['train'])}"
-        saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / ckpt.LAST}"
-        warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
-        return signal.exit_code
+    with new_folders(config.run_folder, config.log_folder):
+        training = Training(config, model, loaders, device, stored, boost)
+        try:
+            training.run()
+        except Interrupted as signal:
+            place = f"epoch {training.epoch} after step {training.meters.steps} of {len(loaders['train'])}"
+            saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / ckpt.LAST}"
+            warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
+            return signal.exit_code
     return 0
 
 

@@ -14,6 +14,10 @@ from ops.cli import InputError
 
 LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
 CLASSIFIER = ("new_fc.weight", "new_fc.bias")
+FACTS = {  # what a checkpoint may say beside its weights
+    "config": (dict, type(None)), "epoch": int, "best_prec1": (int, float, Tensor), "best_epoch": (int, type(None)),
+    "optimizer": dict, "boost_classifier": bool,
+}  # fmt: skip
 
 
 def save_checkpoint(path: Path, content: dict, keep: str | None = None) -> None:
@@ -91,10 +95,21 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
         content = {"state_dict": content}
     weights = content["state_dict"]
     pairs = weights.items() if isinstance(weights, dict) else ()
-    if not pairs or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
+    if not pairs or not all(isinstance(key, str) and _is_plain(value) for key, value in pairs):
         raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
+    wrong = [name for name, kind in FACTS.items() if name in content and not isinstance(content[name], kind)]
+    if wrong or content.get("epoch", 0) < 0:
+        name = (wrong or ["epoch"])[0]
+        raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
     content["state_dict"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose numbers are there to be copied."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not (
+        value.is_quantized or value.is_complex() or value.is_meta
+    )  # fmt: skip
 
 
 def _plain_key(key: str) -> str:
@@ -141,7 +156,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
 
 def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
     """A first convolution for other input: the mean over RGB in every channel (TSN's surgery for Flow and RGBDiff)."""
-    return kernel if kernel.shape[1] == channels else kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+    if kernel.ndim != 4 or kernel.shape[1] == channels or not kernel.is_floating_point():
+        return kernel
+    return kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
 
 
 def load_pretrained(backbone: ResNet, arch: str, source: str, trust: bool = False) -> None:

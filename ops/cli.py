@@ -1,11 +1,22 @@
 """What every program here does with bad input: one `error:` line on stderr, exit code 2, no traceback."""
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ops.interrupt import kill_workers
+
+RAN_OUT = {  # text of an error that no input names -> what it means, and what helps
+    r"DataLoader worker .*(killed by signal|exited unexpectedly)":
+        "a process that loads videos was killed, mostly because memory or /dev/shm was full; take a smaller -j (-j 0"
+        " loads in the main process), -b or --num_frames",
+    r"Too many open files|received 0 items of ancdata":
+        "too many open files; take a smaller -j (-j 0 loads in the main process), or raise `ulimit -n`",
+    r"can't allocate memory|out of memory":
+        "memory ran out; take a smaller -b, --num_frames or --input_size, or fewer frames at a time (--stem_chunk)",
+}  # fmt: skip
 
 
 class InputError(Exception):
@@ -43,14 +54,30 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         code = main(None) or 0
     except InputError as error:
         message = str(error).rsplit("InputError: ", 1)[-1]  # a loader's worker sends its traceback along
-        print("error: " + " ".join(message.split()), file=sys.stderr)
-        code = 2
+        code = fail(message)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader of our output (`| head`) has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if not error.strerror:
+            raise
+        code = fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    except (RuntimeError, MemoryError) as error:
+        text = f"out of memory {error}" if isinstance(error, MemoryError) else str(error)
+        meaning = next((said for pattern, said in RAN_OUT.items() if re.search(pattern, text)), None)
+        if not meaning:
+            raise
+        code = fail(f"{meaning} ({text[:200]})")
     if code:
         kill_workers()
     sys.exit(code)
+
+
+def fail(message: str) -> int:
+    """Write an error line, with nothing in it that could break the line or steer a terminal; the exit code."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+    print(f"error: {text}", file=sys.stderr)
+    return 2

@@ -73,7 +73,11 @@ class Meters:
 
     def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
         """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
-        source = iter(loader)
+        try:
+            source = iter(loader)
+        except OSError as error:  # no memory to share, no process left
+            raise InputError(f"cannot start the processes that load videos ({error.strerror}); take a smaller -j (-j 0"
+                             " loads in the main process)") from None  # fmt: skip
         while True:
             asked = time.perf_counter()
             batch = next(source, None)
@@ -109,6 +113,12 @@ def peak_memory() -> int:
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def check_finite(scores: Tensor, names: Sequence[str]) -> None:
+    """Raise InputError where a trained model gives scores that are no numbers."""
+    if not scores.isfinite().all():
+        raise InputError(f"scores of {', '.join(names[:4])}, ... are not finite; the weights are spoiled")
 
 
 def video_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -161,6 +171,7 @@ def evaluate(
     meters = Meters(model.new_fc.out_features)
     for batch in meters.batches(loader, device):
         scores = model(batch.frames, batch.lengths)
+        check_finite(scores, batch.names)
         meters.update(video_loss(scores, batch.labels), scores, batch)
         on_step(meters.steps, meters)
     return meters.result()

@@ -22,7 +22,8 @@ EXAMPLE = """examples:
 
 
 def number(kind, least=None, most=None, above=None):
-    """An argparse type: a number within bounds, with an error that names them."""
+    """An argparse type: a number within bounds, with an error that names them; whole ones have 32 bits."""
+    most = 2**31 - 1 if most is None and kind is int else most
 
     def read(text: str):
         try:

@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):  # no Exception, which a loader that is waited for would take for its own
     """A signal has asked the run to end; its exit code is 130 after Ctrl-C, else that of SIGTERM, 143."""
 
     def __init__(self, number: int):
@@ -42,6 +42,7 @@ class Interrupts:
             again = " (Ctrl-C again leaves at once)" * (number == signal.SIGINT)
             self.tell(f"{signal.Signals(number).name}: ends after this step{again}")
         if self.waiting:
+            kill_workers()  # now: one that hands a batch over would complain
             raise Interrupted(self.number)
 
     def batches(self, loader: Iterable[Item]) -> Iterator[Item]:

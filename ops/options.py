@@ -1,4 +1,5 @@
 """The options of `main.py` as one frozen `Config`, and which of them may go together."""
+import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -164,8 +165,6 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
     sources = [f"--{name} {values[name]}" for name in ("resume", "tune_from", "pretrain") if values.get(name)]
     if len(sources) > 1 and sources[1:] != ["--pretrain none"]:
         raise InputError(f"{' and '.join(sources)} contradict each other: weights come from one place")
-    if config.suffix and Path(config.suffix).name != config.suffix:
-        raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
     if not config.resume:
         check(config, given)
     return config, given
@@ -173,6 +172,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
 
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
+    if config.suffix and Path(config.suffix).name != config.suffix:
+        raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
     if config.cluster == "none":
         for name in ("num_frames", "frame_stride", "cluster_after", "cluster_start_epoch", "freeze_stem_bn",
                      "stem_chunk", "stem_memory", "stem_grad"):  # fmt: skip
@@ -200,6 +201,32 @@ def check(config: Config, given: frozenset[str]) -> None:
         )
 
 
+def _check_stored(stored: dict, path: str) -> None:
+    """Raise InputError unless all values in the config of checkpoint `path` could have been given as flags."""
+    for action in flags.main_parser(asdict(Config("", "")))._actions:
+        name, known = action.dest, action.choices
+        if name not in stored or (stored[name] is None and Config.__dataclass_fields__[name].default is None):
+            continue
+        value = stored[name]
+        if isinstance(value, tuple) != (action.nargs == "+") or not all(
+            _could_be_given(action, part) for part in (value if isinstance(value, tuple) else [value])
+        ):
+            remedy = f"here there are only {', '.join(known)}" if known else "that cannot be, use another checkpoint"
+            raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
+
+
+def _could_be_given(action: argparse.Action, value: object) -> bool:
+    """Whether some word after a flag stands for this value."""
+    if action.nargs == 0:
+        return isinstance(value, bool)
+    if action.choices:
+        return value in [*action.choices]
+    try:
+        return isinstance(value, str) if action.type is None else action.type(str(value)) == value
+    except argparse.ArgumentTypeError:
+        return False
+
+
 def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str) -> Config:
     """Complete a config with the one inside checkpoint `path`: `stored`, or None if it carries none.
 
@@ -211,9 +238,7 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
         return config
     names = {field.name for field in fields(Config)}
     stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
-    for name, known in CHOICES.items():
-        if stored.get(name, getattr(config, name)) not in known:
-            raise InputError(f"{path} was trained with {name} {stored[name]!r}; here there are only {', '.join(known)}")
+    _check_stored(stored, path)
     for name in sorted(given & {*MODEL_FIELDS} & {*stored}):
         if getattr(config, name) != stored[name]:
             raise InputError(

@@ -1,6 +1,8 @@
 """When a run saves, what it keeps, and which of its files it goes on from."""
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -45,6 +47,30 @@ class CheckpointFolder:
             self.problem = (f"{self.path / LAST} could not be written ({error.strerror or error}): it takes"
                             f" {size_of(content) / 1e6:.1f} MB, {free / 1e6:.1f} MB are free there")  # fmt: skip
         return self.problem
+
+
+@contextmanager
+def new_folders(checkpoints: Path, log: Path) -> Iterator[None]:
+    """Make both; those that are new go again, with empty folders around them, if nothing comes of the run."""
+    new = []
+    try:
+        for folder in (checkpoints, log):
+            try:
+                new += [path for path in (folder, *folder.parents) if not path.exists()]
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
+        yield
+    finally:
+        something = False
+        with suppress(OSError):
+            something = any(checkpoints.glob("ckpt*")) or (log / "log.csv").read_bytes().count(b"\n") > 1
+        if not something:
+            if log in new:
+                shutil.rmtree(log, ignore_errors=True)
+            for path in new:  # from the inside out
+                with suppress(OSError):
+                    path.rmdir()
 
 
 def newest_checkpoint(folder: Path, trust: bool = False) -> tuple[Path | None, dict, list[str]]:

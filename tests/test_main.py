@@ -418,7 +418,7 @@ def test_folders_that_cannot_be_made(train, tmp_path):
     (tmp_path / "file").touch()
     for flag in ("--root_log", "--root_model"):
         ran = train(flag, "file")
-        assert "--root_model, --root_log" in ran.error and "epoch 0" not in ran.out
+        assert "--root_model and --root_log" in ran.error and "epoch 0" not in ran.out
 
 
 def test_an_absent_device(train):

@@ -27,18 +27,18 @@ def summarise(folder: Path) -> dict[str, str]:
         with (folder / "log.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         last = [row for row in rows if row["split"] == "val"][-1]
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        sampled = options["cluster"] == "none"
+        seen = int(last["frames"]) / int(last["videos"])
+        values = (
+            f"uniform ({'TSM' if options['shift'] else 'TSN'})" if sampled else options["cluster"],
+            f"{seen:.0f}" + " sampled" * sampled,
+            "-" if sampled else str(options["num_segments"]),
+            f"{float(last['top1']):.1f}",
+            str(len({row["epoch"] for row in rows})),
+            f"{sum(float(row['seconds']) for row in rows) / 60:.1f}",
+        )
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, csv.Error) as error:
         raise cli.InputError(f"{folder} is not the log folder of a run that was validated: {error}") from None
-    sampled = options["cluster"] == "none"
-    seen = int(last["frames"]) / int(last["videos"])
-    values = (
-        f"uniform ({'TSM' if options['shift'] else 'TSN'})" if sampled else options["cluster"],
-        f"{seen:.0f}" + " sampled" * sampled,
-        "-" if sampled else str(options["num_segments"]),
-        f"{float(last['top1']):.1f}",
-        str(len({row["epoch"] for row in rows})),
-        f"{sum(float(row['seconds']) for row in rows) / 60:.1f}",
-    )
     return dict(zip(COLUMNS, values, strict=True))
 
 
