@@ -1,5 +1,6 @@
 """What every program here does with bad input: one `error:` line on stderr, exit code 2, no traceback."""
 import argparse
+import io
 import os
 import re
 import sys
@@ -53,7 +54,8 @@ def _underscored(word: str) -> str:
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Call `main(None)` and leave with its exit code; `InputError` becomes one line and exit code 2."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal's encoding lacks
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main(None) or 0
     except InputError as error:
