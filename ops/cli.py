@@ -1,5 +1,6 @@
 """What every program here does with bad input: one `error:` line on stderr, exit code 2, no traceback."""
 import argparse
+import io
 import os
 import re
 import sys
@@ -26,7 +27,8 @@ class InputError(Exception):
 class ArgumentParser(argparse.ArgumentParser):
     """argparse with help texts laid out as written, `-` and `_` alike inside flags, and errors in one line.
 
-    Declare flags with `_`; abbreviated flags are not accepted.
+    Declare flags with `_`; abbreviated flags are not accepted, nor is an empty value (of an unset variable, say) but
+    where a flag is said to take any TEXT.
     """
 
     def __init__(self, **kwargs):
@@ -34,7 +36,11 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         words = sys.argv[1:] if args is None else args
-        return super().parse_known_args([_underscored(word) for word in words], namespace)
+        values, rest = super().parse_known_args([_underscored(word) for word in words], namespace)
+        for action in self._actions:
+            if getattr(values, action.dest, None) == "" and action.metavar != "TEXT":
+                self.error(f"argument {'/'.join(action.option_strings) or action.dest}: its value is empty")
+        return values, rest
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {' '.join(message.split())} (`{self.prog} --help` shows the options)\n")
@@ -50,6 +56,8 @@ def _underscored(word: str) -> str:
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Call `main(None)` and leave with its exit code; `InputError` becomes one line and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main(None) or 0
     except InputError as error:

@@ -140,7 +140,7 @@ def load_frame(path: Path) -> np.ndarray:
             return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"no frame {path}; extract the video again or correct its list line") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read frame {path}: {error}; extract the video again") from None
 
 

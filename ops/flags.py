@@ -22,8 +22,7 @@ EXAMPLE = """examples:
 
 
 def number(kind, least=None, most=None, above=None):
-    """An argparse type: a number within bounds, with an error that names them; whole ones have 32 bits."""
-    most = 2**31 - 1 if most is None and kind is int else most
+    """An argparse type: a number within bounds, with an error that names them."""
 
     def read(text: str):
         try:
@@ -36,6 +35,8 @@ def number(kind, least=None, most=None, above=None):
             bounds = [f"at least {least}"] * (least is not None) + [f"above {above}"] * (above is not None)
             bounds += [f"at most {most}"] * (most is not None)
             raise argparse.ArgumentTypeError(f"{text} must be {' and '.join(bounds)}")
+        if kind is int and most is None and value >= 2**31:
+            raise argparse.ArgumentTypeError(f"{text} is too large")
         return value
 
     return read

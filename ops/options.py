@@ -201,8 +201,10 @@ def check(config: Config, given: frozenset[str]) -> None:
         )
 
 
-def _check_stored(stored: dict, path: str) -> None:
-    """Raise InputError unless all values in the config of checkpoint `path` could have been given as flags."""
+def stored_options(stored: dict, path: str) -> dict:
+    """The options among what file `path` holds; InputError unless each could have been given as a flag."""
+    names = {field.name for field in fields(Config)}
+    stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
     for action in flags.main_parser(asdict(Config("", "")))._actions:
         name, known = action.dest, action.choices
         if name not in stored or (stored[name] is None and Config.__dataclass_fields__[name].default is None):
@@ -213,6 +215,7 @@ def _check_stored(stored: dict, path: str) -> None:
         ):
             remedy = f"here there are only {', '.join(known)}" if known else "that cannot be, use another checkpoint"
             raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
+    return stored
 
 
 def _could_be_given(action: argparse.Action, value: object) -> bool:
@@ -236,16 +239,14 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     if stored is None:
         check(config, given)
         return config
-    names = {field.name for field in fields(Config)}
-    stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
-    _check_stored(stored, path)
+    stored = stored_options(stored, path)
     for name in sorted(given & {*MODEL_FIELDS} & {*stored}):
         if getattr(config, name) != stored[name]:
             raise InputError(
                 f"--{name} {getattr(config, name)} contradicts {path}, which was trained with {name} {stored[name]};"
                 f" leave --{name} out or use another checkpoint"
             )
-    wanted = {*MODEL_FIELDS, *PROTOCOL_FIELDS} if config.evaluate else names - {*PLACE_FIELDS}
+    wanted = {*MODEL_FIELDS, *PROTOCOL_FIELDS} if config.evaluate else {*stored} - {*PLACE_FIELDS}
     if not config.evaluate and Path(stored.get("dataset", config.dataset)).name != Path(config.dataset).name:
         raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from instead")
     config = replace(config, **{name: v for name, v in stored.items() if name in wanted - given})

@@ -106,8 +106,10 @@ def test_shared_memory_that_is_really_full(tiny_data, tmp_path):
                          env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     if ran.returncode in (1, 99):
         pytest.skip(f"may not mount: {ran.stderr}")
-    assert ran.returncode == 2 and ran.stderr.startswith("error: no shared memory (/dev/shm) for a batch of 2 MB")
-    assert "No space left on device" in ran.stderr and ran.stderr.count("\n") == 1
+    assert ran.returncode == 2 and ran.stderr.count("error: ") == 1 and "Traceback" not in ran.stderr
+    text = ran.stderr.partition("error: ")[2]  # torch 2.6 dies of it and says "ERROR: Unexpected bus error" before
+    assert text.startswith(("no shared memory (/dev/shm) for a batch", "a process that loads videos was killed"))
+    assert "/dev/shm" in text and "-j 0" in text and text.count("\n") == 1
 
 
 def test_workers_that_cannot_start(run_main, tiny_data, tmp_path, monkeypatch):

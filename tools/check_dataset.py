@@ -67,9 +67,12 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
     name, number, video = item
     folder = root / video.path
     problem = partial(Problem, name, number)
-    if not folder.is_dir():
+    try:
+        found = set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
         return 0, [problem("missing folder", f"no folder {folder}")]
-    found = {file.name for file in os.scandir(folder)}
+    except (OSError, ValueError) as error:
+        return 0, [problem("unreadable folder", f"{folder}: {getattr(error, 'strerror', error)}")]
     asked = video.num_frames * (1 + is_flow(spec))
     wanted = frame_files(spec, folder, range(min(video.num_frames, len(found) + MOST_NAMES)))
     held = sum(file.endswith(Path(spec.image_tmpl).suffix) for file in found)
