@@ -244,9 +244,20 @@ def share(batch: VideoBatch) -> VideoBatch:
     return batch
 
 
+class _Loader(DataLoader):
+    """A DataLoader that says in one line when its workers cannot start."""
+
+    def __iter__(self):
+        try:
+            return super().__iter__()
+        except OSError as error:  # no memory to share, no process left
+            raise InputError(f"cannot start the processes that load videos ({error.strerror}); take a smaller -j (-j 0"
+                             " loads in the main process)") from None  # fmt: skip
+
+
 def make_loader(dataset: FrameFolders, batches: EpochBatches, workers: int, pin_memory: bool) -> DataLoader:
     """A DataLoader of `VideoBatch`es that keeps its workers between epochs."""
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,

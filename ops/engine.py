@@ -73,11 +73,7 @@ class Meters:
 
     def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
         """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
-        try:
-            source = iter(loader)
-        except OSError as error:  # no memory to share, no process left
-            raise InputError(f"cannot start the processes that load videos ({error.strerror}); take a smaller -j (-j 0"
-                             " loads in the main process)") from None  # fmt: skip
+        source = iter(loader)
         while True:
             asked = time.perf_counter()
             batch = next(source, None)
