@@ -14,6 +14,7 @@ from ops import checkpoint as ckpt
 from ops import cli, options
 from ops.dataset import EpochBatches, FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
+from ops.decoding import describe_decoder
 from ops.engine import Result, evaluate, train_one_epoch
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
@@ -75,6 +76,7 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
         "data": f"{config.dataset} {config.modality} in {config.root}: "
         + ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
         + f", {model.new_fc.out_features} classes",
+        "decoder": describe_decoder(),
         "frames": f"min {min(counts)}, median {statistics.median(counts):g}, max {max(counts)} a video; seen: {shown}",
         "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, "
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),

@@ -17,8 +17,10 @@ from ops import (
     cli,  # noqa: E402
     flags,  # noqa: E402
 )
-from ops.dataset import Video, frame_files, load_frame, parse_line, read_lines  # noqa: E402
+from ops.dataset import Video, parse_line, read_lines  # noqa: E402
 from ops.dataset_config import DatasetSpec  # noqa: E402
+from ops.decoding import decode  # noqa: E402
+from ops.frames import Folder, Raw, frame_files, open_frames  # noqa: E402
 from ops.options import Config  # noqa: E402
 
 EXAMPLE = """examples:
@@ -60,27 +62,40 @@ def check_lists(lists: dict[str, Path], spec: DatasetSpec) -> tuple[list[tuple[s
 def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> tuple[int, list[Problem]]:
     """Decode every frame of a video -> (frames read, problems)."""
     name, number, video = item
-    folder = root / video.path
     problem = partial(Problem, name, number)
-    if not folder.is_dir():
-        return 0, [problem("missing folder", f"no folder {folder}")]
-    found = {file.name for file in os.scandir(folder)}
-    wanted = frame_files(spec, folder, range(video.num_frames))
+    try:
+        with open_frames(root / video.path) as frames:
+            if isinstance(frames, Raw):
+                text = frames.problem(spec, video.num_frames)
+                return len(frames.pixels), [problem("frame count", f"{video.path}: {text}")] if text else []
+            if not frames.path.exists():
+                return 0, [problem("missing folder", frames.problem(spec, video.num_frames))]
+            read, found = check_pictures(frames, video, spec)
+    except cli.InputError as error:
+        return 0, [problem("unreadable pack", str(error))]
+    return read, [problem(kind, text) for kind, text in found]
+
+
+def check_pictures(frames: Folder, video: Video, spec: DatasetSpec) -> tuple[int, list[tuple[str, str]]]:
+    """Decode every picture of a folder or zip -> (pictures read, (kind, what is wrong) of each problem)."""
+    found = set(frames.names())
+    wanted = frame_files(spec, frames.path, range(video.num_frames))
     held = sum(file.endswith(Path(spec.image_tmpl).suffix) for file in found)
     problems, sizes = [], collections.Counter()
     absent = [file for file in wanted if file not in found]
     if absent or held != len(wanted):
-        text = f"{video.path}: list says {len(wanted)} images, folder holds {held}"
-        problems.append(problem("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
+        text = f"{video.path}: list says {len(wanted)} images, {frames.kind} holds {held}"
+        problems.append(("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
     present = [file for file in wanted if file in found]
     for file in present:
         try:
-            sizes[load_frame(folder / file).shape[1::-1]] += 1
+            size, _ = decode(frames.read(file), f"{frames.path}/{file}")
+            sizes[size] += 1
         except cli.InputError as error:
-            problems.append(problem("unreadable frame", str(error)))
+            problems.append(("unreadable frame", str(error)))
     if len(sizes) > 1:
-        text = ", ".join(f"{count} of {width}x{height}" for (width, height), count in sizes.most_common())
-        problems.append(problem("sizes change", f"{folder}: {text}"))
+        text = ", ".join(f"{count} of {width}x{height}" for (height, width), count in sizes.most_common())
+        problems.append(("sizes change", f"{frames.path}: {text}"))
     return len(present), problems
 
 
