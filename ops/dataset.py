@@ -136,12 +136,14 @@ class FrameFolders(Dataset):
         stack = self.modality.stack
         steps = self.sampling(max(1, video.num_frames - stack + 1), epoch, rng)  # (t,) first frame of each
         frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)
-        loaded, place = np.unique(frames, return_inverse=True)  # steps share frames: each is decoded once
+        loaded, place = frames.ravel(), None
+        if (np.diff(loaded) <= 0).any():  # steps share frames: each is decoded once
+            loaded, place = np.unique(frames, return_inverse=True)
         with open_frames(self.root / video.path) as source:
             clip = source.load(self.spec, loaded, partial(self.transform, rng=rng))  # (frames, c, S, S)
         if is_flow(self.spec):  # all x, then all y -> (frames, 2, S, S)
             clip = torch.cat(clip.chunk(2), 1)
-        if len(loaded) < frames.size or (np.diff(place) < 0).any():
+        if place is not None:
             clip = clip[torch.from_numpy(place.reshape(-1))]
         clip = clip.unflatten(0, frames.shape)  # (t, stack, c, S, S)
         if not is_flow(self.spec):  # grey frames get three channels

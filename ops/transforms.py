@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
+from torch.nn import functional as F
 
 from ops.cli import InputError
 
@@ -58,9 +58,11 @@ def resize(clip: Tensor, size: int) -> Tensor:
     Grey frames go four at a time as the channels of one: the same pixels in less than half the time.
     """
     t, c, height, width = clip.shape
+    if (height, width) == (size, size):
+        return clip
     channels = 4 if c == 1 and t % 4 == 0 else c
-    frames = F.resize(clip.reshape(-1, channels, height, width), [size, size], antialias=True)
-    return frames.reshape(t, c, size, size)
+    clip = clip.reshape(-1, channels, height, width)
+    return F.interpolate(clip, (size, size), mode="bilinear", antialias=True).reshape(t, c, size, size)
 
 
 def mirror(clip: Tensor, flow: bool) -> Tensor:
@@ -119,6 +121,9 @@ def eval_transform(height: int, width: int, rng: np.random.Generator, size: int)
 
 
 def _square(clip: Tensor, size: int, mirrored: bool = False, flow: bool = False) -> Tensor:
+    """Resize a clip to squares and mirror it, whichever is less work first: the pixels are the same."""
+    if mirrored and clip.shape[-1] < size:
+        return resize(mirror(clip, flow), size)
     clip = resize(clip, size)
     return mirror(clip, flow) if mirrored else clip
 

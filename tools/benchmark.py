@@ -26,6 +26,7 @@ from ops.engine import train_one_epoch  # noqa: E402
 from ops.models import build_model  # noqa: E402
 from ops.optim import build_sgd  # noqa: E402
 from ops.streaming import STEM_GRADS, choose_streaming  # noqa: E402
+from tools.loader_benchmark import LOADER, run_loader  # noqa: E402
 
 Row = dict[str, str | float]  # column -> text or number
 
@@ -206,6 +207,15 @@ def run_memory(args: argparse.Namespace) -> list[Row]:
     return rows
 
 
+# --- loader ----------------------------------------------------------------------------------------------------------
+
+
+def add_loader_options(parser: cli.ArgumentParser) -> None:
+    parser.add_argument("--frames", type=positive, default=32, metavar="T", help="frames of a video (32)")
+    parser.add_argument("--clips", type=positive, default=8, metavar="N", help="crops that are drawn of each video (8)")
+    parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
+
+
 # --- the program -----------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +240,11 @@ BENCHMARKS = {
         ("memory", "memory --frames 54000 --size 64 --arch resnet_thin --freeze_stem_bn",
          "memory --method cumulative --stem_chunk 32"),
         add_memory_options, run_memory,
+    ),
+    "loader": Benchmark(
+        LOADER,
+        ("loader", "loader --frames 128 --clips 4 --json loader.json"),
+        add_loader_options, partial(run_loader, best_ms=best_ms),
     ),
 }  # fmt: skip
 
