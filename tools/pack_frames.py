@@ -107,12 +107,12 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
 
 def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None) -> Pack:
     """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
-    if (src / DESCRIPTION).is_file() or src.name in DATASETS:
-        spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
-        image_tmpl, first = spec.image_tmpl, spec.first_frame
     if image_tmpl and image_tmpl.count("{") > 1:
         raise cli.InputError(f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
                              " a frame, cannot be made; leave --raw out")  # fmt: skip
+    if (src / DESCRIPTION).is_file() or src.name in DATASETS:
+        spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
+        image_tmpl, first = spec.image_tmpl, spec.first_frame
     image_tmpl = image_tmpl or guess_template(src, folders)
     check_template(image_tmpl)
     first = guess_first(src, folders, image_tmpl) if first is None else first
