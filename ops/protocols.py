@@ -1,7 +1,7 @@
 """The views of a video that a test averages over: clips in time, crops in space. Nothing is random.
 
-These are the protocols of TSM (Lin et al., ICCV 2019), frame for frame and pixel for pixel, so that its checkpoints
-give the figures that were published with them.
+These are the protocols of TSM (Lin et al., ICCV 2019), frame for frame and, as far as decoders of JPEGs agree,
+pixel for pixel, so that its checkpoints give the figures that were published with them.
 """
 from collections.abc import Callable
 from dataclasses import dataclass

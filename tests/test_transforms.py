@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.transforms import eval_transform, multi_scale_crop, normalise, train_transform
+from ops.cli import InputError
+from ops.transforms import Box, can_halve, eval_transform, multi_scale_crop, normalise, resize, train_transform
 
 sides = st.integers(8, 400)
 seeds = st.integers(0, 2**32 - 1)
@@ -85,6 +86,47 @@ def test_grey_clips_stay_grey():
     grey = ramp(2, 40, 50)[:, :1]
     assert seen(train_transform, grey, rng(), 24, True).shape == (2, 1, 24, 24)
     assert seen(eval_transform, grey, rng(), 24).shape == (2, 1, 24, 24)
+
+
+@given(st.integers(1, 9), st.integers(8, 60), st.integers(8, 60), st.integers(8, 40))
+def test_grey_frames_are_resized_as_if_one_by_one(t, height, width, size):
+    clip = torch.from_numpy(rng(t).integers(0, 256, (t, 1, height, width), np.uint8))
+    assert torch.equal(resize(clip, size), torch.cat([resize(frame, size) for frame in clip.split(1)]))
+
+
+@pytest.mark.parametrize("size", [24, 48])
+def test_a_mirrored_clip_is_the_mirror_image(size):
+    """Whether it is enlarged (and mirrored before) or not."""
+    clip = torch.from_numpy(rng().integers(0, 256, (3, 3, 40, 50), np.uint8))
+    expected = {flip: seen(train_transform, clip, Fixed(flip), size, True, scales=(1.0,)) for flip in (0.4, 0.6)}
+    assert torch.equal(expected[0.4], expected[0.6].flip(-1))
+
+
+class Fixed:
+    """A generator whose coin is known."""
+
+    def __init__(self, coin):
+        self.coin = coin
+
+    def random(self):
+        return self.coin
+
+    def integers(self, number):
+        return 0
+
+
+@pytest.mark.parametrize(("box", "size", "expected"), [
+    (Box(16, 58, 224, 224), 64, True), (Box(16, 58, 224, 224), 99, True), (Box(16, 58, 224, 224), 100, False),
+    (Box(16, 29, 224, 224), 64, False), (Box(15, 58, 224, 224), 64, False), (Box(0, 0, 225, 224), 64, False),
+    (Box(0, 0, 256, 168), 74, True), (Box(0, 0, 256, 168), 75, False),
+])  # fmt: skip
+def test_half_size_is_for_even_boxes_of_more_than_twice_the_pixels(box, size, expected):
+    assert can_halve(box, size) is expected
+
+
+def test_a_single_pixel_has_no_centre():
+    with pytest.raises(InputError, match="frames of 1x1 pixels are too small"):
+        eval_transform(1, 1, None, 24)
 
 
 def test_normalise():
