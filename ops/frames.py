@@ -53,6 +53,8 @@ def frame_files(spec: DatasetSpec, folder: Path, frames: Iterable[int]) -> list[
 class Folder:
     """A video as a folder of pictures."""
 
+    kind = "folder"
+
     def __init__(self, path: Path):
         self.path = path
 
@@ -61,6 +63,9 @@ class Folder:
 
     def __exit__(self, *error) -> None:
         pass
+
+    def is_there(self) -> bool:
+        return self.path.is_dir()
 
     def names(self) -> list[str]:
         """The names of all files."""
@@ -84,7 +89,7 @@ class Folder:
         last = frame_files(spec, self.path, [num_frames - 1])[-1]
         if self.holds(last):
             return None
-        if type(self) is Folder and not self.path.is_dir():
+        if not self.is_there():
             return f"no folder {self.path}, nor {self.path.name}{ZIP} or {self.path.name}{RAW}"
         found = sum(name.endswith(Path(last).suffix) for name in self.names())
         return f"list says {num_frames} frames, {self.kind} holds {found} (no {last} in {self.path})"
@@ -115,8 +120,6 @@ class Folder:
                 clip = np.repeat(clip, 3, axis=3)
             clip[i] = frame  # a grey one fills all three channels
         return view.finish(torch.from_numpy(clip).permute(0, 3, 1, 2))
-
-    kind = "folder"
 
 
 class Zip(Folder):
@@ -167,6 +170,9 @@ class Zip(Folder):
                         return *facts, place
                 at = self.content.find(text, at + 1)
         return None
+
+    def is_there(self) -> bool:
+        return True
 
     def names(self) -> list[str]:
         with zipfile.ZipFile(self.path) as content:

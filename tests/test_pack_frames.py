@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ops.cli import InputError
+from ops.decoding import describe_decoder
 from tools import check_dataset, pack_frames
 
 
@@ -143,13 +144,17 @@ def test_checks_find_what_is_wrong_with_packs(root, tmp_path, capsys):
     (dst / "two/d.e.zip").write_bytes((dst / "two/d.e.zip").read_bytes()[:-9])
     (dst / "one/c.zip").unlink()
     np.save(dst / "one/c.npy", np.zeros((2, 8, 12), np.uint8))
-    (dst / "train_videofolder.txt").write_text("one/a b 4 0\none/c 3 0\nnowhere 1 1\n")
+    np.save(dst / "long.npy", np.zeros((2, 8, 12), np.uint8))
+    (dst / "film.mp4").write_text("")
+    (dst / "train_videofolder.txt").write_text("one/a b 4 0\none/c 3 0\nnowhere 1 1\nlong 1 1\nfilm.mp4 1 1\n")
     capsys.readouterr()
     assert check_dataset.main([str(dst), "RGB", "--csv", str(table)]) == 1
     text = table.read_text()
     for row in ("train_videofolder.txt,1,frame count,\"one/a b: list says 4 images, zip holds 3; first missing img_12",
                 f"train_videofolder.txt,2,frame count,\"one/c: list says 3 frames, {dst}/one/c.npy holds 2",
                 f"train_videofolder.txt,3,missing folder,\"no folder {dst}/nowhere, nor nowhere.zip or nowhere.npy",
+                f"train_videofolder.txt,4,frame count,\"long: list says 1 frames, {dst}/long.npy holds 2",
+                f"train_videofolder.txt,5,missing folder,\"no folder {dst}/film.mp4",
                 f"val_videofolder.txt,1,unreadable pack,cannot read {dst}/two/d.e.zip"):
         assert row in text
 
@@ -166,6 +171,7 @@ def test_training_and_evaluation_see_the_same(run_main, tiny_data, tmp_path):
             assert pack(tiny_data, root, *["--raw"] * (name == "raws")) == 0
         ran = run_main(*words, "--root_path", root)
         assert ran.code == 0, ran.err
+        assert f"\ndecoder   {describe_decoder()}\n" in ran.out
         (row,) = [line.split(",")[2:6] for line in next((tmp_path / "log").rglob("log.csv")).read_text().splitlines()
                   if line.startswith("0,val")]  # fmt: skip
         said.append(row)

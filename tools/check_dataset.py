@@ -66,9 +66,11 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
     try:
         with open_frames(root / video.path) as frames:
             if isinstance(frames, Raw):
-                text = frames.problem(spec, video.num_frames)
-                return len(frames.pixels), [problem("frame count", f"{video.path}: {text}")] if text else []
-            if not frames.path.exists():
+                text, held = frames.problem(spec, video.num_frames), len(frames.pixels)
+                if text is None and held > video.num_frames:
+                    text = f"list says {video.num_frames} frames, {frames.path} holds {held}"
+                return held, [problem("frame count", f"{video.path}: {text}")] if text else []
+            if not frames.is_there():
                 return 0, [problem("missing folder", frames.problem(spec, video.num_frames))]
             read, found = check_pictures(frames, video, spec)
     except cli.InputError as error:
