@@ -61,8 +61,7 @@ def parse_line(line: str, num_class: int) -> Video:
 
 def find_problem(video: Video, root: Path, spec: DatasetSpec) -> str | None:
     """What is wrong with a video's folder or pack, or None; one look at its last frame when all is well."""
-    with open_frames(root / video.path) as frames:
-        problem = frames.problem(spec, video.num_frames)
+    problem = open_frames(root / video.path).problem(spec, video.num_frames)
     return problem and f"{video.path}: {problem}"
 
 
@@ -139,8 +138,8 @@ class FrameFolders(Dataset):
         loaded, place = frames.ravel(), None
         if (np.diff(loaded) <= 0).any():  # steps share frames: each is decoded once
             loaded, place = np.unique(frames, return_inverse=True)
-        with open_frames(self.root / video.path) as source:
-            clip = source.load(self.spec, loaded, partial(self.transform, rng=rng))  # (frames, c, S, S)
+        view_of = partial(self.transform, rng=rng)
+        clip = open_frames(self.root / video.path).load(self.spec, loaded, view_of)  # (frames, c, S, S)
         if is_flow(self.spec):  # all x, then all y -> (frames, 2, S, S)
             clip = torch.cat(clip.chunk(2), 1)
         if place is not None:

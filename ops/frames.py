@@ -58,12 +58,6 @@ class Folder:
     def __init__(self, path: Path):
         self.path = path
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
-
     def is_there(self) -> bool:
         return self.path.is_dir()
 
@@ -234,12 +228,6 @@ class Raw:
         shape = [int(size) for size in header[1].split(b",") if size.strip()]
         return np.frombuffer(content, np.uint8, math.prod(shape), header.end()).reshape(shape)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
-
     def problem(self, spec: DatasetSpec, num_frames: int) -> str | None:
         """Why the video cannot have `num_frames` frames, or None."""
         if is_flow(spec):
@@ -268,7 +256,7 @@ PACKS: dict[str, type] = {ZIP: Zip, RAW: Raw}
 def open_frames(path: Path) -> Folder | Zip | Raw:
     """The frames of a list line's `path`: a folder, else `path`.zip, else `path`.npy; or the pack that `path` names.
 
-    To be used in a `with` statement. Where nothing is there, a Folder whose `problem` says so.
+    Where nothing is there, a Folder whose `problem` says so. Files are mapped, not held open: nothing is to be closed.
     """
     if not os.path.isdir(path):
         for ending, kind in PACKS.items():

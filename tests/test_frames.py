@@ -57,8 +57,7 @@ def test_a_folder_wins_over_a_zip_and_a_zip_over_raw(video):
     pack.unlink()
     assert type(open_frames(video)) is Raw
     raw.unlink()
-    with open_frames(video) as nothing:
-        assert nothing.problem(SPEC, 3) == f"no folder {video}, nor v.1.zip or v.1.npy"
+    assert open_frames(video).problem(SPEC, 3) == f"no folder {video}, nor v.1.zip or v.1.npy"
 
 
 def test_lists_may_name_packs_with_or_without_their_ending(video, tmp_path):
@@ -75,8 +74,8 @@ def test_all_three_give_the_same_clip(video, tmp_path, frames):
     view = partial(train_transform, size=24, flip=True)
     clips = []
     for kind in ("folders", "zips", "raws"):
-        with open_frames(tmp_path / kind / "v.1") as source:
-            clips.append(source.load(SPEC, frames, partial(view, rng=np.random.default_rng(3))))
+        source = open_frames(tmp_path / kind / "v.1")
+        clips.append(source.load(SPEC, frames, partial(view, rng=np.random.default_rng(3))))
     assert torch.equal(clips[0], clips[1]) and torch.equal(clips[0], clips[2])
     assert clips[0].shape[2:] == (24, 24) and clips[0].shape[0] == len(frames)
 
@@ -151,9 +150,9 @@ def test_names_inside_other_names(tmp_path):
             pack.writestr(name, data)
     for name in (*content, *reversed(content)):
         assert Zip(tmp_path / "v.zip").read(name) == content[name]
-    with Zip(tmp_path / "v.zip") as source:
-        assert [bytes(source.read(name)) for name in reversed(content)] == list(reversed(content.values()))
-        assert not source.holds(".jpg") and not source.holds("jpg.bak")
+    source = Zip(tmp_path / "v.zip")
+    assert [bytes(source.read(name)) for name in reversed(content)] == list(reversed(content.values()))
+    assert not source.holds(".jpg") and not source.holds("jpg.bak")
 
 
 def test_more_members_than_a_plain_table_counts(tmp_path):
@@ -208,8 +207,8 @@ def test_a_raw_pack_is_what_numpy_reads(video, tmp_path):
 def test_raw_packs_of_other_makers(tmp_path):
     pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
     np.save(tmp_path / "v.npy", np.asfortranarray(pixels))
-    with open_frames(tmp_path / "v") as source:
-        assert torch.equal(source.load(SPEC, [1, 0], whole_frames), torch.from_numpy(pixels[[1, 0], None]))
+    clip = open_frames(tmp_path / "v").load(SPEC, [1, 0], whole_frames)
+    assert torch.equal(clip, torch.from_numpy(pixels[[1, 0], None]))
 
 
 @pytest.mark.parametrize(("content", "reason"), [

@@ -64,17 +64,17 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
     name, number, video = item
     problem = partial(Problem, name, number)
     try:
-        with open_frames(root / video.path) as frames:
-            if isinstance(frames, Raw):
-                text, held = frames.problem(spec, video.num_frames), len(frames.pixels)
-                if text is None and held > video.num_frames:
-                    text = f"list says {video.num_frames} frames, {frames.path} holds {held}"
-                return held, [problem("frame count", f"{video.path}: {text}")] if text else []
-            if not frames.is_there():
-                return 0, [problem("missing folder", frames.problem(spec, video.num_frames))]
-            read, found = check_pictures(frames, video, spec)
+        frames = open_frames(root / video.path)
     except cli.InputError as error:
         return 0, [problem("unreadable pack", str(error))]
+    if isinstance(frames, Raw):
+        text, held = frames.problem(spec, video.num_frames), len(frames.pixels)
+        if text is None and held > video.num_frames:
+            text = f"list says {video.num_frames} frames, {frames.path} holds {held}"
+        return held, [problem("frame count", f"{video.path}: {text}")] if text else []
+    if not frames.is_there():
+        return 0, [problem("missing folder", frames.problem(spec, video.num_frames))]
+    read, found = check_pictures(frames, video, spec)
     return read, [problem(kind, text) for kind, text in found]
 
 
