@@ -17,6 +17,7 @@ from ops import cli, options
 from ops.batches import EpochBatches
 from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
+from ops.decoding import describe_decoder
 from ops.engine import Meters, Result, evaluate, train_one_epoch
 from ops.interrupt import Interrupted, Interrupts
 from ops.modality import MODALITIES
@@ -81,6 +82,7 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
         "data": f"{config.dataset} {config.modality} in {config.root}: "
         + ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
         + f", {model.new_fc.out_features} classes",
+        "decoder": describe_decoder(),
         "frames": f"min {min(counts)}, median {statistics.median(counts):g}, max {max(counts)} a video; seen: {shown}",
         "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, "
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),

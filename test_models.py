@@ -7,6 +7,7 @@ import torch
 
 from ops import cli, options, testing
 from ops.confusion import confusion_picture, confusion_table
+from ops.decoding import describe_decoder
 from ops.ensemble import score_videos
 from ops.progress import Progress
 from ops.result_files import check_writable, predictions_file, scores_file, write_whole
@@ -42,6 +43,7 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
         lines.append(("fusion", "of " + ("probabilities" if settings.softmax else "scores before softmax")))
     lines.append(("data", f"{config.dataset} in {config.root}: {len(videos)} videos of {config.spec.val_list}, "
                           f"{config.spec.num_class} classes"))  # fmt: skip
+    lines.append(("decoder", describe_decoder()))
     lines.append(("device", str(device)))
     return "\n".join(f"{name:<9} {text}" for name, text in lines)
 

@@ -1,27 +1,29 @@
-"""Frame folders -> packed batches of clips.
+"""Lists of videos -> packed batches of clips.
 
 Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
 """
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ops.batches import EpochBatches
 from ops.cli import InputError
 from ops.dataset_config import DatasetSpec
+from ops.frames import is_flow, open_frames
 from ops.interrupt import leave_signals_to_main
 from ops.modality import Modality
+from ops.transforms import View
 
 Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
-Transform = Callable[[Tensor, np.random.Generator], Tensor]  # uint8 (t, c, H, W) -> uint8 (t, c, S, S)
+Transform = Callable[[int, int, np.random.Generator], View]  # height, width of frames -> what is seen of them
 SHOWN_PROBLEMS = 10
 
 
@@ -67,37 +69,10 @@ def parse_line(line: str, num_class: int) -> Video:
     return Video(path, num_frames, label)
 
 
-def is_flow(spec: DatasetSpec) -> bool:
-    """Whether the files of a dataset are pairs of optical flow images."""
-    return spec.image_tmpl.count("{") > 1
-
-
-def frame_files(spec: DatasetSpec, folder: Path, frames: Iterable[int]) -> list[str]:
-    """File names of frames counted from 0; for flow those of all x images, then of all y images.
-
-    A template of three fields, as for Something-Something's flow, also takes the folder's number.
-    """
-    numbers = [spec.first_frame + int(frame) for frame in frames]
-    if not is_flow(spec):
-        return [spec.image_tmpl.format(number) for number in numbers]
-    video = ()
-    if spec.image_tmpl.count("{") == 3:
-        if not folder.name.isdigit():
-            raise InputError(f"{folder}: template {spec.image_tmpl} needs folders named by a number")
-        video = (int(folder.name),)
-    return [spec.image_tmpl.format(*video, axis, number) for axis in "xy" for number in numbers]
-
-
 def find_problem(video: Video, root: Path, spec: DatasetSpec) -> str | None:
-    """What is wrong with a video's folder, or None; one look at its last frame when all is well."""
-    folder = root / video.path
-    last = frame_files(spec, folder, [video.num_frames - 1])[-1]
-    if (folder / last).is_file():
-        return None
-    if not folder.is_dir():
-        return f"{video.path}: no folder {folder}"
-    found = sum(1 for file in folder.iterdir() if file.suffix == Path(last).suffix)
-    return f"{video.path}: list says {video.num_frames} frames, folder holds {found} (no {last} in {folder})"
+    """What is wrong with a video's folder or pack, or None; one look at its last frame when all is well."""
+    problem = open_frames(root / video.path).problem(spec, video.num_frames)
+    return problem and f"{video.path}: {problem}"
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -121,7 +96,7 @@ def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
         try:
             videos.append(parse_line(line, spec.num_class))
             problem = find_problem(videos[-1], root, spec)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, InputError) as error:
             problem = f"{line.strip()[:80]!r} {error}"
         if problem:
             problems.append(f"line {number}: {problem}")
@@ -133,34 +108,8 @@ def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
     return videos
 
 
-def load_frame(path: Path) -> np.ndarray:
-    """Decode one image -> uint8 (H, W) if grey, else (H, W, 3); InputError names a file that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"no frame {path}; extract the video again or correct its list line") from None
-    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read frame {path}: {error}; extract the video again") from None
-
-
-def load_clip(folder: Path, files: list[str]) -> Tensor:
-    """Decode the named frames -> uint8 (t, c, H, W), c = 1 if all are grey, else 3."""
-    decoded = {name: load_frame(folder / name) for name in dict.fromkeys(files)}
-    frames = [decoded[name] for name in files]
-    sizes = {frame.shape[:2]: name for name, frame in decoded.items()}
-    if len(sizes) > 1:
-        (size, name), (other, other_name) = list(sizes.items())[:2]
-        raise InputError(f"{folder}: {name} is {size[1]}x{size[0]} but {other_name} is {other[1]}x{other[0]};"
-                         " extract the video again")  # fmt: skip
-    if all(frame.ndim == 2 for frame in frames):
-        return torch.from_numpy(np.stack(frames)[:, None])
-    frames = [frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=2) for frame in frames]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
-
-
 class FrameFolders(Dataset):
-    """Videos as folders of images; asked for (epoch, index), gives (frames, label, name).
+    """Videos as folders or packs of frames; asked for (epoch, index), gives (frames, label, name).
 
     A frame that cannot be read raises InputError, or with `skip_bad` the error takes the sample's place.
     """
@@ -206,13 +155,19 @@ class FrameFolders(Dataset):
         stack = self.modality.stack
         steps = self.sampling(self._steps(video), epoch, rng)  # (t,) first frame of each
         frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)
-        loaded, place = np.unique(frames, return_inverse=True)  # steps share frames: each is decoded once
-        folder = self.root / video.path
-        clip = load_clip(folder, frame_files(self.spec, folder, loaded))
-        clip = self.transform(clip, rng)  # (frames, c, H, W) -> (frames, c, S, S)
-        # flow comes as all x, then all y -> (frames, 2, S, S); grey frames get three channels -> (frames, 3, S, S)
-        clip = torch.cat(clip.chunk(2), 1) if is_flow(self.spec) else clip.expand(-1, 3, -1, -1)
-        clip = clip[torch.from_numpy(place.reshape(frames.shape))].flatten(1, 2)  # (t, stack * c, S, S)
+        loaded, place = frames.ravel(), None
+        if (np.diff(loaded) <= 0).any():  # steps share frames: each is decoded once
+            loaded, place = np.unique(frames, return_inverse=True)
+        view_of = partial(self.transform, rng=rng)
+        clip = open_frames(self.root / video.path).load(self.spec, loaded, view_of)  # (frames, c, S, S)
+        if is_flow(self.spec):  # all x, then all y -> (frames, 2, S, S)
+            clip = torch.cat(clip.chunk(2), 1)
+        if place is not None:
+            clip = clip[torch.from_numpy(place.reshape(-1))]
+        clip = clip.unflatten(0, frames.shape)  # (t, stack, c, S, S)
+        if not is_flow(self.spec):  # grey frames get three channels
+            clip = clip.expand(-1, -1, 3, -1, -1)
+        clip = clip.flatten(1, 2)  # (t, stack * c, S, S)
         return clip, video.label, video.path
 
 
@@ -224,7 +179,8 @@ def collate(samples: list[tuple[Tensor, int, str] | InputError]) -> VideoBatch:
         return VideoBatch(torch.empty(0), torch.empty(0), torch.empty(0), [], skipped)
     frames, labels, names = zip(*good, strict=True)
     lengths = torch.tensor([len(clip) for clip in frames])
-    batch = VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names), skipped)
+    packed = torch.cat(frames) if len(frames) > 1 else frames[0]  # a long video alone is not copied
+    batch = VideoBatch(packed, lengths, torch.tensor(labels), list(names), skipped)
     return batch if get_worker_info() is None else share(batch)
 
 

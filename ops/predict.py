@@ -16,15 +16,15 @@ from ops import checkpoint as ckpt
 from ops import options
 from ops.cli import InputError
 from ops.consensus import video_scores
-from ops.dataset import load_clip
 from ops.frame_folders import PICTURES, FrameCounter
+from ops.frames import Folder
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.options import Config
 from ops.result_files import read_categories
 from ops.sampling import FrameSampler
 from ops.streaming import stream
-from ops.transforms import eval_transform
+from ops.transforms import View, eval_transform
 
 
 def load_model(path: Path) -> tuple[TSN, Config]:
@@ -78,25 +78,34 @@ def frame_names(folder: Path, config: Config) -> list[str]:
     return names
 
 
-def read_folder(folder: Path, names: list[str], chunk: int) -> Iterator[Tensor]:
-    """The named frames, `chunk` at a time, uint8 (t, c, H, W); InputError where their size changes."""
-    first = None
+def read_folder(folder: Path, names: list[str], chunk: int, size: int) -> Iterator[Tensor]:
+    """The named frames as the model sees them, `chunk` at a time, uint8 (t, c, size, size).
+
+    InputError where the size of the frames changes.
+    """
+    sizes = {}
+
+    def view_of(height: int, width: int) -> View:
+        sizes.setdefault((width, height), names[start])
+        if len(sizes) > 1:
+            (first, name), (other, other_name) = sizes.items()
+            raise InputError(f"{folder}: {name} is {first[0]}x{first[1]} but {other_name} is {other[0]}x{other[1]};"
+                             " extract the video again")  # fmt: skip
+        return eval_transform(height, width, None, size)
+
     for start in range(0, len(names), chunk):
-        clip = load_clip(folder, names[start : start + chunk])
-        first = clip if first is None else first
-        if clip.shape[-2:] != first.shape[-2:]:
-            (height, width), (other_height, other_width) = first.shape[-2:], clip.shape[-2:]
-            raise InputError(f"{folder}: {names[0]} is {width}x{height} but {names[start]} is"
-                             f" {other_width}x{other_height}; extract the video again")  # fmt: skip
-        yield clip
+        yield Folder(folder).clip(names[start : start + chunk], view_of)
 
 
-def shrink(clips: Iterable[Tensor], size: int) -> list[Tensor]:
-    """Clips, uint8 (t, c, H, W), of one video -> all its frames as the model sees them, uint8 (3, size, size) each."""
-    frames = []
+def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """Clips of whole frames, uint8 (t, c, H, W), as the model sees them, uint8 (t, c, size, size)."""
     for clip in clips:
-        frames += eval_transform(clip, None, size).expand(-1, 3, -1, -1)
-    return frames
+        yield eval_transform(*clip.shape[-2:], None, size)(clip)
+
+
+def hold(clips: Iterable[Tensor]) -> list[Tensor]:
+    """All frames of a video, uint8 (t, c, S, S) a clip -> uint8 (3, S, S) each."""
+    return [frame for clip in clips for frame in clip.expand(-1, 3, -1, -1)]
 
 
 class Steps:
@@ -149,7 +158,7 @@ def predict(
     chunk: int,
     on_read: Callable[[int], object] = lambda steps: None,
 ) -> Prediction:
-    """Classify a video of `frames` as `shrink` gives them, as evaluation does, `chunk` frames at a time."""
+    """Classify a video of `frames` as `hold` gives them, as evaluation does, `chunk` frames at a time."""
     sampler = FrameSampler(
         config.num_segments, config.cluster != "none", config.num_frames, dense_sample=config.dense_sample,
         stride=config.frame_stride,

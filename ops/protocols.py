@@ -1,16 +1,19 @@
 """The views of a video that a test averages over: clips in time, crops in space. Nothing is random.
 
-These are the protocols of TSM (Lin et al., ICCV 2019), frame for frame and pixel for pixel, so that its checkpoints
-give the figures that were published with them.
+These are the protocols of TSM (Lin et al., ICCV 2019), frame for frame and, as far as decoders of JPEGs agree,
+pixel for pixel, so that its checkpoints give the figures that were published with them.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from ops.transforms import Box, View, mirror
 
 DENSE_CLIPS, DENSE_WINDOW = 10, 64
 
@@ -108,19 +111,23 @@ def scale_frames(clip: Tensor, side: int) -> Tensor:
     return scaled[:, None] if grey else scaled.permute(0, 3, 1, 2)  # (t, c, h, w)
 
 
-def crop_transform(clip: Tensor, rng: np.random.Generator, size: int, scale: int, crops: int, flow: bool) -> Tensor:
-    """uint8 (t, c, H, W) -> (t, c, crops * size, size): the crops of each frame, one below another.
+def crop_transform(
+    height: int, width: int, rng: np.random.Generator, size: int, scale: int, crops: int, flow: bool
+) -> View:
+    """The crops of each frame, one below another: uint8 (t, c, H, W) -> (t, c, crops * size, size).
 
     Frames are first scaled to shorter side `scale`. With `flow`, the first half of the clip is horizontal flow, which a
     mirror inverts, and the other vertical. `rng` is not used.
     """
+    finish = partial(cut_crops, size=size, scale=scale, crops=crops, flow=flow)
+    return View(Box(0, 0, height, width), finish)
+
+
+def cut_crops(clip: Tensor, size: int, scale: int, crops: int, flow: bool) -> Tensor:
+    """What `crop_transform` says, done to a clip."""
     clip = scale_frames(clip, scale)
     views = []
     for top, left, mirrored in CROPS[crops](*clip.shape[-2:], size):
         view = clip[..., top : top + size, left : left + size]
-        if mirrored:
-            view = view.flip(-1)
-            if flow:
-                view[: len(view) // 2] = 255 - view[: len(view) // 2]
-        views.append(view)
+        views.append(mirror(view, flow) if mirrored else view)
     return torch.cat(views, dim=2)

@@ -39,6 +39,8 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/make_lists.py hmdb51": "hmdb51 --root folders",
     "tools/extract_frames.py": "videos frames",
     "tools/make_move4mnist.py": "--out made --num_train 4 --num_val 0 --digits glyphs -j 1",
+    "tools/pack_frames.py": "mini packed --raw -j 1",
+    "tools/benchmark.py loader": "loader --frames 2 --clips 1 --repeat 1",
     "tools/benchmark.py clustering": "clustering --shape 1x4x2x3x3 --num_segments 2 --repeat 1",
     "tools/benchmark.py step": "step --frames 4 --size 16 --arch resnet_thin --num_segments 2 --repeat 1",
     "tools/benchmark.py memory": "memory --frames 4 --size 16 --arch resnet_thin",
@@ -166,6 +168,10 @@ VALUES = {
         "--sheet": "sheet.txt", "--preset": "huge", "--num_frames": "3", "--speed": "nan", "--main": "5-2",
         "--distractor": "x", "--empty_run": "1-99999999999", "--p_black": "2",
     },
+    "tools/pack_frames.py": {"--image_tmpl": ("x", "image template 'x'"), "--first_frame": "-1", "-j": "0"},
+    "tools/benchmark.py loader": {
+        "--frames": "0", "--clips": "x", "--repeat": "-1", "--json": "no/where", "--device": "cuda",
+    },
     "tools/benchmark.py clustering": {
         "--repeat": "0", "--method": "even", "--num_segments": "5", "--shape": "1x2x3", "--json": "no/where",
         "--device": "abacus",
@@ -277,6 +283,7 @@ def test_impossible_values(fails, program, flag, value, says):
     ("tools/make_move4mnist.py", "--backgrounds folders/x/v --sheet folders", "must end in .png"),
     ("tools/compare_runs.py", "--picture x.png --video mini/nowhere --weights good.pth", "cannot read mini/nowhere"),
     ("tools/extract_frames.py", "--ext jpg", "holds no video file (--ext jpg)"),
+    ("tools/pack_frames.py", "--image_tmpl x{}_{:05d}.jpg", "names pairs of flow images"),
 ])  # fmt: skip
 def test_contradictions(fails, program, words, says):
     fails(program, f"{BASE[program]} {words}", says)
@@ -304,6 +311,10 @@ def test_contradictions(fails, program, words, says):
     ("tools/make_move4mnist.py", "--out file --num_train 4 --digits glyphs", "file: exists already"),
     ("tools/make_move4mnist.py", "--out file/below --num_train 4 --digits glyphs", "cannot be written"),
     ("tools/make_move4mnist.py", "--out / --digits glyphs", "needs a folder of its own"),
+    ("tools/pack_frames.py", "nowhere packed", "nowhere is not a folder"),
+    ("tools/pack_frames.py", "videos packed", "videos holds no folder of frames"),
+    ("tools/pack_frames.py", "mini mini/packed", "DST mini/packed is or lies in SRC mini"),
+    ("tools/pack_frames.py", "mini packed --first_frame 1", "--image_tmpl and --first_frame are for --raw"),
     ("tools/benchmark.py", "speed", "invalid choice: 'speed'"),
     ("tools/benchmark.py", "clustering --shape 99999x99999x99x99x99 --num_segments 2", "memory ran out"),
 ])  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from ops import cli
 from ops.clustering import TemporalClustering
 from tools import benchmark
-from tools.benchmarks import clustering, step
+from tools.benchmarks import clustering, step, write_video
 
 COLUMNS = ["shape", "pass", "floor ms", "loop ms", "ours ms", "ours/floor", "loop/ours"]
 
@@ -88,11 +88,24 @@ def test_steps_and_their_parts(tmp_path):
 
 def test_a_step_trains_on_every_frame(tmp_path):
     """The kinds differ in what passes the trunk, not in what is loaded."""
-    spec = step.write_video(tmp_path / "video", 8, 48, 36)
+    write_video(tmp_path / "video", step.SPEC, 8, 48, 36)
     args = Namespace(arch="resnet_thin", num_segments=4, freeze_stem_bn=False, stem_chunk=3, size=32)
     loaded = {}
     for kind in step.KINDS:
-        _, _, load, _ = step.prepare(args, kind, 8, spec, tmp_path, torch.device("cpu")).args
+        _, _, load, _ = step.prepare(args, kind, 8, tmp_path, torch.device("cpu")).args
         loaded[kind] = load().frames
     assert len(loaded.pop("TSM, sampled")) == 4
     assert all(torch.equal(frames, loaded["slope"]) and len(frames) == 8 for frames in loaded.values())
+
+
+def test_loader_against_pil(tmp_path):
+    """The crops are PIL's: pixels differ by less than 2 levels on average, where frames keep their size by far less."""
+    benchmark.main(["loader", "--frames", "5", "--clips", "2", "--repeat", "1", "--json", str(tmp_path / "l.json")])
+    rows = json.loads((tmp_path / "l.json").read_text())["rows"]
+    assert [row["from"] for row in rows] == ["PIL", "folder", "zip"] * 2 + ["PIL", "folder", "zip", "npy"]
+    for row, pil in zip(rows, [rows[0]] * 3 + [rows[3]] * 3 + [rows[6]] * 4, strict=True):
+        assert row["frames/s"] / pil["frames/s"] == pytest.approx(row["ratio to PIL"])
+    assert all(row["difference"] < (2 if row["frames"].endswith("colour -> 64") else 0.3) for row in rows)
+    assert rows[-1]["bytes/frame"] == pytest.approx(64 * 64 + 128 / 5)
+    with pytest.raises(cli.InputError, match="loader takes --device cpu only"):
+        benchmark.main(["loader", "--device", "cuda"])

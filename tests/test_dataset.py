@@ -12,16 +12,16 @@ from ops.dataset import (
     FrameFolders,
     Video,
     collate,
-    load_clip,
-    load_frame,
     make_loader,
     parse_line,
     read_list,
 )
 from ops.dataset_config import DATASETS, DatasetSpec
+from ops.decoding import decode
+from ops.frames import Folder
 from ops.modality import MODALITIES
 from ops.sampling import FrameSampler
-from ops.transforms import eval_transform, train_transform
+from ops.transforms import eval_transform, train_transform, whole_frames
 
 SPEC = DatasetSpec(4, "{:03d}.png", first_frame=1)
 
@@ -144,23 +144,23 @@ def test_known_datasets():
 # ---------------------------------------------------------------- frames
 
 def test_clip_of_colour_and_of_grey(root):
-    colour = load_clip(root / "a", ["001.png", "003.png"])
+    colour = Folder(root / "a").clip(["001.png", "003.png"])
     assert colour.shape == (2, 3, 30, 40) and colour.dtype == torch.uint8
     with Image.open(root / "a/003.png") as image:
         assert colour[1, 2, 7, 9] == image.getpixel((9, 7))[2]
-    assert load_clip(root / "b c/d", ["001.png", "002.png"]).shape == (2, 1, 30, 40)
+    assert Folder(root / "b c/d").clip(["001.png", "002.png"]).shape == (2, 1, 30, 40)
 
 
 def test_grey_frames_among_coloured_ones(root):
     (root / "a/004.png").write_bytes((root / "b c/d/001.png").read_bytes())
-    clip = load_clip(root / "a", ["003.png", "004.png"])
-    grey = load_clip(root / "b c/d", ["001.png"])
+    clip = Folder(root / "a").clip(["003.png", "004.png"])
+    grey = Folder(root / "b c/d").clip(["001.png"])
     assert clip.shape == (2, 3, 30, 40) and torch.equal(clip[1], grey[0].expand(3, -1, -1))
     assert not torch.equal(clip[0, 0], clip[0, 1])
 
 
 def test_repeated_frames_are_repeated(root):
-    clip = load_clip(root / "a", ["002.png", "002.png", "001.png"])
+    clip = Folder(root / "a").clip(["002.png", "002.png", "001.png"])
     assert torch.equal(clip[0], clip[1]) and not torch.equal(clip[0], clip[2])
 
 
@@ -168,14 +168,14 @@ def test_repeated_frames_are_repeated(root):
 def test_other_modes_become_rgb(tmp_path, mode):
     path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
     Image.new("RGB", (4, 3), (255, 255, 255)).convert(mode).save(path)
-    frame = load_frame(path)
+    _, frame = decode(path.read_bytes(), str(path))
     assert frame.shape == (3, 4, 3) and frame.min() == 255
 
 
 def test_size_that_changes_inside_a_video(root):
     (root / "a/005.png").write_bytes((root / "e/001.png").read_bytes())
     with pytest.raises(InputError, match=r"/a: 00[12].png is 40x30 but 005.png is 36x64"):
-        load_clip(root / "a", ["001.png", "002.png", "005.png"])
+        Folder(root / "a").clip(["001.png", "002.png", "005.png"])
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no image"])
@@ -185,12 +185,12 @@ def test_spoiled_frames_are_named(tmp_path, spoil, name):
     Image.fromarray(noise).save(tmp_path / name)
     (tmp_path / name).write_bytes(spoil((tmp_path / name).read_bytes()))
     with pytest.raises(InputError, match=f"cannot read frame {tmp_path / name}: "):
-        load_frame(tmp_path / name)
+        Folder(tmp_path).clip([name])
 
 
 def test_missing_frame_is_named(tmp_path):
     with pytest.raises(InputError, match=f"no frame {tmp_path / '007.png'}"):
-        load_frame(tmp_path / "007.png")
+        Folder(tmp_path).clip(["007.png"])
 
 
 # ---------------------------------------------------------------- clips
@@ -217,7 +217,7 @@ def test_numbers_count_from_the_first_frame(tmp_path):
     for first, expected in ((0, [0, 100]), (1, [100, 200])):
         spec = DatasetSpec(4, "{}.png", first_frame=first)
         dataset = FrameFolders([Video(".", 2, 0)], tmp_path, spec, MODALITIES["RGB"],
-                               lambda n, epoch, rng: np.arange(n), lambda clip, rng: clip, 0)  # fmt: skip
+                               lambda n, epoch, rng: np.arange(n), lambda h, w, rng: whole_frames(h, w), 0)  # fmt: skip
         assert dataset[0, 0][0][:, 0, 0, 0].tolist() == expected
 
 
@@ -313,6 +313,6 @@ def test_sampling_is_asked_for_the_videos_own_frames(root):
         return np.array([0])
 
     videos = read_list(root / "list.txt", root, SPEC)
-    dataset = FrameFolders(videos, root, SPEC, MODALITIES["RGB"], first_frame, lambda clip, rng: clip, 0)
+    dataset = FrameFolders(videos, root, SPEC, MODALITIES["RGB"], first_frame, lambda h, w, rng: whole_frames(h, w), 0)
     assert len(dataset[2, 0][0]) == len(dataset[7, 1][0]) == 1
     assert asked == [(5, 2), (3, 7)]

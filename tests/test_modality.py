@@ -8,18 +8,19 @@ from PIL import Image
 
 from ops.checkpoint import load_weights
 from ops.cli import InputError
-from ops.dataset import FrameFolders, Video, frame_files
+from ops.dataset import FrameFolders, Video
 from ops.dataset_config import DatasetSpec
+from ops.frames import frame_files
 from ops.modality import MODALITIES, frame_differences, normalise_flow
 from ops.models import build_model
 from ops.optim import parameter_groups
-from ops.transforms import train_transform
+from ops.transforms import train_transform, whole_frames
 
 FLOW = DatasetSpec(2, "flow_{}_{:05d}.jpg")
 
 
-def keep(clip, rng):
-    return clip
+def keep(height, width, rng):
+    return whole_frames(height, width)
 
 
 def every_step(num_frames, epoch, rng):

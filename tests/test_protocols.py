@@ -119,7 +119,7 @@ def test_scaled_as_pil_scales(height, width, channels):
 
 def test_crops_lie_one_below_another():
     clip = noise(3, 3, 32, 48)
-    views = crop_transform(clip, RNG, size=28, scale=32, crops=5, flow=False)
+    views = crop_transform(*clip.shape[-2:], RNG, size=28, scale=32, crops=5, flow=False)(clip)
     assert views.shape == (3, 3, 5 * 28, 28)
     assert torch.equal(views[:, :, 28:56], clip[:, :, :28, 20:48])  # upper right
     assert torch.equal(views[:, :, 112:], clip[:, :, 2:30, 10:38])  # centre
@@ -128,7 +128,7 @@ def test_crops_lie_one_below_another():
 def test_a_mirror_inverts_horizontal_flow_only():
     clip = noise(6, 1, 32, 32)  # x of 3 time steps, then y
     kept = clip.clone()
-    views = crop_transform(clip, RNG, size=32, scale=32, crops=10, flow=True)
+    views = crop_transform(*clip.shape[-2:], RNG, size=32, scale=32, crops=10, flow=True)(clip)
     plain, mirrored = views[:, :, :32], views[:, :, 32:64]
     assert torch.equal(plain, clip) and torch.equal(clip, kept)
     assert torch.equal(mirrored[:3], 255 - clip[:3].flip(-1))

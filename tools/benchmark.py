@@ -13,10 +13,11 @@ import torch  # noqa: E402
 from ops import cli  # noqa: E402
 from tools.benchmarks import Row  # noqa: E402
 from tools.benchmarks.clustering import CLUSTERING  # noqa: E402
+from tools.benchmarks.loader import LOADER  # noqa: E402
 from tools.benchmarks.memory import MEMORY  # noqa: E402
 from tools.benchmarks.step import STEP  # noqa: E402
 
-BENCHMARKS = {"clustering": CLUSTERING, "step": STEP, "memory": MEMORY}
+BENCHMARKS = {"clustering": CLUSTERING, "step": STEP, "memory": MEMORY, "loader": LOADER}
 
 
 def build_parser() -> cli.ArgumentParser:

@@ -17,8 +17,10 @@ from ops import (
     cli,  # noqa: E402
     flags,  # noqa: E402
 )
-from ops.dataset import Video, frame_files, is_flow, load_frame, parse_line, read_lines  # noqa: E402
+from ops.dataset import Video, parse_line, read_lines  # noqa: E402
 from ops.dataset_config import DatasetSpec  # noqa: E402
+from ops.decoding import decode  # noqa: E402
+from ops.frames import Folder, Raw, frame_files, is_flow, open_frames  # noqa: E402
 from ops.options import Config  # noqa: E402
 from ops.result_files import check_writable  # noqa: E402
 from ops.testing import categories  # noqa: E402
@@ -65,31 +67,46 @@ def check_lists(lists: dict[str, Path], spec: DatasetSpec) -> tuple[list[tuple[s
 def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> tuple[int, list[Problem]]:
     """Decode every frame of a video -> (frames read, problems)."""
     name, number, video = item
-    folder = root / video.path
     problem = partial(Problem, name, number)
     try:
-        found = set(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return 0, [problem("missing folder", f"no folder {folder}")]
+        frames = open_frames(root / video.path)
+    except cli.InputError as error:
+        return 0, [problem("unreadable pack", str(error))]
+    if isinstance(frames, Raw):
+        text, held = frames.problem(spec, video.num_frames), len(frames.pixels)
+        if text is None and held > video.num_frames:
+            text = f"list says {video.num_frames} frames, {frames.path} holds {held}"
+        return held, [problem("frame count", f"{video.path}: {text}")] if text else []
+    try:
+        if not frames.is_there():
+            return 0, [problem("missing folder", frames.problem(spec, video.num_frames))]
+        read, found = check_pictures(frames, video, spec)
     except (OSError, ValueError) as error:
-        return 0, [problem("unreadable folder", f"{folder}: {getattr(error, 'strerror', error)}")]
+        return 0, [problem(f"unreadable {frames.kind}", f"{frames.path}: {getattr(error, 'strerror', error)}")]
+    return read, [problem(kind, text) for kind, text in found]
+
+
+def check_pictures(frames: Folder, video: Video, spec: DatasetSpec) -> tuple[int, list[tuple[str, str]]]:
+    """Decode every picture of a folder or zip -> (pictures read, (kind, what is wrong) of each problem)."""
+    found = set(frames.names())
     asked = video.num_frames * (1 + is_flow(spec))
-    wanted = frame_files(spec, folder, range(min(video.num_frames, len(found) + MOST_NAMES)))
+    wanted = frame_files(spec, frames.path, range(min(video.num_frames, len(found) + MOST_NAMES)))
     held = sum(file.endswith(Path(spec.image_tmpl).suffix) for file in found)
     problems, sizes = [], collections.Counter()
     absent = [file for file in wanted if file not in found]
     if absent or held != asked:
-        text = f"{video.path}: list says {asked} images, folder holds {held}"
-        problems.append(problem("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
+        text = f"{video.path}: list says {asked} images, {frames.kind} holds {held}"
+        problems.append(("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
     present = [file for file in wanted if file in found]
     for file in present:
         try:
-            sizes[load_frame(folder / file).shape[1::-1]] += 1
+            size, _ = decode(frames.read(file), f"{frames.path}/{file}")
+            sizes[size] += 1
         except cli.InputError as error:
-            problems.append(problem("unreadable frame", str(error)))
+            problems.append(("unreadable frame", str(error)))
     if len(sizes) > 1:
-        text = ", ".join(f"{count} of {width}x{height}" for (width, height), count in sizes.most_common())
-        problems.append(problem("sizes change", f"{folder}: {text}"))
+        text = ", ".join(f"{count} of {width}x{height}" for (height, width), count in sizes.most_common())
+        problems.append(("sizes change", f"{frames.path}: {text}"))
     return len(present), problems
 
 

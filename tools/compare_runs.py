@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ops import cli, options, pictures  # noqa: E402
 from ops.options import Config  # noqa: E402
-from ops.predict import Prediction, frame_names, load_model, predict, read_folder, shrink  # noqa: E402
+from ops.predict import Prediction, frame_names, hold, load_model, predict, read_folder  # noqa: E402
 
 EXAMPLE = """example:
   python tools/compare_runs.py log/TSM_movingmnist_*
@@ -92,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         video = None
         if args.video:
             model, config = load_model(args.weights)
-            clips = read_folder(args.video, frame_names(args.video, config), CHUNK)
-            video = predict(model, config, shrink(clips, config.frame_size), CHUNK)
+            clips = read_folder(args.video, frame_names(args.video, config), CHUNK, config.frame_size)
+            video = predict(model, config, hold(clips), CHUNK)
         draw(rows, spec.num_class, args.picture, video)
         print(f"drew {args.picture}")
 

@@ -12,7 +12,7 @@ from ops import cli, options, pictures  # noqa: E402
 from ops.ffmpeg import find_ffmpeg  # noqa: E402
 from ops.flags import number  # noqa: E402
 from ops.options import Config  # noqa: E402
-from ops.predict import category_names, frame_names, load_model, predict, read_folder, shrink  # noqa: E402
+from ops.predict import category_names, frame_names, hold, load_model, predict, read_folder, shrink  # noqa: E402
 from ops.video_file import read_video  # noqa: E402
 
 EXAMPLE = """examples:
@@ -49,14 +49,14 @@ def build_parser() -> cli.ArgumentParser:
 
 
 def read(video: Path, config: Config, short_side: int, chunk: int) -> Iterator[Tensor]:
-    """The frames of a file or folder, uint8 (t, c, H, W), `chunk` at a time."""
+    """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
     if config.modality == "Flow":
         raise cli.InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
     if video.is_dir():
-        return read_folder(video, frame_names(video, config), chunk)
+        return read_folder(video, frame_names(video, config), chunk, config.frame_size)
     if not video.is_file():
         raise cli.InputError(f"no video file or frame folder {video}")
-    return read_video(find_ffmpeg()[0], video, short_side, chunk)
+    return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -67,9 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, config = load_model(args.weights)
     names = category_names(config, model.new_fc.out_features, args.category_file)
     clips = read(args.video, config, args.short_side, args.chunk)
-    frames = shrink(
-        tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None), config.frame_size
-    )  # fmt: skip
+    frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
         seen = predict(model.to(device), config, frames, args.chunk, bar.update)
     best = seen.probabilities.topk(min(TOP, len(names)))

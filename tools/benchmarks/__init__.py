@@ -2,11 +2,15 @@
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 
 from ops import cli, flags
+from ops.dataset_config import DatasetSpec
 
 Row = dict[str, str | float]  # column -> text or number
 positive = flags.number(int, least=1)
@@ -38,3 +42,20 @@ def best_ms(functions: dict[str, Callable[[], Any]], repeat: int) -> dict[str, f
             if turn:
                 best[name] = min(best[name], elapsed)
     return best
+
+
+def write_video(folder: Path, spec: DatasetSpec, num_frames: int, width: int, height: int, mode: str = "RGB") -> None:
+    """A smooth random picture that moves, with some noise, as a folder of JPEGs of the size of a film's."""
+    rng = np.random.default_rng(0)
+    step, colours = 2, len(mode)
+    size = (width + step * num_frames, height + num_frames)
+    picture = np.zeros((size[1], size[0], colours))
+    for cell, weight in ((64, 0.6), (16, 0.3), (4, 0.1)):
+        coarse = rng.integers(0, 256, (size[1] // cell + 2, size[0] // cell + 2, colours), np.uint8).squeeze()
+        layer = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+        picture += weight * np.asarray(layer, float).reshape(picture.shape)
+    folder.mkdir()
+    for i in range(num_frames):
+        frame = picture[i : i + height, step * i : step * i + width]
+        frame = (frame + rng.normal(0, 2, frame.shape)).clip(0, 255).astype(np.uint8).squeeze()
+        Image.fromarray(frame).save(folder / spec.image_tmpl.format(spec.first_frame + i), quality=95)

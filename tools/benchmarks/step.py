@@ -3,14 +3,12 @@ import argparse
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from archs.resnet import ARCHS
@@ -24,7 +22,7 @@ from ops.optim import build_sgd
 from ops.sampling import FrameSampler
 from ops.streaming import Streaming
 from ops.transforms import train_transform
-from tools.benchmarks import Benchmark, Row, positive
+from tools.benchmarks import Benchmark, Row, positive, write_video
 
 PURPOSE = """\
 Time one training step on one video, for each number of frames t:
@@ -34,6 +32,7 @@ Time one training step on one video, for each number of frames t:
                        in chunks: with bounded memory; representative: gradient of one frame a cluster
 `load` is the decoding of JPEG files of 340x256 pixels in one process, beside which a run does the rest: `step` is
 stem + cluster + trunk + backward. Every step is the fastest of --repeat; kinds take turns."""
+SPEC = DatasetSpec(4, "{:06d}.jpg")
 PARTS = ("load", "stem", "cluster", "trunk", "backward")
 KINDS: dict[str, tuple[str, dict[str, Any] | None]] = {  # clustering and streaming
     "TSM, all frames": ("none", None),
@@ -54,25 +53,6 @@ def add_options(parser: cli.ArgumentParser) -> None:
     parser.add_argument("--stem_chunk", type=positive, default=8, metavar="N", help="frames a chunk (8)")
     parser.add_argument("--freeze_stem_bn", action="store_true", help="BatchNorm of the stem uses running statistics")
     parser.add_argument("--repeat", type=positive, default=2, metavar="N", help="steps of each kind (2)")
-
-
-def drifting_frames(num_frames: int, width: int, height: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Smooth coloured noise that drifts, another every 40 frames: uint8 (height, width, 3) each."""
-    rng = np.random.default_rng(seed)
-    for frame in range(num_frames):
-        if frame % 40 == 0:
-            coarse = Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8))
-            scene = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
-        yield np.roll(scene, 2 * frame, axis=1)
-
-
-def write_video(folder: Path, num_frames: int, width: int, height: int) -> DatasetSpec:
-    """A folder of JPEG files; returns how they are named."""
-    spec = DatasetSpec(4, "{:06d}.jpg", first_frame=0)
-    folder.mkdir()
-    for number, frame in enumerate(drifting_frames(num_frames, width, height)):
-        Image.fromarray(frame).save(folder / spec.image_tmpl.format(number), quality=95)
-    return spec
 
 
 def time_step(
@@ -101,17 +81,17 @@ def time_step(
     return spent
 
 
-def prepare(args: argparse.Namespace, kind: str, t: int, spec: DatasetSpec, root: Path, device: torch.device):
+def prepare(args: argparse.Namespace, kind: str, t: int, root: Path, device: torch.device):
     """A step of this kind on t frames, ready to be timed."""
     cluster, how = KINDS[kind]
     segments = t if kind == "TSM, all frames" else args.num_segments
     torch.manual_seed(0)
-    model = build_model(args.arch, spec.num_class, segments, cluster=cluster, shift=True,
+    model = build_model(args.arch, SPEC.num_class, segments, cluster=cluster, shift=True,
                         freeze_stem_bn=args.freeze_stem_bn).to(device).train()  # fmt: skip
     model.streaming = None if how is None else Streaming(args.stem_chunk, **how)
     transform = partial(train_transform, size=args.size, flip=True)
     sampler = FrameSampler(segments, cluster != "none", train=True)
-    dataset = FrameFolders([Video("video", t, 0)], root, spec, MODALITIES["RGB"], sampler, transform, seed=0)
+    dataset = FrameFolders([Video("video", t, 0)], root, SPEC, MODALITIES["RGB"], sampler, transform, seed=0)
     return partial(time_step, model, build_sgd(model, 0.001, 0.9, 0), lambda: collate([dataset[0, 0]]), device)
 
 
@@ -119,9 +99,9 @@ def run(args: argparse.Namespace) -> list[Row]:
     device, rows = options.pick_device(args.device), []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        spec = write_video(root / "video", max(args.frames), 340, 256)
+        write_video(root / "video", SPEC, max(args.frames), 340, 256)
         for t in args.frames:
-            steps = {kind: prepare(args, kind, t, spec, root, device) for kind in KINDS}
+            steps = {kind: prepare(args, kind, t, root, device) for kind in KINDS}
             turns = [{kind: step() for kind, step in steps.items()} for _ in range(args.repeat)]
             best = {kind: min((turn[kind] for turn in turns), key=lambda ms: ms.total() - ms["load"]) for kind in KINDS}
             totals = {kind: ms.total() - ms["load"] for kind, ms in best.items()}

@@ -1,0 +1,125 @@
+"""Loading all frames of a video, against PIL frame by frame."""
+import argparse
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ops import cli
+from ops.dataset import FrameFolders, Video
+from ops.dataset_config import DatasetSpec
+from ops.frame_folders import FrameCounter
+from ops.frames import RAW, ZIP
+from ops.modality import MODALITIES
+from ops.transforms import multi_scale_crop, train_transform
+from tools.benchmarks import Benchmark, Row, best_ms, positive, write_video
+from tools.pack_frames import write_raw, write_zip
+
+PURPOSE = """\
+Load all frames of a video with training crops and mirrors, on one core, from a folder, a zip and a raw pack, against
+  PIL    each frame opened, converted to RGB, cropped, resized and mirrored by PIL, as in TSM's loader
+All draw the same crops; `difference` is the mean over pixels in levels of 255. Every time is the best of --repeat."""
+SPEC = DatasetSpec(1, "{:05d}.jpg")
+
+
+class Kind(NamedTuple):
+    """Videos of one kind: size and mode of the frames, side of the clips, and what they are read from."""
+
+    width: int
+    height: int
+    mode: str
+    size: int
+    sources: tuple[str, ...]
+
+
+KINDS = (
+    Kind(340, 256, "RGB", 224, ("folder", ZIP)),
+    Kind(340, 256, "RGB", 64, ("folder", ZIP)),
+    Kind(64, 64, "L", 64, ("folder", ZIP, RAW)),
+)
+
+
+def pil_clip(folder: Path, num_frames: int, size: int, epoch: int) -> np.ndarray:
+    """What PIL makes of a video's frames -> uint8 (t, size, size, 3)."""
+    rng, box, frames = np.random.default_rng([0, epoch, 0]), None, []
+    for i in range(num_frames):
+        frame = Image.open(folder / SPEC.image_tmpl.format(i + 1)).convert("RGB")
+        if box is None:
+            top, left, height, width = multi_scale_crop(frame.height, frame.width, rng)
+            box, mirrored = (left, top, left + width, top + height), rng.random() < 0.5
+        frame = frame.crop(box).resize((size, size), Image.Resampling.BILINEAR)
+        frames.append(frame.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else frame)
+    return np.stack(frames)
+
+
+def our_clip(dataset: FrameFolders, epoch: int) -> Tensor:
+    """What the loader makes of the same frames -> uint8 (t, 3, size, size)."""
+    return dataset[epoch, 0][0]
+
+
+def load_all(road: Callable[[int], object], clips: int) -> None:
+    """Load clips and let go of each, as a loader does that hands them on."""
+    for epoch in range(clips):
+        road(epoch)
+
+
+def time_kind(kind: Kind, num_frames: int, clips: int, repeat: int, folder: Path) -> list[Row]:
+    """A row for PIL and for each source."""
+    video = folder / "video"
+    write_video(video, SPEC, num_frames, kind.width, kind.height, kind.mode)
+    counts = np.arange(num_frames)
+    roads, paths = {"PIL": partial(pil_clip, video, num_frames, kind.size)}, {"PIL": video, "folder": video}
+    for source in kind.sources:
+        name = "video" if source == "folder" else f"pack{source}"
+        paths[source] = folder / name
+        if source == ZIP:
+            write_zip(video, paths[source])
+        elif source == RAW:
+            write_raw(video, paths[source], FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
+        dataset = FrameFolders([Video(name, num_frames, 0)], folder, SPEC, MODALITIES["RGB"],
+                               lambda *_: counts, partial(train_transform, size=kind.size, flip=True), 0)  # fmt: skip
+        roads[source] = partial(our_clip, dataset)
+    times = best_ms({name: partial(load_all, road, clips) for name, road in roads.items()}, repeat)
+    expected = [torch.from_numpy(pil_clip(video, num_frames, kind.size, epoch)).permute(0, 3, 1, 2).int()
+                for epoch in range(clips)]  # fmt: skip
+    rows = []
+    for name, ms in times.items():
+        files = [paths[name]] if paths[name].is_file() else list(paths[name].iterdir())
+        errors = [0.0] if name == "PIL" else [(roads[name](epoch) - expected[epoch]).abs().float().mean().item()
+                                             for epoch in range(clips)]  # fmt: skip
+        rows.append({
+            "frames": f"{kind.width}x{kind.height} {'grey' if kind.mode == 'L' else 'colour'} -> {kind.size}",
+            "from": name.lstrip("."), "bytes/frame": sum(file.stat().st_size for file in files) / num_frames,
+            "frames/s": 1000 * clips * num_frames / ms, "ratio to PIL": times["PIL"] / ms,
+            "difference": sum(errors) / clips,
+        })  # fmt: skip
+    return rows
+
+
+def add_options(parser: cli.ArgumentParser) -> None:
+    parser.add_argument("--frames", type=positive, default=128, metavar="T", help="frames of a video (128)")
+    parser.add_argument("--clips", type=positive, default=4, metavar="N", help="crops that are drawn of each video (4)")
+    parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """The table of all kinds, on one thread."""
+    if args.device != "cpu":
+        raise cli.InputError("frames are loaded by the processor: loader takes --device cpu only")
+    torch.set_num_threads(1)
+    rows = []
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += time_kind(kind, args.frames, args.clips, args.repeat, Path(folder))
+    return rows
+
+
+LOADER = Benchmark(
+    PURPOSE, ("loader", "loader --frames 32 --clips 16 --json loader.json"), add_options, run
+)

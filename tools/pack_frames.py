@@ -1,0 +1,200 @@
+"""Pack the frame folders of a dataset into one file a video: `python tools/pack_frames.py SRC DST` (see --help)."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import os  # noqa: E402
+import re  # noqa: E402
+import zipfile  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: E402
+from functools import partial  # noqa: E402
+
+import numpy as np  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from ops import cli  # noqa: E402
+from ops.dataset_config import DATASETS, DESCRIPTION, check_template, dataset_spec  # noqa: E402
+from ops.flags import number  # noqa: E402
+from ops.frame_folders import PICTURES, FrameCounter, guess_first, guess_template, walk  # noqa: E402
+from ops.frames import RAW, ZIP, Folder  # noqa: E402
+
+EXAMPLE = """examples:
+  python tools/pack_frames.py data/mine data/mine_packed
+  python tools/pack_frames.py data/movingmnist data/movingmnist_raw --raw
+  python main.py data/mine_packed RGB --arch resnet18
+
+The folder SRC/class/v_001 becomes DST/class/v_001.zip, an uncompressed zip of its files, or with --raw v_001.npy, the
+decoded pixels: five times the bytes, or more, but nothing to decode, which pays for small frames and many epochs. Lists
+and descriptions (.txt, .json, .csv) of SRC are copied, so that DST is a dataset as SRC is, with the same list lines. A
+pack appears when it is complete: after an interruption the same command goes on where it stopped. Videos that cannot be
+packed are named in DST/failed.txt (exit code 1).
+"""
+FAILED, PARTIAL = "failed.txt", ".partial"
+CHUNK = 64  # frames that are decoded at a time
+COPIED = (".txt", ".json", ".csv")
+Pack = Callable[[Path, Path], None]  # writes what is in a folder to a file
+
+
+def build_parser() -> cli.ArgumentParser:
+    parser = cli.ArgumentParser(
+        description="Pack every folder of frames below SRC into one file, for file systems that choke on many files.",
+        epilog=EXAMPLE,
+    )
+    parser.add_argument("src", type=Path, metavar="SRC", help="a dataset's folder: lists, and frame folders below")
+    parser.add_argument("dst", type=Path, metavar="DST", help="folder for the packs, laid out like SRC")
+    parser.add_argument("--raw", action="store_true", help="pack decoded pixels instead of the files")
+    parser.add_argument("--image_tmpl", metavar="TEMPLATE",
+                        help="with --raw: how frames are named (as the dataset's, else found out)")
+    parser.add_argument("--first_frame", type=number(int, least=0), metavar="N",
+                        help="with --raw: number of a video's first frame (as the dataset's, else found out)")
+    parser.add_argument("-j", "--workers", type=number(int, least=1), default=os.cpu_count() or 1, metavar="J",
+                        help="videos at a time (one a core)")
+    return parser
+
+
+def find_folders(src: Path) -> list[str]:
+    """Folders below `src` that hold pictures, relative to it."""
+    def holds_pictures(folder: str) -> bool:
+        return any(name.lower().endswith(PICTURES) and name[0] != "." for name in os.listdir(src / folder))
+
+    found = [folder for folder, _ in walk(src) if holds_pictures(folder)]
+    if not found:
+        raise cli.InputError(f"{src} holds no folder of frames ({', '.join(PICTURES)})")
+    if "" in found:
+        raise cli.InputError(f"{src} itself holds pictures: give the folder around the videos' folders as SRC")
+    return found
+
+
+def write_zip(folder: Path, path: Path) -> None:
+    """The files of a folder, in the order of their numbers, as a zip without compression; same files, same bytes."""
+    names = [file.name for file in os.scandir(folder) if file.is_file() and not file.name.startswith(".")]
+    names.sort(key=lambda name: ([int(digits) for digits in re.findall("[0-9]+", name)], name))
+    with zipfile.ZipFile(path, "w") as pack:
+        for name in names:
+            member = zipfile.ZipInfo(name)  # of 1980
+            member.external_attr = 0o644 << 16
+            pack.writestr(member, Folder(folder).read(name))
+
+
+def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1) -> None:
+    """The frames of a folder as the loader decodes them: uint8 (t, H, W) if all are grey, else (t, H, W, 3)."""
+    count, problem = counter.count(str(folder))
+    if problem:
+        raise cli.InputError(f"{folder}: {problem}")
+    names = [counter.template.format(counter.first + i) for i in range(count)]
+    size = None
+    with path.open("wb") as file:
+        for start in range(0, count, CHUNK):
+            clip = Folder(folder).clip(names[start : start + CHUNK])  # (t, c, H, W)
+            if clip.shape[1] > channels:
+                break
+            if size is None:
+                size = tuple(clip.shape[2:])
+                shape = (count, *size) if channels == 1 else (count, *size, channels)
+                np.lib.format.write_array_header_1_0(
+                    file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+                )  # fmt: skip
+            if clip.shape[2:] != size:
+                raise cli.InputError(f"{folder}: {names[0]} is {size[1]}x{size[0]} but {names[start]} is"
+                                     f" {clip.shape[3]}x{clip.shape[2]}; raw packs need one size")  # fmt: skip
+            file.write(clip.permute(0, 2, 3, 1).expand(-1, -1, -1, channels).numpy().tobytes())
+        else:
+            return
+    write_raw(folder, path, counter, 3)  # a coloured frame was met
+
+
+def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None) -> Pack:
+    """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
+    if image_tmpl and image_tmpl.count("{") > 1:
+        raise cli.InputError(f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
+                             " a frame, cannot be made; leave --raw out")  # fmt: skip
+    if (src / DESCRIPTION).is_file() or src.name in DATASETS:
+        spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
+        image_tmpl, first = spec.image_tmpl, spec.first_frame
+    image_tmpl = image_tmpl or guess_template(src, folders)
+    check_template(image_tmpl)
+    first = guess_first(src, folders, image_tmpl) if first is None else first
+    return partial(write_raw, counter=FrameCounter(image_tmpl, first))
+
+
+def pack_video(write: Pack, folder: Path, path: Path) -> int:
+    """Write a pack under a temporary name and rename it -> its bytes."""
+    trial = path.with_name(path.name + PARTIAL)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write(folder, trial)
+        trial.rename(path)
+    except BaseException:
+        trial.unlink(missing_ok=True)
+        raise
+    return path.stat().st_size
+
+
+def pack_all(write: Pack, jobs: dict[Path, Path], workers: int) -> tuple[int, dict[Path, str]]:
+    """Pack folders into the files they are mapped to -> (bytes written, reasons of the folders that could not be)."""
+    written, failed = 0, {}
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(jobs), unit="video", disable=None) as bar:
+        futures = {pool.submit(pack_video, write, folder, path): folder for folder, path in jobs.items()}
+        try:
+            for future in as_completed(futures):
+                try:
+                    written += future.result()
+                except cli.InputError as error:
+                    failed[futures[future]] = str(error)
+                bar.update()
+        except BaseException:  # Ctrl-C, a full disk
+            pool.shutdown(cancel_futures=True)
+            raise
+    return written, failed
+
+
+def copy_lists(src: Path, dst: Path) -> int:
+    """Copy the lists and descriptions of a dataset -> their number; InputError where `dst` holds others."""
+    names = [name for name in sorted(os.listdir(src)) if name.endswith(COPIED) and name[0] != "." and name != FAILED]
+    names = [name for name in names if (src / name).is_file()]
+    for name in names:
+        content = (src / name).read_bytes()
+        if (dst / name).exists() and (dst / name).read_bytes() != content:
+            raise cli.InputError(f"{dst / name} differs from {src / name}: remove it or give another DST")
+        (dst / name).write_bytes(content)
+    return len(names)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Pack what is not there yet; 1 if a video failed."""
+    args = build_parser().parse_args(argv)
+    src, dst = args.src, args.dst
+    if not src.is_dir():
+        raise cli.InputError(f"{src} is not a folder of frame folders")
+    if (os.path.realpath(dst) + "/").startswith(os.path.realpath(src) + "/"):
+        raise cli.InputError(f"DST {dst} is or lies in SRC {src}: give the packs a folder of their own")
+    if not args.raw and (args.image_tmpl or args.first_frame is not None):
+        raise cli.InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
+    folders = find_folders(src)
+    write = raw_writer(src, folders, args.image_tmpl, args.first_frame) if args.raw else write_zip
+    ending, other = (RAW, ZIP) if args.raw else (ZIP, RAW)
+    if clash := next((f"{folder}{other}" for folder in folders if (dst / f"{folder}{other}").exists()), None):
+        raise cli.InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")
+    jobs = {src / folder: dst / f"{folder}{ending}" for folder in folders}
+    jobs = {folder: path for folder, path in jobs.items() if not path.exists()}
+    try:
+        dst.mkdir(parents=True, exist_ok=True)
+        copied = copy_lists(src, dst)
+        written, failed = pack_all(write, jobs, args.workers)
+        (dst / FAILED).unlink(missing_ok=True)
+        if failed:
+            lines = [f"{folder}\t{failed[folder]}\n" for folder in sorted(failed)]
+            (dst / FAILED).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise cli.InputError(f"{error.filename or dst}: {error.strerror or error}; with that put right, the same"
+                             " command continues") from None  # fmt: skip
+    print(f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed"
+          + f" (see {dst / FAILED})" * bool(failed)
+          + f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied")  # fmt: skip
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
