@@ -212,7 +212,7 @@ def run_memory(args: argparse.Namespace) -> list[Row]:
 
 def add_loader_options(parser: cli.ArgumentParser) -> None:
     parser.add_argument("--frames", type=positive, default=128, metavar="T", help="frames of a video (128)")
-    parser.add_argument("--clips", type=positive, default=4, metavar="N", help="crops that are drawn of each video (4)")
+    parser.add_argument("--clips", type=positive, default=8, metavar="N", help="crops that are drawn of each video (8)")
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
 
 
