@@ -102,7 +102,7 @@ def test_loader_against_pil(tmp_path):
     """The crops are PIL's: pixels differ by less than 2 levels on average, where frames keep their size by far less."""
     benchmark.main(["loader", "--frames", "5", "--clips", "2", "--repeat", "1", "--json", str(tmp_path / "l.json")])
     rows = json.loads((tmp_path / "l.json").read_text())["rows"]
-    assert [row["from"] for row in rows] == ["PIL", "folder", "zip"] * 2 + ["PIL", "folder", "zip", "npy"]
+    assert [row["from"] for row in rows] == ["PIL", "folder", "zip"] * 2 + ["PIL", "folder", "zip", "raw"]
     for row, pil in zip(rows, [rows[0]] * 3 + [rows[3]] * 3 + [rows[6]] * 4, strict=True):
         assert row["frames/s"] / pil["frames/s"] == pytest.approx(row["ratio to PIL"])
     assert all(row["difference"] < (2 if row["frames"].endswith("colour -> 64") else 0.3) for row in rows)

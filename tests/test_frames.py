@@ -239,3 +239,19 @@ def test_what_a_raw_pack_cannot_give(tmp_path):
         Raw(tmp_path / "v.npy").load(SPEC, [2], whole_frames)
     flow = DatasetSpec(2, "flow_{}_{:05d}.jpg")
     assert "raw frames, which cannot be flow" in find_problem(Video("v", 2, 0), tmp_path, flow)
+
+
+def test_flow_from_a_zip(tmp_path):
+    (tmp_path / "a").mkdir()
+    for axis, level in (("x", 10), ("y", 200)):
+        for i in range(1, 7):
+            Image.new("L", (16, 16), level + i).save(tmp_path / "a" / f"flow_{axis}_{i:05d}.png")
+    write_zip(tmp_path / "a", tmp_path / "b.zip")
+    spec, clips = DatasetSpec(2, "flow_{}_{:05d}.png"), []
+    for name in "ab":
+        dataset = FrameFolders([Video(name, 6, 0)], tmp_path, spec, MODALITIES["Flow"],
+                               lambda n, epoch, rng: np.arange(n), lambda h, w, rng: whole_frames(h, w), 0)  # fmt: skip
+        clips.append(dataset[0, 0][0])
+    assert torch.equal(*clips)
+    assert clips[1][:, :, 0, 0].tolist() == [[11, 201, 12, 202, 13, 203, 14, 204, 15, 205],
+                                             [12, 202, 13, 203, 14, 204, 15, 205, 16, 206]]  # fmt: skip

@@ -15,7 +15,7 @@ from ops import cli
 from ops.dataset import FrameFolders, Video
 from ops.dataset_config import DatasetSpec
 from ops.frame_folders import FrameCounter
-from ops.frames import RAW, ZIP
+from ops.frames import RAW, ZIP, open_frames
 from ops.modality import MODALITIES
 from ops.transforms import multi_scale_crop, train_transform
 from tools.benchmarks import Benchmark, Row, best_ms, positive, write_video
@@ -35,19 +35,19 @@ class Kind(NamedTuple):
     height: int
     mode: str
     size: int
-    sources: tuple[str, ...]
+    sources: tuple[str, ...]  # names in a list: a folder, and packs called after their kind
 
 
 KINDS = (
-    Kind(340, 256, "RGB", 224, ("folder", ZIP)),
-    Kind(340, 256, "RGB", 64, ("folder", ZIP)),
-    Kind(64, 64, "L", 64, ("folder", ZIP, RAW)),
+    Kind(340, 256, "RGB", 224, ("video", "zip")),
+    Kind(340, 256, "RGB", 64, ("video", "zip")),
+    Kind(64, 64, "L", 64, ("video", "zip", "raw")),
 )
 
 
-def pil_clip(folder: Path, num_frames: int, size: int, epoch: int) -> np.ndarray:
-    """What PIL makes of a video's frames -> uint8 (t, size, size, 3)."""
-    rng, box, frames = np.random.default_rng([0, epoch, 0]), None, []
+def pil_clip(folder: Path, num_frames: int, size: int, draw: int) -> Tensor:
+    """What PIL makes of a video's frames -> uint8 (t, 3, size, size)."""
+    rng, box, frames = np.random.default_rng([0, draw, 0]), None, []
     for i in range(num_frames):
         frame = Image.open(folder / SPEC.image_tmpl.format(i + 1)).convert("RGB")
         if box is None:
@@ -55,48 +55,47 @@ def pil_clip(folder: Path, num_frames: int, size: int, epoch: int) -> np.ndarray
             box, mirrored = (left, top, left + width, top + height), rng.random() < 0.5
         frame = frame.crop(box).resize((size, size), Image.Resampling.BILINEAR)
         frames.append(frame.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else frame)
-    return np.stack(frames)
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 
 
-def our_clip(dataset: FrameFolders, epoch: int) -> Tensor:
+def our_clip(dataset: FrameFolders, draw: int) -> Tensor:
     """What the loader makes of the same frames -> uint8 (t, 3, size, size)."""
-    return dataset[epoch, 0][0]
+    return dataset[draw, 0][0]
 
 
 def load_all(road: Callable[[int], object], clips: int) -> None:
     """Load clips and let go of each, as a loader does that hands them on."""
-    for epoch in range(clips):
-        road(epoch)
+    for draw in range(clips):
+        road(draw)
+
+
+def roads_of(kind: Kind, num_frames: int, folder: Path) -> dict[str, tuple[Path, Callable[[int], Tensor]]]:
+    """Make a video and its packs in `folder` -> what is read and, for the number of a draw, the clip, for each road."""
+    video, every = folder / "video", np.arange(num_frames)
+    write_video(video, SPEC, num_frames, kind.width, kind.height, kind.mode)
+    write_zip(video, folder / f"zip{ZIP}")
+    write_raw(video, folder / f"raw{RAW}", FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
+    roads = {"PIL": (video, partial(pil_clip, video, num_frames, kind.size))}
+    for name in kind.sources:
+        dataset = FrameFolders([Video(name, num_frames, 0)], folder, SPEC, MODALITIES["RGB"], lambda *_: every,
+                               partial(train_transform, size=kind.size, flip=True), 0)  # fmt: skip
+        roads[name] = open_frames(folder / name).path, partial(our_clip, dataset)
+    return roads
 
 
 def time_kind(kind: Kind, num_frames: int, clips: int, repeat: int, folder: Path) -> list[Row]:
     """A row for PIL and for each source."""
-    video = folder / "video"
-    write_video(video, SPEC, num_frames, kind.width, kind.height, kind.mode)
-    counts = np.arange(num_frames)
-    roads, paths = {"PIL": partial(pil_clip, video, num_frames, kind.size)}, {"PIL": video, "folder": video}
-    for source in kind.sources:
-        name = "video" if source == "folder" else f"pack{source}"
-        paths[source] = folder / name
-        if source == ZIP:
-            write_zip(video, paths[source])
-        elif source == RAW:
-            write_raw(video, paths[source], FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
-        dataset = FrameFolders([Video(name, num_frames, 0)], folder, SPEC, MODALITIES["RGB"],
-                               lambda *_: counts, partial(train_transform, size=kind.size, flip=True), 0)  # fmt: skip
-        roads[source] = partial(our_clip, dataset)
-    times = best_ms({name: partial(load_all, road, clips) for name, road in roads.items()}, repeat)
-    expected = [torch.from_numpy(pil_clip(video, num_frames, kind.size, epoch)).permute(0, 3, 1, 2).int()
-                for epoch in range(clips)]  # fmt: skip
+    roads = roads_of(kind, num_frames, folder)
+    times = best_ms({name: partial(load_all, road, clips) for name, (_, road) in roads.items()}, repeat)
     rows = []
-    for name, ms in times.items():
-        files = [paths[name]] if paths[name].is_file() else list(paths[name].iterdir())
-        errors = [0.0] if name == "PIL" else [(roads[name](epoch) - expected[epoch]).abs().float().mean().item()
-                                             for epoch in range(clips)]  # fmt: skip
+    for name, (path, road) in roads.items():
+        files = [path] if path.is_file() else path.iterdir()
+        errors = [(road(draw).float() - roads["PIL"][1](draw).float()).abs().mean().item() for draw in range(clips)]
         rows.append({
             "frames": f"{kind.width}x{kind.height} {'grey' if kind.mode == 'L' else 'colour'} -> {kind.size}",
-            "from": name.lstrip("."), "bytes/frame": sum(file.stat().st_size for file in files) / num_frames,
-            "frames/s": 1000 * clips * num_frames / ms, "ratio to PIL": times["PIL"] / ms,
+            "from": "folder" if name == "video" else name,
+            "bytes/frame": sum(file.stat().st_size for file in files) / num_frames,
+            "frames/s": 1000 * clips * num_frames / times[name], "ratio to PIL": times["PIL"] / times[name],
             "difference": sum(errors) / clips,
         })  # fmt: skip
     return rows
@@ -104,7 +103,7 @@ def time_kind(kind: Kind, num_frames: int, clips: int, repeat: int, folder: Path
 
 def add_options(parser: cli.ArgumentParser) -> None:
     parser.add_argument("--frames", type=positive, default=128, metavar="T", help="frames of a video (128)")
-    parser.add_argument("--clips", type=positive, default=4, metavar="N", help="crops that are drawn of each video (4)")
+    parser.add_argument("--clips", type=positive, default=8, metavar="N", help="crops that are drawn of each video (8)")
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
 
 
@@ -120,6 +119,4 @@ def run(args: argparse.Namespace) -> list[Row]:
     return rows
 
 
-LOADER = Benchmark(
-    PURPOSE, ("loader", "loader --frames 32 --clips 16 --json loader.json"), add_options, run
-)
+LOADER = Benchmark(PURPOSE, ("loader", "loader --frames 32 --clips 16 --json loader.json"), add_options, run)
