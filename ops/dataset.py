@@ -212,7 +212,8 @@ def collate(samples: list[tuple[Tensor, int, str] | InputError]) -> VideoBatch:
     skipped = tuple(str(sample) for sample in samples if isinstance(sample, InputError))
     good = [sample for sample in samples if not isinstance(sample, InputError)]
     if not good:
-        return VideoBatch(torch.empty(0), torch.empty(0), torch.empty(0), [], skipped)
+        none = torch.empty(0, dtype=torch.int64)
+        return VideoBatch(torch.empty(0), none, none, [], skipped)
     frames, labels, names = zip(*good, strict=True)
     lengths = torch.tensor([len(clip) for clip in frames])
     return VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names), skipped)

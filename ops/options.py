@@ -12,8 +12,10 @@ from ops.cli import InputError
 from ops.clustering import CLUSTERINGS
 from ops.consensus import CONSENSUS
 from ops.dataset_config import DatasetSpec, dataset_root, dataset_spec
+from ops.distributed import ALONE, Processes
 from ops.modality import MODALITIES
 from ops.optim import SCHEDULES
+from ops.stepping import AMP
 from ops.streaming import STEM_GRADS
 from ops.temporal_shift import SHIFT_PLACES
 
@@ -66,9 +68,15 @@ class Config:
     stem_chunk: int | str = "auto"
     stem_memory: int | str = "auto"
     stem_grad: str = "exact"
+    accum: int = 1
+    bucket: int = 1
+    amp: str | None = None
+    sync_bn: bool = False
+    compile: bool = False
+    skip_nonfinite: bool = False
     print_freq: int = 20
     eval_freq: int = 5
-    workers: int = min(8, os.cpu_count() or 1)
+    workers: int = max(1, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     seed: int = 0
     device: str | None = None
     resume: str | None = None
@@ -128,6 +136,7 @@ SPEC_FIELDS = ("train_list", "val_list", "image_tmpl", "first_frame", "num_class
 CHOICES = {
     "modality": MODALITIES, "arch": ARCHS, "cluster": (*CLUSTERINGS, "none"), "cluster_after": STAGES,
     "shift_place": SHIFT_PLACES, "consensus_type": CONSENSUS, "lr_type": SCHEDULES, "stem_grad": STEM_GRADS,
+    "amp": (None, *AMP),
 }  # fmt: skip
 # how videos are shown to the model: taken from the checkpoint, but another protocol may be asked for
 PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "seed")
@@ -135,6 +144,7 @@ PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "
 PLACE_FIELDS = (
     "dataset", "root_path", *SPEC_FIELDS, "no_flip", "workers", "device", "resume", "evaluate", "overwrite",
     "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain",
+    "compile",
 )  # fmt: skip
 
 
@@ -176,6 +186,12 @@ def check(config: Config, given: frozenset[str]) -> None:
             raise InputError(f"--temporal_pool comes before layer2, but --cluster_after is {config.cluster_after}")
     if config.stem_grad == "representative" and config.stem_chunk == 0:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
+    if config.sync_bn and config.freeze_stem_bn and not config.npb:
+        raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
+    in_chunks = config.stem_chunk not in ("auto", 0) or config.stem_grad == "representative"
+    if config.sync_bn and in_chunks and not config.freeze_stem_bn:
+        raise InputError("--sync_bn and a stem in chunks contradict each other, for processes have their own numbers of"
+                         " chunks; add --freeze_stem_bn, or leave out --stem_chunk and --stem_grad")  # fmt: skip
     if not config.shift:
         for name in ("shift_div", "shift_place"):
             if name in given:
@@ -200,7 +216,8 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
     for name, known in CHOICES.items():
         if stored.get(name, getattr(config, name)) not in known:
-            raise InputError(f"{path} was trained with {name} {stored[name]!r}; here there are only {', '.join(known)}")
+            known = ", ".join(filter(None, known))
+            raise InputError(f"{path} was trained with {name} {stored[name]!r}; here there are only {known}")
     for name in sorted(given & {*MODEL_FIELDS} & {*stored}):
         if getattr(config, name) != stored[name]:
             raise InputError(
@@ -215,10 +232,12 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     return config
 
 
-def pick_device(name: str | None) -> torch.device:
-    """The named device, else cuda, else mps, else cpu; InputError if it is not there."""
+def pick_device(name: str | None, processes: Processes = ALONE) -> torch.device:
+    """The named device, else cuda, else mps, else cpu; of several GPUs this process's. InputError if it is not there.
+    """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    name = processes.own_device(name)
     try:
         device = torch.device(name)
         torch.ones(1, device=device).cpu()

@@ -7,16 +7,17 @@ from ops.engine import Meters
 
 
 class Progress:
-    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere."""
+    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; the bar only where it is `wanted`."""
 
-    def __init__(self, title: str, steps: int, print_freq: int):
-        self.title, self.steps, self.print_freq = title, steps, print_freq
-        self.live = sys.stderr.isatty()
+    def __init__(self, title: str, steps: int, print_freq: int, wanted: bool = True):
+        self.title, self.steps, self.print_freq, self.done = title, steps, print_freq, 0
+        self.live = wanted and sys.stderr.isatty()
         self.bar = tqdm(total=steps, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
 
     def __call__(self, step: int, meters: Meters) -> None:
-        self.bar.update()
-        if step % self.print_freq and step != self.steps:
+        before, self.done = self.done, step
+        self.bar.update(step - before)
+        if step // self.print_freq == before // self.print_freq and step != self.steps:
             return
         figures = f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%"
         if self.live:

@@ -17,7 +17,7 @@ except ImportError:
     SummaryWriter = None
 
 COLUMNS = ("epoch", "split", "loss", "top1", "top5", "mean_class_accuracy", "lr", "seconds", "videos", "frames",
-           "data_wait", "grad_norm", "skipped")  # fmt: skip
+           "data_wait", "grad_norm", "skipped", "nonfinite_steps")  # fmt: skip
 
 
 class RunLog:
@@ -48,7 +48,7 @@ class RunLog:
         row = (
             epoch, split, f"{r.loss:.6f}", f"{r.top1:.4f}", f"{r.top5:.4f}", f"{r.mean_class_accuracy:.4f}", f"{lr:g}",
             f"{r.seconds:.2f}", r.videos, r.frames, f"{r.data_wait:.3f}", f"{r.grad_norm:.4f}",
-            len(r.skipped),
+            len(r.skipped), r.nonfinite_steps,
         )  # fmt: skip
         with self.table.open("a", newline="") as file:
             csv.writer(file).writerow(row)
