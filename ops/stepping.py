@@ -135,8 +135,8 @@ def make_stepping(
     return Stepping(accum, precision, scaler, skip_nonfinite, processes, parallel)
 
 
-def compile_stages(model: TSN, device: torch.device) -> None:
-    """`--compile`: every stage becomes a compiled program for any number of frames; names of weights stay.
+def compile_stages(model: TSN, device: torch.device, backend: str = "inductor") -> None:
+    """`--compile`: the residual stages become compiled programs for any number of frames; names of weights stay.
 
     A stem in chunks whose BatchNorms train changes their momentum from chunk to chunk: it is left as it is. Raises
     InputError where programs cannot be compiled.
@@ -146,10 +146,11 @@ def compile_stages(model: TSN, device: torch.device) -> None:
         raise InputError(f"--compile needs a C++ compiler, and there is no {compiler}; install one, name yours in the"
                          " variable CXX, or leave --compile out")  # fmt: skip
     try:
-        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
+        torch.compile(lambda x: x.sin() + 1, backend=backend)(torch.ones(8, device=device))
     except Exception as error:  # whatever compilers and drivers raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"--compile does not work here ({reason}); leave it out") from None
     stem = () if model.streaming and training_norms(model.train()) else model.stem
-    for stage in (*stem, *model.trunk):
-        getattr(model.base_model, stage).compile(dynamic=True)
+    torch._dynamo.config.recompile_limit = 64  # stages share it, each with programs for training, evaluation, chunks
+    for stage in {*stem, *model.trunk} - {"conv1"}:
+        getattr(model.base_model, stage).compile(dynamic=True, backend=backend)
