@@ -27,7 +27,7 @@ from ops.options import Config
 from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
-from ops.stepping import choose_amp, compile_stages, make_stepping
+from ops.stepping import choose_amp, compile_network, make_stepping
 from ops.streaming import choose_streaming
 from ops.sync_norm import synchronise
 from ops.transforms import eval_transform, train_transform
@@ -260,7 +260,7 @@ def place_model(config: Config, model: TSN, device: torch.device, processes: Pro
         config.stem_memory,
     )  # fmt: skip
     if config.compile:
-        compile_stages(model, device)
+        compile_network(model, device)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -16,7 +16,8 @@ every frame once (the published cumulative variant never emits the last one and 
 are free; ties go to the earlier frame and a video without any change is cut evenly; t < g repeats frames; clustering
 is part of the model, in evaluation as in training. Distances are counted in integers, so cuts do not depend on the
 device, the precision of a sum, or on the other videos of the batch. Rounding keeps signs: activations in bfloat16 have
-the signs, distances and cuts of the float32 ones they were rounded from (in float16, values below 3e-8 become zero).
+the signs, distances and cuts of the float32 ones they were rounded from. Only what underflows loses its sign: below
+5e-41 in bfloat16, below 3e-8 in float16.
 """
 import math
 from collections.abc import Sequence

@@ -165,7 +165,7 @@ def main_parser(defaults: dict) -> ArgumentParser:
         "not", type=number(int, least=1), metavar="N")  # fmt: skip
     add(train, "--amp", "precision of training (default: bf16 on a CUDA GPU that has it, else off)", choices=AMP)
     add(train, "--sync_bn", "BatchNorm takes its statistics from the videos of all processes", action="store_true")
-    add(train, "--compile", "compile the stages of the network", action="store_true")
+    add(train, "--compile", "compile the network, which costs minutes at the start", action="store_true")
     add(train, "--skip_nonfinite", "leave out steps whose loss or gradient is not finite, and count them, instead of "
         "stopping", action="store_true")  # fmt: skip
     add(train, "--seed", "of weights, order, crops and random clusters", type=number(int, least=0, most=2**32 - 1),

@@ -135,11 +135,11 @@ def make_stepping(
     return Stepping(accum, precision, scaler, skip_nonfinite, processes, parallel)
 
 
-def compile_stages(model: TSN, device: torch.device, backend: str = "inductor") -> None:
-    """`--compile`: the residual stages become compiled programs for any number of frames; names of weights stay.
+def compile_network(model: TSN, device: torch.device, backend: str = "inductor") -> None:
+    """`--compile`: stem and trunk become a compiled program each, which the second length that comes frees of lengths.
 
-    A stem in chunks whose BatchNorms train changes their momentum from chunk to chunk: it is left as it is. Raises
-    InputError where programs cannot be compiled.
+    Modules and the names of weights stay. A stem in chunks whose BatchNorms train changes their momentum from chunk to
+    chunk: it is left as it is. Raises InputError where programs cannot be compiled.
     """
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if device.type == "cpu" and not shutil.which(compiler):
@@ -150,7 +150,7 @@ def compile_stages(model: TSN, device: torch.device, backend: str = "inductor") 
     except Exception as error:  # whatever compilers and drivers raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"--compile does not work here ({reason}); leave it out") from None
-    stem = () if model.streaming and training_norms(model.train()) else model.stem
-    torch._dynamo.config.recompile_limit = 64  # stages share it, each with programs for training, evaluation, chunks
-    for stage in {*stem, *model.trunk} - {"conv1"}:
-        getattr(model.base_model, stage).compile(dynamic=True, backend=backend)
+    torch._dynamo.config.recompile_limit = 64  # training, evaluation and chunks have programs of their own
+    if not (model.streaming and training_norms(model.train())):
+        model.run_stem = torch.compile(model.run_stem, backend=backend)
+    model.classify = torch.compile(model.classify, backend=backend)

@@ -1,4 +1,4 @@
-"""Steps: accumulation, mixed precision, compiled stages, and gradients that are not finite."""
+"""Steps: accumulation, mixed precision, compiled networks, and gradients that are not finite."""
 import math
 import shutil
 
@@ -11,7 +11,7 @@ from ops.dataset import VideoBatch
 from ops.engine import evaluate, train_one_epoch
 from ops.models import build_model
 from ops.optim import build_sgd
-from ops.stepping import Stepping, choose_amp, compile_stages, make_stepping
+from ops.stepping import Stepping, choose_amp, compile_network, make_stepping
 from ops.streaming import Streaming
 
 CPU = torch.device("cpu")
@@ -167,14 +167,14 @@ def test_precisions_a_device_does_not_have(monkeypatch):
         choose_amp("bf16", CPU)
 
 
-# ---------------------------------------------------------------- compiled stages
+# ---------------------------------------------------------------- compiled networks
 
-def test_compiled_stages_train_alike_keep_their_names_and_take_any_length():
+def test_compiled_networks_train_alike_keep_their_names_and_take_any_length():
     """With a backend that traces but writes no program."""
     batches = [batch(3, 4), batch(20, 12, 6, seed=1)]
     plain, compiled = thin(shift=True), thin(shift=True)
     plain.streaming = compiled.streaming = Streaming(3)
-    compile_stages(compiled, CPU, "eager")
+    compile_network(compiled, CPU, "eager")
     assert compiled.state_dict().keys() == plain.state_dict().keys()
     (result, weights), (expected, others) = trained(compiled, batches), trained(plain, batches)
     assert float((weights - others).abs().max()) < 1e-6 and result.loss == pytest.approx(expected.loss)
@@ -186,17 +186,18 @@ def test_compiled_stages_train_alike_keep_their_names_and_take_any_length():
 def test_a_stem_in_chunks_with_changing_momentum_is_not_compiled():
     model = thin(freeze_stem_bn=False)
     model.streaming = Streaming(3)
-    compile_stages(model, CPU, "aot_eager")
-    compiled = [name for name in ("conv1", "layer1", "layer2", "layer3", "layer4")
-                if getattr(model.base_model, name)._compiled_call_impl]  # fmt: skip
-    assert compiled == ["layer2", "layer3", "layer4"]
+    compile_network(model, CPU, "aot_eager")
+    assert "run_stem" not in vars(model) and "classify" in vars(model)
+    model.streaming = None
+    compile_network(model, CPU, "aot_eager")
+    assert "run_stem" in vars(model)
 
 
 def test_no_compiler(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setenv("CXX", "my-c++")
     with pytest.raises(InputError, match="--compile needs a C.. compiler, and there is no my-c..; install"):
-        compile_stages(thin(), CPU)
+        compile_network(thin(), CPU)
 
 
 def test_a_compiler_that_fails(monkeypatch):
@@ -205,4 +206,4 @@ def test_a_compiler_that_fails(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(InputError, match=r"--compile does not work here \(no headers\); leave it out"):
-        compile_stages(thin(), CPU)
+        compile_network(thin(), CPU)
