@@ -96,8 +96,8 @@ def describe(
         precision = choose_amp(config.amp, device)
         lines["training"] = (
             f"epochs {config.start_epoch} to {config.epochs - 1}, batch {config.batch_size}"
-            + f" x {config.accum}" * (config.accum > 1) + f", {precision}" * (precision is not None)
-            + f", SGD lr {config.lr:g} "
+            + f" x {config.accum}" * (config.accum > 1)
+            + f", {precision}".replace("torch.", "") * (precision is not None) + f", SGD lr {config.lr:g} "
             f"({config.lr_type}), wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
         )
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
@@ -166,7 +166,7 @@ def train(
             print(f"{title} skipped a video: {reason}")
         line = f"{title}  lr {lr:.2g}  {one_line('train', result)}"
         if result.nonfinite_steps:
-            line += f", {result.nonfinite_steps} steps without effect: not finite"
+            line += f", {result.nonfinite_steps} steps left out: not finite"
         is_best = False
         if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
             with Progress(f"{title} val", len(loaders["val"]), config.print_freq, processes.main) as progress:

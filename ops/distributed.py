@@ -101,7 +101,7 @@ def start() -> Iterator[Processes]:
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         if not isinstance(error, dist.DistError) and "gloo" not in reason:
             raise
-        raise SystemExit(f"rank {me.rank} stops, for it lost another process, whose end is told elsewhere here"
+        raise SystemExit(f"rank {me.rank} stops: it lost another process, which tells its reason itself"
                          f" ({reason})") from None  # fmt: skip
     dist.destroy_process_group()
 

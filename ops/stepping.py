@@ -150,7 +150,7 @@ def compile_network(model: TSN, device: torch.device, backend: str = "inductor")
     except Exception as error:  # whatever compilers and drivers raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"--compile does not work here ({reason}); leave it out") from None
-    torch._dynamo.config.recompile_limit = 64  # training, evaluation and chunks have programs of their own
+    torch._dynamo.config.cache_size_limit = 64  # training, evaluation and chunks have programs of their own
     if not (model.streaming and training_norms(model.train())):
         model.run_stem = torch.compile(model.run_stem, backend=backend)
     model.classify = torch.compile(model.classify, backend=backend)

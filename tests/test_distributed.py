@@ -131,7 +131,7 @@ def test_an_error_of_one_process_ends_the_others(run_processes, own_data):
     told = [one for one in ran if one.code == 2]
     assert told and all(re.fullmatch(r"error: rank [01]: cannot read frame .*7.jpg.*\n", one.err) for one in told)
     lost = [one for one in ran if one.code != 2]
-    assert all(one.code == 1 and re.fullmatch("rank [01] stops, for it lost another .*\n", one.err) for one in lost)
+    assert all(one.code == 1 and re.fullmatch(r"rank [01] stops: it lost another .*\n", one.err) for one in lost)
 
 
 def test_a_loss_that_is_not_finite_is_seen_by_all(run_processes, tiny_data, tmp_path):

@@ -171,7 +171,7 @@ def test_precisions_a_device_does_not_have(monkeypatch):
 
 def test_compiled_networks_train_alike_keep_their_names_and_take_any_length():
     """With a backend that traces but writes no program."""
-    batches = [batch(3, 4), batch(20, 12, 6, seed=1)]
+    batches = [batch(3, 4), batch(12, 20, 6, seed=1)]
     plain, compiled = thin(shift=True), thin(shift=True)
     plain.streaming = compiled.streaming = Streaming(3)
     compile_network(compiled, CPU, "eager")
