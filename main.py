@@ -1,7 +1,10 @@
 """Train and evaluate full-video action recognition models: `python main.py --help`."""
+import shlex
 import statistics
+import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +20,9 @@ from ops import cli, distributed, options
 from ops.batches import EpochBatches
 from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
-from ops.distributed import Processes
-from ops.engine import Result, evaluate, train_one_epoch
+from ops.distributed import ALONE, Processes
+from ops.engine import Meters, Result, evaluate, train_one_epoch
+from ops.interrupt import Interrupted, Interrupts
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.move4mnist import PRESETS, make_dataset
@@ -27,9 +31,11 @@ from ops.options import Config
 from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
+from ops.saving import CheckpointFolder, new_folders, newest_checkpoint, random_state, restore_random_state
 from ops.stepping import choose_amp, compile_network, make_stepping
 from ops.streaming import choose_streaming
 from ops.sync_norm import synchronise
+from ops.testing import categories
 from ops.transforms import eval_transform, train_transform
 
 
@@ -103,14 +109,16 @@ def describe(
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
 
 
-def load_start(config: Config, model: TSN, stored: dict | None) -> bool:
+def load_start(config: Config, model: TSN, stored: dict) -> bool:
     """Give the model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
-    if stored is not None:
+    if stored:
         ckpt.load_weights(model, stored["state_dict"], config.resume)
-        print(f"weights   {config.resume}, all loaded" + (f", epoch {stored['epoch']}" if "epoch" in stored else ""))
+        place = f", epoch {stored['epoch']}" if "epoch" in stored else ""
+        place += f", step {stored['meters']['steps']}" if "meters" in stored else ""
+        print(f"weights   {config.resume}, all loaded{place}")
         return stored.get("boost_classifier", True)
     if config.tune_from:
-        source = ckpt.load_checkpoint(config.tune_from)
+        source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
         kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
         loaded = len(model.state_dict()) - len(kept)
         print(f"weights   {config.tune_from}: {loaded} tensors loaded, "
@@ -118,78 +126,134 @@ def load_start(config: Config, model: TSN, stored: dict | None) -> bool:
         return (source.get("config") or {}).get("dataset", "") != config.dataset
     source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
     if source != "none":
-        ckpt.load_pretrained(model.base_model, config.arch, source)
+        ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
     print(f"weights   {'random' if source == 'none' else source}")
     return source != "none"  # a classifier outruns a backbone only where that has learned before
 
 
-def train(
-    config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict | None, boost: bool,
-    processes: Processes,
-) -> None:
-    """All epochs: train, validate, log, save."""
-    optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
-    stepping = make_stepping(model, device, config.amp, config.accum, config.skip_nonfinite, processes)
-    best, best_epoch = 0.0, None
-    if stored is not None:
-        best, best_epoch = stored.get("best_prec1", 0.0), stored.get("best_epoch")
-        if stored.get("scaler") and stepping.scaler.is_enabled():
-            stepping.scaler.load_state_dict(stored["scaler"])
+class Training:
+    """A run from where it stands to its last epoch: train, validate, log, save.
+
+    It stands at the start of `epoch`, or within it after `meters.steps` steps.
+    """
+
+    def __init__(
+        self, config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict, boost: bool,
+        processes: Processes = ALONE,
+    ):
+        self.config, self.model, self.loaders, self.device, self.boost = config, model, loaders, device, boost
+        self.processes = processes
+        self.optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
+        self.stepping = make_stepping(model, device, config.amp, config.accum, config.skip_nonfinite, processes)
+        if stored.get("scaler") and self.stepping.scaler.is_enabled():
+            self.stepping.scaler.load_state_dict(stored["scaler"])
         if "optimizer" in stored:
             try:
-                load_momenta(optimizer, stored["optimizer"])
-            except (KeyError, TypeError, ValueError):
+                load_momenta(self.optimizer, stored["optimizer"])
+            except (AttributeError, LookupError, TypeError, ValueError):
                 raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
                                      " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
-    folder = Path(config.root_model) / config.store_name
-    for place in (folder, Path(config.root_log) / config.store_name):
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cli.InputError(f"cannot make {place}: {error.strerror}; see --root_model and --root_log") from None
-    if processes.main:
-        log = RunLog(Path(config.root_log) / config.store_name, options.plain(config), stored is not None,
-                     config.start_epoch)  # fmt: skip
-    for epoch in range(config.start_epoch, config.epochs):
-        # dropout does not depend on what ran before; processes have masks of their own
-        torch.manual_seed((processes.rank << 52) + (config.seed << 20) + epoch)
-        lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
-        set_lr(optimizer, lr)
-        loaders["train"].batch_sampler.set_epoch(epoch)
-        title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
-        with Progress(f"{title} train", len(loaders["train"]), config.print_freq, processes.main) as progress:
-            draw = (config.seed, epoch)
-            result = train_one_epoch(model, loaders["train"], optimizer, device, config.gd, progress, draw, stepping)
+        self.epoch, self.best = config.start_epoch, stored.get("best_prec1", 0.0)
+        self.best_epoch, self.random_states = stored.get("best_epoch"), stored.get("random_states", [])
+        self.meters = Meters.restored(stored["meters"], processes) if "meters" in stored else self.new_meters()
+        self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
+        if config.overwrite and not goes_on(config) and processes.main:
+            self.folder.clear()
+        self.log = None
         if processes.main:
-            log.write(epoch, "train", result, lr)
+            self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
+
+    def new_meters(self) -> Meters:
+        return Meters(self.model.new_fc.out_features, self.processes)
+
+    def run(self) -> None:
+        """All epochs that are left; `Interrupted` when a signal ends it early, after saving."""
+        alone = self.processes.number == self.config.accum == 1
+        with Interrupts(warn if self.processes.main else lambda text: None, at_once=alone) as self.interrupts:
+            try:
+                while self.epoch < self.config.epochs:
+                    self.run_epoch()
+            except Interrupted:
+                self.save()
+                raise
+        if self.log:
+            self.log.close()
+        if self.folder.problem:
+            raise cli.InputError(f"{self.folder.problem}; make room and go on with --resume auto")
+        print(f"best top-1 {self.best:.3f}% at epoch {self.best_epoch}: {self.config.run_folder / ckpt.BEST}")
+
+    def run_epoch(self) -> None:
+        config, epoch = self.config, self.epoch
+        title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
+        lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
+        set_lr(self.optimizer, lr)
+        rank = self.processes.rank
+        if self.meters.steps and len(self.random_states) == self.processes.number:
+            restore_random_state(self.random_states[rank], self.device)
+        else:  # dropout does not depend on what ran before, and each process has masks of its own
+            torch.manual_seed((rank << 52) + (config.seed << 20) + epoch)
+        self.loaders["train"].batch_sampler.set_epoch(epoch, self.meters.steps)
+        with self.progress(f"{title} train", "train") as progress:
+            result = train_one_epoch(
+                self.model, self.interrupts.batches(self.loaders["train"]), self.optimizer, self.device, config.gd,
+                partial(self.after_step, progress), (config.seed, epoch), self.meters, self.stepping,
+            )  # fmt: skip
+        self.write_log("train", result, lr)
         for reason in result.skipped:
             print(f"{title} skipped a video: {reason}")
-        line = f"{title}  lr {lr:.2g}  {one_line('train', result)}"
+        line, is_best = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False
         if result.nonfinite_steps:
             line += f", {result.nonfinite_steps} steps left out: not finite"
-        is_best = False
         if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
-            with Progress(f"{title} val", len(loaders["val"]), config.print_freq, processes.main) as progress:
-                result = evaluate(model, loaders["val"], device, progress, processes)
-            if processes.main:
-                log.write(epoch, "val", result, lr)
+            with self.progress(f"{title} val", "val") as progress:
+                result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device,
+                                  partial(self.after_look, progress), self.processes)  # fmt: skip
+            self.write_log("val", result, lr)
             line += f" | {one_line('val', result)}"
-            is_best = best_epoch is None or result.top1 > best
+            is_best = self.best_epoch is None or result.top1 > self.best
             if is_best:
-                best, best_epoch = result.top1, epoch
+                self.best, self.best_epoch = result.top1, epoch
         print(line, flush=True)
-        if not processes.main:
-            continue
-        content = {"epoch": epoch + 1, "arch": config.arch, "state_dict": model.state_dict(),
-                   "optimizer": optimizer.state_dict(), "scaler": stepping.scaler.state_dict(), "best_prec1": best,
-                   "best_epoch": best_epoch,
-                   "boost_classifier": boost, "config": options.plain(config)}  # fmt: skip
-        if is_best:  # first, so that a run that ends here finds it again when it goes on
-            ckpt.save_checkpoint(folder / ckpt.BEST, content)
-        ckpt.save_checkpoint(folder / ckpt.LAST, content)
-    if processes.main:
-        log.close()
-    print(f"best top-1 {best:.3f}% at epoch {best_epoch}: {folder / ckpt.BEST}")
+        self.epoch, self.meters = epoch + 1, self.new_meters()
+        self.save(is_best)
+
+    def progress(self, title: str, split: str) -> Progress:
+        done = self.meters.steps if split == "train" else 0
+        return Progress(title, len(self.loaders[split]), self.config.print_freq, done, self.processes.main)
+
+    def write_log(self, split: str, result: Result, lr: float) -> None:
+        if self.log and (problem := self.log.write(self.epoch, split, result, lr)):
+            warn(f"warning: {problem}; the next row brings it along")
+
+    def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
+        """What the first process's clock and the signals of all processes ask for; all of them do it."""
+        progress(step, meters)
+        asked = self.processes.gather((self.folder.due(step), self.interrupts.number))
+        if asked[0][0]:
+            self.save()
+        self.interrupts.obey(number for _, number in asked)
+
+    def after_look(self, progress: Progress, step: int, meters: Meters) -> None:
+        progress(step, meters)
+        self.interrupts.obey(self.processes.gather(self.interrupts.number))
+
+    def save(self, is_best: bool = False) -> None:
+        """All that a run needs to go on from here; all processes call it."""
+        states = self.processes.gather(random_state(self.device)) if self.meters.steps else []
+        if not self.processes.main:
+            return
+        content = {"epoch": self.epoch, "arch": self.config.arch, "state_dict": self.model.state_dict(),
+                   "optimizer": self.optimizer.state_dict(), "scaler": self.stepping.scaler.state_dict(),
+                   "best_prec1": self.best, "best_epoch": self.best_epoch,
+                   "boost_classifier": self.boost, "config": options.plain(self.config)}  # fmt: skip
+        if self.meters.steps:
+            content |= {"meters": self.meters.state(), "random_states": states}
+        if problem := self.folder.save(content, is_best):
+            warn(f"warning: {problem}; training goes on and saves again later")
+
+
+def warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def one_line(split: str, r: Result) -> str:
@@ -197,16 +261,61 @@ def one_line(split: str, r: Result) -> str:
 
 
 def print_evaluation(r: Result) -> None:
-    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s; mean class accuracy {r.mean_class_accuracy:.3f}")
+    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "
+          f"mean class accuracy {r.mean_class_accuracy:.3f}")  # fmt: skip
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
+def goes_on(config: Config) -> bool:
+    """Whether the checkpoint of --resume is this run's own."""
+    return bool(config.resume) and Path(config.resume).resolve().parent == config.run_folder.resolve()
+
+
 def refuse_to_overwrite(config: Config) -> None:
-    old = Path(config.root_model) / config.store_name / ckpt.LAST
-    going_on = config.resume and Path(config.resume).resolve().parent == old.resolve().parent
-    if old.exists() and not config.overwrite and not going_on:
-        raise cli.InputError(f"{old} is an earlier run of the same name; go on with --resume {old}, start anew with"
+    old = [file for name in (ckpt.LAST, ckpt.PREVIOUS) if (file := config.run_folder / name).exists()]
+    if old and not config.overwrite and not goes_on(config):
+        raise cli.InputError(f"{old[0]} is an earlier run of the same name; go on with --resume auto, start anew with"
                              " --overwrite, or give this run another name with --suffix")  # fmt: skip
+
+
+def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
+    """What --resume asks for: the checkpoint's content, {} for none, and the config completed by it."""
+    if config.resume == "auto":
+        path, stored, problems = newest_checkpoint(config.run_folder, config.trust_checkpoint)
+        for problem in problems:
+            warn(f"warning: {problem}; goes on from {path}, the one before")
+        if path is None and config.evaluate:
+            raise cli.InputError(f"--resume auto finds no checkpoint in {config.run_folder}; give its path")
+        config = replace(config, resume=path and str(path))
+    else:
+        stored = ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
+    if not stored:
+        options.check(config, given)
+        print(f"resume    no checkpoint in {config.run_folder} yet: a new run")
+        return config, stored
+    config = options.adopt(config, given, stored.get("config"), config.resume)
+    if "meters" in stored and not config.evaluate:
+        if "start_epoch" in given:
+            del stored["meters"]
+        elif config.batch_size != stored["config"]["batch_size"]:
+            raise cli.InputError(f"{config.resume} stands within epoch {stored['epoch']}, which is cut into batches of"
+                                 f" {stored['config']['batch_size']}; leave --batch_size {config.batch_size} out, or"
+                                 f" begin the epoch anew with --start_epoch {stored['epoch']}")  # fmt: skip
+    if "start_epoch" not in given and not config.evaluate:
+        config = replace(config, start_epoch=stored.get("epoch", 0))
+    return config, stored
+
+
+def how_to_go_on(argv: Sequence[str] | None) -> str:
+    """The command that continues this run."""
+    words, kept = iter(sys.argv[1:] if argv is None else argv), []
+    for word in words:
+        flag, equals, _ = word.replace("-", "_").partition("=")
+        if flag in ("__resume", "__start_epoch"):
+            equals or next(words)
+        elif flag != "__overwrite":
+            kept.append(word)
+    return shlex.join(["python", "main.py", *kept, "--resume", "auto"])
 
 
 class Run(NamedTuple):
@@ -216,22 +325,19 @@ class Run(NamedTuple):
     model: TSN
     loaders: dict[str, DataLoader]
     device: torch.device
-    stored: dict | None
+    stored: dict
     boost: bool
 
 
 def prepare(argv: Sequence[str] | None, processes: Processes) -> Run:
     """Read the command line, build the model, find the data and say what is going to happen."""
     config, given = options.parse(argv)
-    stored = None
+    stored: dict = {}
     if config.resume:
-        stored = ckpt.load_checkpoint(config.resume)
-        config = options.adopt(config, given, stored.get("config"), config.resume)
-        if "start_epoch" not in given and not config.evaluate:
-            config = replace(config, start_epoch=stored.get("epoch", 0))
+        config, stored = find_start(config, given)
     if not config.evaluate and config.start_epoch >= config.epochs:
         raise cli.InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
-    device = options.pick_device(config.device, processes)
+    device = options.pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
         refuse_to_overwrite(config)
     spec = config.spec
@@ -240,6 +346,8 @@ def prepare(argv: Sequence[str] | None, processes: Processes) -> Run:
     boost = load_start(config, model, stored)
     place_model(config, model, device, processes)
     make_data(config)
+    if config.category_file:
+        categories(config)  # the checkpoint will name the file
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:
         splits[split], loaders[split] = make_split(config, spec, split == "train", device, processes)
@@ -263,15 +371,34 @@ def place_model(config: Config, model: TSN, device: torch.device, processes: Pro
         compile_network(model, device)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
     with distributed.start() as processes:
-        config, model, loaders, device, stored, boost = processes.together(partial(prepare, argv, processes))
-        if config.evaluate:
-            with Progress("evaluate", len(loaders["val"]), config.print_freq, processes.main) as progress:
-                print_evaluation(evaluate(model, loaders["val"], device, progress, processes))
-        else:
-            train(config, model, loaders, device, stored, boost, processes)
+        run = processes.together(partial(prepare, argv, processes))
+        return (evaluate_once if run.config.evaluate else train)(run, processes, argv)
+
+
+def evaluate_once(run: Run, processes: Processes, argv: Sequence[str] | None) -> int:
+    """`--evaluate`."""
+    with Progress("evaluate", len(run.loaders["val"]), run.config.print_freq, wanted=processes.main) as progress:
+        print_evaluation(evaluate(run.model, run.loaders["val"], run.device, progress, processes))
+    return 0
+
+
+def train(run: Run, processes: Processes, argv: Sequence[str] | None) -> int:
+    """A run to its end, or until a signal; its exit code."""
+    config = run.config
+    with new_folders(config.run_folder, config.log_folder) if processes.main else nullcontext():
+        training = Training(*run, processes)
+        try:
+            training.run()
+        except Interrupted as signal:
+            place = f"epoch {training.epoch} after step {training.meters.steps} of {len(run.loaders['train'])}"
+            saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / ckpt.LAST}"
+            if processes.main:
+                warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
+            return signal.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Checkpoints that describe themselves: TSM's keys, the whole config inside, written at once or not at all."""
 import os
+import re
 import warnings
+import zipfile
 from pathlib import Path
 
 import torch
@@ -10,25 +12,64 @@ from torch import Tensor, nn
 from archs.resnet import ARCHS, ResNet
 from ops.cli import InputError
 
-LAST, BEST = "ckpt.pth.tar", "ckpt.best.pth.tar"
+LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
 CLASSIFIER = ("new_fc.weight", "new_fc.bias")
+FACTS = {  # what a checkpoint may say beside its weights
+    "config": (dict, type(None)), "epoch": int, "best_prec1": (int, float, Tensor), "best_epoch": (int, type(None)),
+    "optimizer": dict, "boost_classifier": bool,
+}  # fmt: skip
 
 
-def save_checkpoint(path: Path, content: dict) -> None:
-    """Write to a temporary name and rename, so that a file under `path` is always whole."""
+def save_checkpoint(path: Path, content: dict, keep: str | None = None) -> None:
+    """Write to a temporary name, flush to disk and rename, so that a file under `path` is always whole.
+
+    A former file is renamed to `keep` beside it. The checksum inside is the CRC-32 of every record of torch's zip
+    format. Raises OSError where the disk does not take it; then the former files are as they were.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            path.replace(path.with_name(keep))
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch wraps what a full disk tells it
+        partial.unlink(missing_ok=True)
+        raise error if isinstance(error, OSError) else OSError(str(error).splitlines()[0]) from error
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when the folder is
+    os.fsync(folder)
+    os.close(folder)
 
 
-def load_checkpoint(path: str | Path) -> dict:
-    """Read a checkpoint to the CPU, tensors and plain values only; InputError names a file that cannot be used.
+class _Counter:
+    """A file that only counts."""
 
-    A bare state dict is taken as a checkpoint without config.
+    def __init__(self):
+        self.size = 0
+
+    def write(self, part: bytes) -> int:
+        self.size += len(part)
+        return len(part)
+
+    def flush(self) -> None:
+        pass
+
+
+def size_of(content: dict) -> int:
+    """Bytes that `content` takes as a file."""
+    counter = _Counter()
+    torch.save(content, counter)
+    return counter.size
+
+
+def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
+    """Read a checkpoint to the CPU; InputError names a file that cannot be used.
+
+    Tensors and plain values only, unless the user trusts the file: others can run code. A bare state dict is taken as
+    a checkpoint without config.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,20 +77,39 @@ def load_checkpoint(path: str | Path) -> dict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as records:
+                    if spoiled := records.testzip():
+                        raise ValueError(f"its checksum is wrong in {spoiled}")
+            content = torch.load(path, map_location="cpu", weights_only=not trust)
     except Exception as error:  # torch raises whatever a spoiled file makes it stumble over
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is not a readable checkpoint of tensors and plain values: {reason[:200]}") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        problem = f"{path} is not a readable checkpoint of tensors and plain values: {reason}"
+        if more := re.search(r"GLOBAL (\S+)", str(error)):
+            problem = (f"{path} holds more than tensors and plain values ({more[1]}), which could run code; if you"
+                       " trust its maker, add --trust_checkpoint")  # fmt: skip
+        raise InputError(problem) from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
     if "state_dict" not in content:
         content = {"state_dict": content}
     weights = content["state_dict"]
     pairs = weights.items() if isinstance(weights, dict) else ()
-    if not pairs or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
+    if not pairs or not all(isinstance(key, str) and _is_plain(value) for key, value in pairs):
         raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
+    wrong = [name for name, kind in FACTS.items() if name in content and not isinstance(content[name], kind)]
+    if wrong or content.get("epoch", 0) < 0:
+        name = (wrong or ["epoch"])[0]
+        raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
     content["state_dict"] = {key.removeprefix("module."): value for key, value in weights.items()}
     return content
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose numbers are there to be copied."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not (
+        value.is_quantized or value.is_complex() or value.is_meta
+    )  # fmt: skip
 
 
 def _plain_key(key: str) -> str:
@@ -96,10 +156,12 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
 
 def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
     """A first convolution for other input: the mean over RGB in every channel (TSN's surgery for Flow and RGBDiff)."""
-    return kernel if kernel.shape[1] == channels else kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+    if kernel.ndim != 4 or kernel.shape[1] == channels or not kernel.is_floating_point():
+        return kernel
+    return kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
 
 
-def load_pretrained(backbone: ResNet, arch: str, source: str) -> None:
+def load_pretrained(backbone: ResNet, arch: str, source: str, trust: bool = False) -> None:
     """Fill a backbone with ImageNet weights (`source` "imagenet": torchvision's) or with those of a file.
 
     Raises InputError when they cannot be had: the message names the file wanted and where to put it.
@@ -107,7 +169,7 @@ def load_pretrained(backbone: ResNet, arch: str, source: str) -> None:
     if source == "imagenet":
         weights = _imagenet_weights(arch)
     else:
-        weights = load_checkpoint(source)["state_dict"]
+        weights = load_checkpoint(source, trust)["state_dict"]
         weights = {key.removeprefix("base_model."): value for key, value in weights.items()}
     weights = {key: value for key, value in weights.items() if not key.startswith(("fc.", "new_fc."))}
     load_weights(backbone, weights, f"--pretrain {source}", tune=True)  # non-local blocks are new

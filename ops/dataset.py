@@ -2,6 +2,7 @@
 
 Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
 """
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ops.batches import EpochBatches
 from ops.cli import InputError
 from ops.dataset_config import DatasetSpec
+from ops.interrupt import leave_signals_to_main
 from ops.modality import Modality
 
 Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
@@ -43,19 +45,26 @@ class VideoBatch(NamedTuple):
 
 
 def parse_line(line: str, num_class: int) -> Video:
-    """Read `path num_frames label` (split from the right, so that a path may hold blanks); ValueError says why not."""
+    """Read `path num_frames label` (split from the right, so that a path may hold blanks); ValueError says why not.
+
+    A relative path may not climb out of the dataset's folder; an absolute one says openly where it leads.
+    """
     parts = line.rsplit(maxsplit=2)
     if len(parts) != 3:
         raise ValueError("is not `path num_frames label`")
     try:
         num_frames, label = int(parts[1]), int(parts[2])
     except ValueError:
-        raise ValueError(f"number of frames {parts[1]!r} and label {parts[2]!r} must be whole numbers") from None
+        shown = f"number of frames {parts[1][:20]!r} and label {parts[2][:20]!r}"
+        raise ValueError(f"{shown} must be whole numbers") from None
     if num_frames < 1:
         raise ValueError(f"number of frames {num_frames} must be at least 1")
     if not 0 <= label < num_class:
         raise ValueError(f"label {label} is out of range, {num_class} classes have labels 0 to {num_class - 1}")
-    return Video(parts[0].strip(), num_frames, label)
+    path = parts[0].strip()
+    if os.path.normpath(path).split(os.sep)[0] == os.pardir:
+        raise ValueError(f"path {path} climbs out of the dataset's folder; link its folder there")
+    return Video(path, num_frames, label)
 
 
 def is_flow(spec: DatasetSpec) -> bool:
@@ -131,7 +140,7 @@ def load_frame(path: Path) -> np.ndarray:
             return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"no frame {path}; extract the video again or correct its list line") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read frame {path}: {error}; extract the video again") from None
 
 
@@ -216,17 +225,46 @@ def collate(samples: list[tuple[Tensor, int, str] | InputError]) -> VideoBatch:
         return VideoBatch(torch.empty(0), none, none, [], skipped)
     frames, labels, names = zip(*good, strict=True)
     lengths = torch.tensor([len(clip) for clip in frames])
-    return VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names), skipped)
+    batch = VideoBatch(torch.cat(frames), lengths, torch.tensor(labels), list(names), skipped)
+    return batch if get_worker_info() is None else share(batch)
+
+
+def share(batch: VideoBatch) -> VideoBatch:
+    """Put a worker's batch where other processes find it; InputError where there is no room.
+
+    The queue would do it, too, but in a thread whose errors nobody hears of: the main process would wait for ever.
+    """
+    try:
+        for tensor in (batch.frames, batch.lengths, batch.labels):
+            tensor.share_memory_()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"no shared memory (/dev/shm) for a batch of {batch.frames.nbytes / 2**20:.0f} MB ({reason});"
+                         " take a smaller -j (-j 0 needs none), -b or --num_frames, or give it more"
+                         " (docker run --shm-size)") from None  # fmt: skip
+    return batch
+
+
+class _Loader(DataLoader):
+    """A DataLoader that says in one line when its workers cannot start."""
+
+    def __iter__(self):
+        try:
+            return super().__iter__()
+        except OSError as error:  # no memory to share, no process left
+            raise InputError(f"cannot start the processes that load videos ({error.strerror}); take a smaller -j (-j 0"
+                             " loads in the main process)") from None  # fmt: skip
 
 
 def make_loader(dataset: FrameFolders, batches: EpochBatches, workers: int, pin_memory: bool) -> DataLoader:
     """A DataLoader of `VideoBatch`es that keeps its workers between epochs."""
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        worker_init_fn=leave_signals_to_main,
         generator=torch.Generator(),  # else its draws would move those of dropout
     )

@@ -77,8 +77,9 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
                              " 'flow_{}_{:05d}.jpg'")  # fmt: skip
         spec = replace(spec, image_tmpl=spec.flow_tmpl)
     check_template(spec.image_tmpl, flow=modality == "Flow")
-    if spec.num_class < 1:
-        raise InputError(f"num_class is {spec.num_class}, must be at least 1")
+    for name, least in (("num_class", 1), ("first_frame", 0)):
+        if getattr(spec, name) < least:
+            raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec
 
 
@@ -87,9 +88,10 @@ def check_template(template: str, flow: bool = False) -> None:
     folder's number, x or y, and a number."""
     trials = [("x", 1), (1, "x", 1)] if flow else [(1,)]
     try:
-        named = sum(field is not None for _, field, _, _ in string.Formatter().parse(template))
-        (trial,) = [trial for trial in trials if len(trial) == named]
-        good = len({template.format(*trial[:-1], number) for number in (1, 2)}) == 2 and "/" not in template
+        forms = [form for _, field, form, _ in string.Formatter().parse(template) if field is not None]
+        (trial,) = [trial for trial in trials if len(trial) == len(forms)]
+        good = "/" not in template and max(map(len, forms)) < 5  # or names would be longer than any file's
+        good = good and len({template.format(*trial[:-1], number) for number in (1, 2)}) == 2
     except (ValueError, KeyError, IndexError, AttributeError, TypeError):
         good = False
     if not good:
@@ -103,7 +105,7 @@ def _read_description(path: Path) -> dict:
         return {}
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path} as JSON: {error}") from None
     types = {field.name: field.type for field in fields(DatasetSpec)}
     if not isinstance(facts, dict) or not facts.keys() <= types.keys():

@@ -1,5 +1,7 @@
 """One epoch of training, one pass of evaluation. Plain numbers come back; nothing is printed."""
 import math
+import resource
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ class Result:
     data_wait: float  # share of the seconds in which the loader was waited for
     grad_norm: float = math.nan  # mean over steps, before clipping
     skipped: tuple[str, ...] = ()  # why videos were left out, where that was allowed
+    peak_memory: int = 0  # bytes: the most on CUDA, else in this process, so far
     nonfinite_steps: int = 0  # steps without effect, for their loss or gradient was not finite
 
     @property
@@ -52,16 +55,43 @@ class Part(NamedTuple):
 
 
 class Meters:
-    """Gathers the figures of an epoch while it runs: with several processes, those of all in each."""
+    """Gathers the figures of an epoch while it runs: with several processes, those of all in each.
+
+    `came` counts the batches that have come, `steps` those among them that steps of the optimizer have been made of.
+    """
 
     def __init__(self, num_class: int, processes: Processes = ALONE):
         self.loss, self.grad_norm, self.metrics = RunningMean(), RunningMean(), VideoMetrics(num_class)
+        self.came, self.steps = 0, 0
         self.frames, self.waited, self.start = 0, 0.0, time.perf_counter()
         self.skipped: tuple[str, ...] = ()
         self.nonfinite_steps = 0
         self.processes = processes
         self._held: list[Part] = []
         self._skipped: tuple[str, ...] = ()
+
+    def state(self) -> dict:
+        """All of it as plain values, for a checkpoint within an epoch."""
+        return {
+            "loss": [self.loss.total, self.loss.weight], "grad_norm": [self.grad_norm.total, self.grad_norm.weight],
+            "confusion": self.metrics.confusion.tolist(), "top5_hits": self.metrics.top5_hits, "steps": self.steps,
+            "frames": self.frames, "waited": self.waited, "seconds": time.perf_counter() - self.start,
+            "skipped": list(self.skipped), "nonfinite_steps": self.nonfinite_steps,
+        }  # fmt: skip
+
+    @classmethod
+    def restored(cls, state: dict, processes: Processes = ALONE) -> "Meters":
+        """The meters that gave this `state`; what they count goes on from there."""
+        meters = cls(len(state["confusion"]), processes)
+        for name in ("loss", "grad_norm"):
+            mean = getattr(meters, name)
+            mean.total, mean.weight = state[name]
+        meters.metrics.confusion, meters.metrics.top5_hits = torch.tensor(state["confusion"]), state["top5_hits"]
+        meters.steps = meters.came = state["steps"]
+        meters.frames, meters.waited = state["frames"], state["waited"]
+        meters.nonfinite_steps = state.get("nonfinite_steps", 0)
+        meters.start, meters.skipped = time.perf_counter() - state["seconds"], tuple(state["skipped"])
+        return meters
 
     def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
         """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
@@ -72,6 +102,7 @@ class Meters:
             self.waited += time.perf_counter() - asked
             if batch is None:
                 return
+            self.came += 1
             self._skipped += batch.skipped
             yield batch._replace(labels=batch.labels.to(device, non_blocking=True))
 
@@ -85,7 +116,7 @@ class Meters:
                for part in self._held]  # fmt: skip
         gathered = self.processes.gather((own, self._skipped))
         self.skipped += sum((skipped for _, skipped in gathered), ())
-        self._held, self._skipped = [], ()
+        self._held, self._skipped, self.steps = [], (), self.came
         return [part for parts, _ in gathered for part in parts if part.names]
 
     def count(self, parts: list[Part]) -> None:
@@ -103,8 +134,22 @@ class Meters:
             raise InputError(f"no video could be read: {self.skipped[0] if self.skipped else 'the list is empty'}")
         return Result(
             self.loss.mean, m.top1, m.top5, m.mean_class_accuracy, m.count, self.frames, seconds,
-            self.waited / seconds, self.grad_norm.mean, self.skipped, self.nonfinite_steps,
+            self.waited / seconds, self.grad_norm.mean, self.skipped, peak_memory(),
+            self.nonfinite_steps,
         )  # fmt: skip
+
+
+def peak_memory() -> int:
+    """Bytes: the most that CUDA has had allocated in this process, else the most that the process has occupied."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def check_finite(scores: Tensor, names: Sequence[str]) -> None:
+    """Raise InputError where a trained model gives scores that are no numbers."""
+    if not scores.isfinite().all():
+        raise InputError(f"scores of {', '.join(names[:4])}, ... are not finite; the weights are spoiled")
 
 
 def nonfinite_losses(parts: list[Part]) -> dict[str, float]:
@@ -128,19 +173,22 @@ def train_one_epoch(
     clip_gradient: float | None = None,
     on_step: OnStep = lambda step, meters: None,
     draw: Sequence[int] = (),
+    meters: Meters | None = None,
     stepping: Stepping = PLAIN,
 ) -> Result:
     """One optimizer step every `stepping.accum` batches; `clip_gradient` bounds the norm of the whole gradient.
 
     What representative gradients draw is a function of `draw`, (seed, epoch), of the number of the batch and of the
-    process. Raises InputError when a loss or the gradient stops being finite, before any weight changes.
+    process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others. Raises
+    InputError when a loss or the gradient stops being finite, before any weight changes.
     """
     model.train()
-    meters, epoch = Meters(model.new_fc.out_features, stepping.processes), f" of epoch {draw[1]}" if draw else ""
+    meters = meters or Meters(model.new_fc.out_features, stepping.processes)
+    epoch = f" of epoch {draw[1]}" if draw else ""
     before = stepping.start(model, optimizer)
-    for step, batch in enumerate(meters.batches(loader, device), 1):
-        last = step % stepping.accum == 0 or step == len(loader)
-        meters.hold(*stepping.backward(model, batch, (*draw, step), last), batch)
+    for batch in meters.batches(loader, device):
+        last = meters.came % stepping.accum == 0 or meters.came == len(loader)
+        meters.hold(*stepping.backward(model, batch, (*draw, meters.came), last), batch)
         if not last:
             continue
         parts = meters.exchange()
@@ -148,7 +196,7 @@ def train_one_epoch(
         lost = nonfinite_losses(parts)
         if lost or not math.isfinite(norm):
             if not stepping.forgives(lost):
-                raise InputError(f"{describe_nonfinite(lost, parts, norm)}, step {step}{epoch}, lr"
+                raise InputError(f"{describe_nonfinite(lost, parts, norm)}, step {meters.steps}{epoch}, lr"
                                  f" {optimizer.param_groups[0]['lr']:g}; lower --lr or set --gd, or leave such steps"
                                  " out with --skip_nonfinite")  # fmt: skip
             stepping.undo(model, before)
@@ -159,7 +207,7 @@ def train_one_epoch(
         stepping.scaler.update()
         meters.count(parts)
         before = stepping.start(model, optimizer)
-        on_step(step, meters)
+        on_step(meters.steps, meters)
     return meters.result()
 
 
@@ -173,16 +221,14 @@ def evaluate(
 ) -> Result:
     """Scores of every video once, with everything the model has: clustering included; always in full precision.
 
-    Raises InputError at a loss that is not finite.
+    Raises InputError at scores that are not finite.
     """
     model.eval()
     meters = Meters(model.new_fc.out_features, processes)
-    for step, batch in enumerate(meters.batches(loader, device), 1):
+    for batch in meters.batches(loader, device):
         scores = model(batch.frames, batch.lengths)
+        check_finite(scores, batch.names)
         meters.hold(video_losses(scores, batch.labels), scores, batch)
-        parts = meters.exchange()
-        if lost := nonfinite_losses(parts):
-            raise InputError(f"{describe_nonfinite(lost, parts)} of the evaluation: the weights are of no use")
-        meters.count(parts)
-        on_step(step, meters)
+        meters.count(meters.exchange())
+        on_step(meters.steps, meters)
     return meters.result()

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.cli import InputError
 from ops.consensus import video_scores
 from ops.dataset import VideoBatch
-from ops.engine import Meters, OnStep
+from ops.engine import Meters, OnStep, check_finite
 from ops.models import TSN
 
 
@@ -70,8 +69,7 @@ def score_videos(
             [view_scores(model, part, view, softmax) for model, part, view in zip(models, parts, views, strict=True)],
             coefficients,
         )
-        if not scores.isfinite().all():
-            raise InputError(f"scores of {', '.join(parts[0].names[:4])}, ... are not finite; the weights are spoiled")
+        check_finite(scores, parts[0].names)
         labels = parts[0].labels
         loss = F.nll_loss(scores.clamp_min(1e-30).log(), labels) if softmax else F.cross_entropy(scores, labels)
         meters.update(loss, scores, parts[0])

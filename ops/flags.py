@@ -36,6 +36,8 @@ def number(kind, least=None, most=None, above=None):
             bounds = [f"at least {least}"] * (least is not None) + [f"above {above}"] * (above is not None)
             bounds += [f"at most {most}"] * (most is not None)
             raise argparse.ArgumentTypeError(f"{text} must be {' and '.join(bounds)}")
+        if kind is int and most is None and value >= 2**31:
+            raise argparse.ArgumentTypeError(f"{text} is too large")
         return value
 
     return read
@@ -170,12 +172,19 @@ def main_parser(defaults: dict) -> ArgumentParser:
         "stopping", action="store_true")  # fmt: skip
     add(train, "--seed", "of weights, order, crops and random clusters", type=number(int, least=0, most=2**32 - 1),
         metavar="N")  # fmt: skip
+    add(train, "--deterministic", "the same bits every time on CUDA, too; slower", action="store_true")
     add(train, "--device", "cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)", metavar="DEVICE")
 
     run = parser.add_argument_group("run")
     add(run, "-e --evaluate", "evaluate the model of --resume on the validation list", action="store_true")
-    add(run, "--resume", "checkpoint to go on from, or to evaluate; options not given are the checkpoint's",
-        metavar="PATH")  # fmt: skip
+    add(run, "--resume", "checkpoint to go on from, or to evaluate; auto: this run's newest, if there is one; options "
+        "not given are the checkpoint's", metavar="PATH|auto")  # fmt: skip
+    add(run, "--trust_checkpoint", "load checkpoint files that hold more than tensors and plain values, and may run "
+        "code", action="store_true")  # fmt: skip
+    add(run, "--save_every_steps", "save after every N-th step of an epoch, besides its end; 0: never",
+        type=number(int, least=0), metavar="N")  # fmt: skip
+    add(run, "--save_every_minutes", "save when the last time was M minutes ago, too; 0: never",
+        type=number(float, least=0), metavar="M")  # fmt: skip
     add(run, "--print_freq", "steps between two reports", type=number(int, least=1), metavar="N")
     add(run, "--eval_freq", "epochs between two validations", type=number(int, least=1), metavar="N")
     add(run, "--suffix", "added to the run's name", metavar="TEXT")

@@ -113,14 +113,20 @@ class FolderIndex:
 
 def walk(top: Path, folder: str = "") -> Iterator[tuple[str, list[str]]]:
     """(folder relative to `top`, names of its sub-folders) of a folder and all below; as in os.walk, names that the
-    caller takes out are not entered. Links to a folder around them are not followed."""
+    caller takes out are not entered. Links that lead back are not followed."""
     names = sub_folders(top / folder)
     yield folder, names
     for name in names:
-        path = top / folder / name
-        if path.is_symlink() and f"{os.path.realpath(top / folder)}/".startswith(f"{os.path.realpath(path)}/"):
-            continue
-        yield from walk(top, f"{folder}/{name}".lstrip("/"))
+        if not leads_back(top / folder / name):
+            yield from walk(top, f"{folder}/{name}".lstrip("/"))
+
+
+def leads_back(path: Path) -> bool:
+    """Whether a path is a link to a folder that was passed on the way to it, or to one around that."""
+    if not path.is_symlink():
+        return False
+    passed = [os.path.join(os.path.realpath(folder), "") for folder in path.parents]
+    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for folder in passed)
 
 
 def picture_folders(top: Path, below: str) -> tuple[list[str], list[str]]:

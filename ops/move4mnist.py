@@ -250,7 +250,7 @@ def make_dataset(out: str | Path, config: Move4Config, num_train: int = 1800, nu
             f"num_train {num_train}, num_val {num_val}, seed {seed}: must not be negative")
     require(num_train + num_val > 0, "num_train 0 and num_val 0: there is nothing to make")
     require(workers > 0, f"workers {workers}: must be at least 1")
-    require(not out.exists() or out.is_dir() and not any(out.iterdir()),
+    require(not os.path.lexists(out) or out.is_dir() and not any(out.iterdir()),
             f"{out}: exists already; remove it or choose another --out")
     scenes = find_backgrounds(Path(backgrounds), seed) if backgrounds else dict.fromkeys(SPLITS, draw_scene)
     glyphs, used, reason = choose_digits(digits, out.parent)

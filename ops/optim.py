@@ -47,12 +47,14 @@ def build_sgd(model: TSN, lr: float, momentum: float, weight_decay: float, boost
 def load_momenta(optimizer: SGD, stored: dict) -> None:
     """Go on with the momenta of an optimizer's state dict, but with this run's rates, momentum and weight decay.
 
-    Raises ValueError where it was made for other parameter groups.
+    Raises ValueError where it was made for other parameter groups, or another error where it is none.
     """
     own = optimizer.state_dict()["param_groups"]
     if [group["params"] for group in own] != [group["params"] for group in stored["param_groups"]]:
         raise ValueError("parameter groups differ")
     optimizer.load_state_dict({"state": stored["state"], "param_groups": own})
+    if any(value.shape != weights.shape for weights, state in optimizer.state.items() for value in state.values()):
+        raise ValueError("momenta are not as large as their weights")
 
 
 def set_lr(optimizer: SGD, lr: float) -> None:

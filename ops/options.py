@@ -1,4 +1,5 @@
 """The options of `main.py` as one frozen `Config`, and which of them may go together."""
+import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,7 +16,6 @@ from ops.dataset_config import DatasetSpec, dataset_root, dataset_spec
 from ops.distributed import ALONE, Processes
 from ops.modality import MODALITIES
 from ops.optim import SCHEDULES
-from ops.stepping import AMP
 from ops.streaming import STEM_GRADS
 from ops.temporal_shift import SHIFT_PLACES
 
@@ -76,10 +76,14 @@ class Config:
     skip_nonfinite: bool = False
     print_freq: int = 20
     eval_freq: int = 5
+    save_every_steps: int = 0
+    save_every_minutes: float = 30.0
     workers: int = max(1, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     seed: int = 0
     device: str | None = None
+    deterministic: bool = False
     resume: str | None = None
+    trust_checkpoint: bool = False
     evaluate: bool = False
     suffix: str | None = None
     overwrite: bool = False
@@ -97,6 +101,15 @@ class Config:
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         parts += ["cos"] * (self.lr_type == "cos") + ["dense"] * self.dense_sample + ["nl"] * self.non_local
         return "_".join(parts + ([self.suffix] if self.suffix else []))
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run's checkpoints go."""
+        return Path(self.root_model) / self.store_name
+
+    @property
+    def log_folder(self) -> Path:
+        return Path(self.root_log) / self.store_name
 
     @property
     def root(self) -> Path:
@@ -136,15 +149,13 @@ SPEC_FIELDS = ("train_list", "val_list", "image_tmpl", "first_frame", "num_class
 CHOICES = {
     "modality": MODALITIES, "arch": ARCHS, "cluster": (*CLUSTERINGS, "none"), "cluster_after": STAGES,
     "shift_place": SHIFT_PLACES, "consensus_type": CONSENSUS, "lr_type": SCHEDULES, "stem_grad": STEM_GRADS,
-    "amp": (None, *AMP),
 }  # fmt: skip
 # how videos are shown to the model: taken from the checkpoint, but another protocol may be asked for
 PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "seed")
 # where and on what a run happens: never taken from a checkpoint
 PLACE_FIELDS = (
     "dataset", "root_path", *SPEC_FIELDS, "no_flip", "workers", "device", "resume", "evaluate", "overwrite",
-    "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain",
-    "compile",
+    "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain", "trust_checkpoint", "compile",
 )  # fmt: skip
 
 
@@ -161,8 +172,6 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
     sources = [f"--{name} {values[name]}" for name in ("resume", "tune_from", "pretrain") if values.get(name)]
     if len(sources) > 1 and sources[1:] != ["--pretrain none"]:
         raise InputError(f"{' and '.join(sources)} contradict each other: weights come from one place")
-    if config.suffix and Path(config.suffix).name != config.suffix:
-        raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
     if not config.resume:
         check(config, given)
     return config, given
@@ -170,6 +179,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
 
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
+    if config.suffix and Path(config.suffix).name != config.suffix:
+        raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
     if config.cluster == "none":
         for name in ("num_frames", "frame_stride", "cluster_after", "cluster_start_epoch", "freeze_stem_bn",
                      "stem_chunk", "stem_memory", "stem_grad"):  # fmt: skip
@@ -203,6 +214,35 @@ def check(config: Config, given: frozenset[str]) -> None:
         )
 
 
+def stored_options(stored: dict, path: str) -> dict:
+    """The options among what file `path` holds; InputError unless each could have been given as a flag."""
+    names = {field.name for field in fields(Config)}
+    stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
+    for action in flags.main_parser(asdict(Config("", "")))._actions:
+        name, known = action.dest, action.choices
+        if name not in stored or (stored[name] is None and Config.__dataclass_fields__[name].default is None):
+            continue
+        value = stored[name]
+        if isinstance(value, tuple) != (action.nargs == "+") or not all(
+            _could_be_given(action, part) for part in (value if isinstance(value, tuple) else [value])
+        ):
+            remedy = f"here there are only {', '.join(known)}" if known else "that cannot be, use another checkpoint"
+            raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
+    return stored
+
+
+def _could_be_given(action: argparse.Action, value: object) -> bool:
+    """Whether some word after a flag stands for this value."""
+    if action.nargs == 0:
+        return isinstance(value, bool)
+    if action.choices:
+        return value in [*action.choices]
+    try:
+        return isinstance(value, str) if action.type is None else action.type(str(value)) == value
+    except argparse.ArgumentTypeError:
+        return False
+
+
 def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str) -> Config:
     """Complete a config with the one inside checkpoint `path`: `stored`, or None if it carries none.
 
@@ -212,19 +252,14 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     if stored is None:
         check(config, given)
         return config
-    names = {field.name for field in fields(Config)}
-    stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
-    for name, known in CHOICES.items():
-        if stored.get(name, getattr(config, name)) not in known:
-            known = ", ".join(filter(None, known))
-            raise InputError(f"{path} was trained with {name} {stored[name]!r}; here there are only {known}")
+    stored = stored_options(stored, path)
     for name in sorted(given & {*MODEL_FIELDS} & {*stored}):
         if getattr(config, name) != stored[name]:
             raise InputError(
                 f"--{name} {getattr(config, name)} contradicts {path}, which was trained with {name} {stored[name]};"
                 f" leave --{name} out or use another checkpoint"
             )
-    wanted = {*MODEL_FIELDS, *PROTOCOL_FIELDS} if config.evaluate else names - {*PLACE_FIELDS}
+    wanted = {*MODEL_FIELDS, *PROTOCOL_FIELDS} if config.evaluate else {*stored} - {*PLACE_FIELDS}
     if not config.evaluate and Path(stored.get("dataset", config.dataset)).name != Path(config.dataset).name:
         raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from instead")
     config = replace(config, **{name: v for name, v in stored.items() if name in wanted - given})
@@ -232,9 +267,14 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     return config
 
 
-def pick_device(name: str | None, processes: Processes = ALONE) -> torch.device:
+def pick_device(name: str | None, deterministic: bool = False, processes: Processes = ALONE) -> torch.device:
     """The named device, else cuda, else mps, else cpu; of several GPUs this process's. InputError if it is not there.
+
+    With `deterministic`, operations that may give other bits the next time are replaced by slower ones.
     """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+        torch.use_deterministic_algorithms(True)
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     name = processes.own_device(name)

@@ -31,12 +31,13 @@ def load_model(path: Path) -> tuple[TSN, Config]:
     """The model of a checkpoint that `main.py` wrote, in eval mode, and how it was trained; nothing else is needed."""
     stored = ckpt.load_checkpoint(path)
     config, classifier = stored.get("config"), stored["state_dict"].get(ckpt.CLASSIFIER[0])
-    if not config or classifier is None or not {"dataset", "modality"} <= config.keys():
+    rows = 0 if classifier is None or classifier.ndim != 2 else len(classifier)
+    if not config or not rows or not {"dataset", "modality"} <= config.keys():
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
     start = Config(config["dataset"], config["modality"], evaluate=True)
     place = {name: config[name] for name in ("root_path", *options.SPEC_FIELDS) if name in config}
     config = replace(options.adopt(start, frozenset(), config, str(path)), **place)
-    model = build_model(num_class=len(classifier), **config.model_options)
+    model = build_model(num_class=rows, **config.model_options)
     ckpt.load_weights(model, stored["state_dict"], str(path))
     return model.eval(), config
 
@@ -94,8 +95,6 @@ def shrink(clips: Iterable[Tensor], size: int) -> list[Tensor]:
     """Clips, uint8 (t, c, H, W), of one video -> all its frames as the model sees them, uint8 (3, size, size) each."""
     frames = []
     for clip in clips:
-        if min(clip.shape[-2:]) < 2:
-            raise InputError(f"frames of {clip.shape[-1]}x{clip.shape[-2]} pixels are too small")
         frames += eval_transform(clip, None, size).expand(-1, 3, -1, -1)
     return frames
 
@@ -166,4 +165,6 @@ def predict(
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
         assignment, distances = assignment.tolist(), distances.tolist()
     probabilities = video_scores(scores)[0].softmax(0).cpu()
+    if not probabilities.isfinite().all():
+        raise InputError("the scores are not finite; the weights are spoiled")
     return Prediction(frames, first, assignment, distances, config.cluster, probabilities)

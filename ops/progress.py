@@ -7,12 +7,16 @@ from ops.engine import Meters
 
 
 class Progress:
-    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; the bar only where it is `wanted`."""
+    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; `done` steps were made before.
 
-    def __init__(self, title: str, steps: int, print_freq: int, wanted: bool = True):
-        self.title, self.steps, self.print_freq, self.done = title, steps, print_freq, 0
+    The bar is there only where it is `wanted`.
+    """
+
+    def __init__(self, title: str, steps: int, print_freq: int, done: int = 0, wanted: bool = True):
+        self.title, self.steps, self.print_freq, self.done = title, steps, print_freq, done
         self.live = wanted and sys.stderr.isatty()
-        self.bar = tqdm(total=steps, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
+        self.bar = tqdm(total=steps, initial=done, desc=title, leave=False, disable=not self.live,
+                        dynamic_ncols=True)  # fmt: skip
 
     def __call__(self, step: int, meters: Meters) -> None:
         before, self.done = self.done, step

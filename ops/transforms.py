@@ -17,7 +17,7 @@ def multi_scale_crop(
     Sides are one of `scales` of the shorter side and differ by one step at most; the crop sits in one of 13 places,
     quarter points between the corners and the centre (Wang et al., TSN, ECCV 2016).
     """
-    sizes = [int(min(height, width) * scale) for scale in scales]
+    sizes = [max(1, int(min(height, width) * scale)) for scale in scales]
     pairs = [(i, j) for i in range(len(sizes)) for j in range(len(sizes)) if abs(i - j) <= 1]
     row, column = pairs[rng.integers(len(pairs))]
     crop_h, crop_w = sizes[row], sizes[column]
@@ -52,7 +52,7 @@ def eval_transform(clip: Tensor, rng: np.random.Generator, size: int) -> Tensor:
     Only the part that is kept is scaled. Nothing is random: `rng` is not used.
     """
     height, width = clip.shape[-2:]
-    side = min(height, width) * 224 // 256
+    side = max(1, min(height, width) * 224 // 256)
     top, left = (height - side) // 2, (width - side) // 2
     return F.resized_crop(clip, top, left, side, side, [size, size], antialias=True)
 

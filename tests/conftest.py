@@ -1,4 +1,7 @@
-"""What several test files need: a tiny data set, and main.py run in this process or in one of its own."""
+"""What several test files need: a tiny data set, and programs run in this process or in one of their own."""
+import functools
+import importlib
+import importlib.util
 import multiprocessing
 import os
 import shutil
@@ -7,13 +10,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple, NoReturn
 
 import hypothesis
 import pytest
 import torch
 
-import main
 from ops import cli
 from ops.move4mnist import PRESETS, make_dataset
 
@@ -57,27 +60,44 @@ def own_data(tiny_data, tmp_path) -> Path:
     return Path(shutil.copytree(tiny_data, tmp_path / "own" / "movingmnist"))
 
 
+@functools.cache
+def load_program(name: str) -> ModuleType:
+    """The module of `main.py` or `tools/predict.py`; test_models.py under another name than its tests have."""
+    if name != "test_models.py":
+        return importlib.import_module(name.removesuffix(".py").replace("/", "."))
+    spec = importlib.util.spec_from_file_location("test_models_program", ROOT / name)
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return program
+
+
 @pytest.fixture
-def run_main(capsys, tmp_path, monkeypatch):
-    """`run_main(*words)` runs main.py's command line in this process, in the empty folder `tmp_path` -> `Ran`."""
+def run_program(capsys, tmp_path, monkeypatch):
+    """`run_program(name, *words)` runs a program's command line in this process, in the folder `tmp_path` -> `Ran`."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["main.py", *map(str, words)])
+    def run(name, *words) -> Ran:
+        monkeypatch.setattr(sys, "argv", [Path(name).name, *map(str, words)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
-            cli.run(main.main)
+            cli.run(load_program(name).main)
         return Ran(end.value.code, *capsys.readouterr())
 
     return run
 
 
 @pytest.fixture
-def run_process(tmp_path):
-    """`run_process(*words)` runs main.py as a user does, in a process of its own in `tmp_path` -> `Ran`."""
+def run_main(run_program):
+    """`run_main(*words)` is `run_program` of main.py."""
+    return functools.partial(run_program, "main.py")
 
-    def run(*words) -> Ran:
-        done = subprocess.run([sys.executable, ROOT / "main.py", *map(str, words)], cwd=tmp_path, text=True,
+
+@pytest.fixture
+def run_process(tmp_path):
+    """`run_process(*words)` runs a program, main.py, as a user does, in a process of its own in `tmp_path` -> `Ran`."""
+
+    def run(*words, program="main.py") -> Ran:
+        done = subprocess.run([sys.executable, ROOT / program, *map(str, words)], cwd=tmp_path, text=True,
                               capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -107,7 +127,7 @@ def be_one_of(rank: int, number: int, port: int, folder: Path, function, args) -
 
 def call_main(*words) -> NoReturn:
     sys.argv = ["main.py", *words]
-    cli.run(main.main)
+    cli.run(importlib.import_module("main").main)
 
 
 @pytest.fixture

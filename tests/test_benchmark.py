@@ -1,9 +1,6 @@
 """`tools/benchmark.py` runs from the command line and keeps what it prints; times are looked at by people."""
 import json
-import subprocess
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,16 +10,15 @@ from ops.clustering import TemporalClustering
 from tools import benchmark
 from tools.benchmarks import clustering, step
 
-PROGRAM = Path(__file__).resolve().parents[1] / "tools/benchmark.py"
 COLUMNS = ["shape", "pass", "floor ms", "loop ms", "ours ms", "ours/floor", "loop/ours"]
 
 
-def test_clustering_as_a_program(tmp_path):
+def test_clustering_as_a_program(run_process, tmp_path):
     words = ["clustering", "--shape", "2x6x3x4x4", "1x9x2x5x5", "--num-segments", "3", "--repeat", "1",
              "--method", "cumulative", "--json", "times.json"]  # fmt: skip
-    done = subprocess.run([sys.executable, PROGRAM, *words], cwd=tmp_path, text=True, capture_output=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[:-1]]
+    done = run_process(*words, program="tools/benchmark.py")
+    assert (done.code, done.err) == (0, "")
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.out.splitlines()[:-1]]
     assert table[0] == COLUMNS
     assert [row[:2] for row in table[2:]] == [
         [shape, name] for shape in ("2x6x3x4x4", "1x9x2x5x5") for name in ("forward", "with backward")

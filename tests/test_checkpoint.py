@@ -63,13 +63,38 @@ class Hostile:
         return os.mkdir, ("was-run",)
 
 
-@pytest.mark.parametrize("write", [lambda value, path: torch.save(value, path),
-                                   lambda value, path: path.write_bytes(pickle.dumps(value))])  # fmt: skip
-def test_a_hostile_pickle_does_not_run(tmp_path, monkeypatch, write):
+@pytest.mark.parametrize("write, reason", [
+    (torch.save, "holds more than tensors and plain values ({}.mkdir), which could run code; if you trust its maker,"
+                 " add --trust_checkpoint"),
+    (lambda value, path: path.write_bytes(pickle.dumps(value)), "is not a readable checkpoint"),
+])  # fmt: skip
+def test_a_hostile_pickle_does_not_run(tmp_path, monkeypatch, write, reason):
     monkeypatch.chdir(tmp_path)
     write({"state_dict": {"w": torch.ones(1)}, "config": Hostile()}, tmp_path / "x.pth")
-    assert "not a readable checkpoint of tensors and plain values" in refused(tmp_path / "x.pth")
+    assert reason.format(os.mkdir.__module__) in refused(tmp_path / "x.pth")
     assert not (tmp_path / "was-run").exists()
+
+
+def test_a_trusted_file_may_do_what_it_likes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"w": torch.ones(1)}, "config": Hostile()}, tmp_path / "x.pth")
+    assert load_checkpoint(tmp_path / "x.pth", trust=True)["state_dict"]["w"].tolist() == [1]
+    assert (tmp_path / "was-run").is_dir()
+
+
+def test_one_spoiled_bit_of_the_weights_is_found(tmp_path):
+    save_checkpoint(tmp_path / "x.pth", {"state_dict": {"w": torch.full((100,), 1.5)}})
+    data = bytearray((tmp_path / "x.pth").read_bytes())
+    data[data.index(torch.full((100,), 1.5).numpy().tobytes()) + 200] ^= 1
+    (tmp_path / "x.pth").write_bytes(data)
+    assert "its checksum is wrong in" in refused(tmp_path / "x.pth")
+
+
+def test_the_former_file_is_kept_under_another_name(tmp_path):
+    for value in (1, 2, 3):
+        save_checkpoint(tmp_path / "x.pth", {"state_dict": {"w": torch.full((2,), value)}}, keep="before.pth")
+    kept = {path.name: load_checkpoint(path)["state_dict"]["w"].tolist() for path in tmp_path.iterdir()}
+    assert kept == {"x.pth": [3, 3], "before.pth": [2, 2]}
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Ran
 from PIL import Image
 
 from tools import extract_frames
@@ -42,18 +42,9 @@ def greys(folder):
 
 
 @pytest.fixture
-def extract(tmp_path, monkeypatch, capsys):
+def extract(run_program):
     """`extract(*words)` runs the program's command line in this process, in `tmp_path` -> `Ran`."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["extract_frames.py", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            extract_frames.cli.run(extract_frames.main)
-        return Ran(end.value.code, *capsys.readouterr())
-
-    return run
+    return partial(run_program, "tools/extract_frames.py")
 
 
 def test_folders_mirror_the_videos_and_a_second_run_does_nothing(extract, tmp_path):

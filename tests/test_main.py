@@ -11,6 +11,7 @@ import torch
 
 import main
 from ops import checkpoint as ckpt
+from ops import saving
 from ops.engine import Result
 
 THIN = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 --epochs 2 -b 4 -j 0 --npb"
@@ -64,7 +65,8 @@ def results(ran):
 
 def test_a_run_leaves_checkpoints_and_logs(train, tmp_path):
     finished(train("--eval-freq", "1"))
-    assert sorted(path.name for path in (tmp_path / "checkpoint" / NAME).iterdir()) == [ckpt.BEST, ckpt.LAST]
+    assert sorted(path.name for path in (tmp_path / "checkpoint" / NAME).iterdir()) == [
+        ckpt.BEST, ckpt.PREVIOUS, ckpt.LAST]  # fmt: skip
     log = tmp_path / "log" / NAME
     assert {"log.csv", "args.json"} <= {path.name for path in log.iterdir()} and list(log.glob("events*"))
     assert (log / "log.csv").read_text().startswith("epoch,split,loss,top1,top5,")
@@ -162,13 +164,13 @@ def test_going_on_ends_in_the_same_weights(train, tmp_path, monkeypatch, workers
 
     save = ckpt.save_checkpoint
 
-    def save_and_stop(path, content):
-        save(path, content)
+    def save_and_stop(path, content, keep=None):
+        save(path, content, keep)
         if path.name == ckpt.LAST:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ckpt, "save_checkpoint", save_and_stop)
+        patch.setattr(saving, "save_checkpoint", save_and_stop)
         assert train(*options, "--suffix", "cut").code == 130
     broken = next((tmp_path / "checkpoint").glob("*cut"))
     assert ckpt.load_checkpoint(broken / ckpt.LAST)["epoch"] == 1
@@ -184,13 +186,13 @@ def test_a_run_that_ends_between_its_two_checkpoints(train, tmp_path, monkeypatc
     """Wherever a run is cut, the best accuracy that its last checkpoint tells of is that of the best one."""
     save, saved, accuracies = ckpt.save_checkpoint, [], iter([10.0, 20.0, 30.0])
 
-    def save_and_stop(path, content):
-        save(path, content)
+    def save_and_stop(path, content, keep=None):
+        save(path, content, keep)
         saved.append(path.name)
         if len(saved) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ckpt, "save_checkpoint", save_and_stop)
+    monkeypatch.setattr(saving, "save_checkpoint", save_and_stop)
     monkeypatch.setattr(main, "evaluate", lambda *args: Result(1.0, next(accuracies), 100.0, 10.0, 4, 80, 1.0, 0.0))
     assert train("--epochs", "9", "--eval-freq", "1").code == 130
     (folder,) = (tmp_path / "checkpoint").iterdir()
@@ -324,7 +326,7 @@ def test_steps_that_are_not_finite_are_counted(train, tmp_path):
     ran = train("--lr", "1e30", "--skip_nonfinite")
     assert re.search(r"^epoch 0 .* frames/s, 1 steps left out: not finite$", ran.out, re.M)
     assert log_of(tmp_path / "log" / NAME)[0]["nonfinite_steps"] == "1"
-    assert "of the evaluation: the weights are of no use" in ran.error
+    assert "are not finite; the weights are spoiled" in ran.error
 
 
 def test_clustering_from_a_later_epoch(train, tmp_path):

@@ -2,38 +2,26 @@
 import errno
 import json
 import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import Ran
 
 from ops import cli
 from ops.annotations import PARSERS, parse_breakfast
 from ops.dataset import read_list
 from ops.dataset_config import DATASETS, DatasetSpec, dataset_root, dataset_spec
 from ops.frame_folders import FrameCounter, guess_first, guess_template
-from tools import make_lists
 
 TRAIN, VAL, TEST = "train_videofolder.txt", "val_videofolder.txt", "test_videofolder.txt"
 FIELDS = ["num_class", "image_tmpl", "first_frame", "flip", "train_list", "val_list", "category_file"]
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(run_program, monkeypatch):
     """`run(*words)` runs the program in this process, in the empty folder `tmp_path`."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FULL_VIDEO_DATA", raising=False)
-
-    def run(*words) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["make_lists.py", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.run(make_lists.main)
-        return Ran(end.value.code, *capsys.readouterr())
-
-    return run
+    return partial(run_program, "tools/make_lists.py")
 
 
 def write(path: Path, text: str) -> None:
@@ -692,9 +680,8 @@ def test_help_shows_an_example_for_each_dataset(run):
     assert run().code == 2
 
 
-def test_as_a_program(own):
-    program = Path(__file__).resolve().parents[1] / "tools/make_lists.py"
-    done = subprocess.run([sys.executable, program, "folder", "--root", own], cwd=own, capture_output=True, text=True)
-    assert done.returncode == 0 and not done.stderr
-    done = subprocess.run([sys.executable, program, "jester"], cwd=own, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: no folder data/jester") and not done.stdout
+def test_as_a_program(own, run_process):
+    done = run_process("folder", "--root", own, program="tools/make_lists.py")
+    assert done.code == 0 and not done.err
+    done = run_process("jester", program="tools/make_lists.py")
+    assert done.error.startswith("no folder data/jester") and not done.out

@@ -55,13 +55,12 @@ def runs_of(kinds):
 
 # ---------------------------------------------------------------- what is written
 
-def test_layout_from_the_command_line(tmp_path):
+def test_layout_from_the_command_line(run_process, tmp_path):
     out, sheet = tmp_path / "a folder" / "movingmnist", tmp_path / "new" / "sheet.png"
     command = f"--num_train 6 --num_val 4 --num_frames 40 --empty_run 2-4 --digits glyphs --sheet {sheet} -j 2".split()
-    done = subprocess.run([sys.executable, ROOT / "tools/make_move4mnist.py", "--out", out, *command], cwd=tmp_path,
-                          capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{out}: 6 train and 4 val videos of 40 frames, digits: glyphs\n"
+    done = run_process("--out", out, *command, program="tools/make_move4mnist.py")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{out}: 6 train and 4 val videos of 40 frames, digits: glyphs\n"
     assert (out / "category.txt").read_text() == "left\nright\nup\ndown\n"
     train = ["left_0 40 0", "right_0 40 1", "up_0 40 2", "down_0 40 3", "left_1 40 0", "right_1 40 1"]
     assert (out / "train_videofolder.txt").read_text().splitlines() == [f"train/{line}" for line in train]

@@ -38,7 +38,8 @@ OPTIONS = {
     "compile": (None, True), "skip_nonfinite": (None, True), "print_freq": ("5", 5), "eval_freq": ("1", 1),
     "workers": ("0", 0), "seed": ("7", 7), "device": ("cpu", "cpu"), "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True), "suffix": ("again", "again"), "overwrite": (None, True), "root_log": ("l", "l"),
-    "root_model": ("m", "m"),
+    "root_model": ("m", "m"), "deterministic": (None, True), "trust_checkpoint": (None, True),
+    "save_every_steps": ("9", 9), "save_every_minutes": ("0.5", 0.5),
 }  # fmt: skip
 ALIASES = {"-j": "workers", "-b": "batch_size", "-e": "evaluate", "--learning_rate": "lr", "--weight_decay": "wd",
            "--clip_gradient": "gd"}  # fmt: skip
@@ -278,7 +279,8 @@ def test_every_field_has_its_place():
     assert set(names) - set(taken) == {"dropout", "epochs", "batch_size", "lr", "lr_type", "lr_steps", "momentum", "wd",
                                        "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_memory", "stem_grad",
                                        "cluster_start_epoch", "eval_freq", "suffix", "crop_scales",
-                                       "on_bad_video", "accum", "bucket", "amp", "sync_bn",
+                                       "on_bad_video", "deterministic", "save_every_steps",
+                                       "save_every_minutes", "accum", "bucket", "amp", "sync_bn",
                                        "skip_nonfinite"}  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """One video through a trained model: streaming, video files, frame folders, and the pictures of them."""
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,7 @@ from ops.options import Config
 from ops.predict import Prediction, Steps, category_names, frame_names, load_model
 from ops.transforms import eval_transform
 from ops.video_file import read_video
-from tests.conftest import Ran
-from tools import compare_runs, extract_frames, predict
+from tools import compare_runs, extract_frames
 
 FFMPEG = find_ffmpeg()[0]
 
@@ -56,18 +56,9 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(run_program):
     """`run(*words)` runs predict.py's command line in the empty folder `tmp_path` -> `Ran`."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.run(predict.main)
-        return Ran(end.value.code, *capsys.readouterr())
-
-    return run
+    return partial(run_program, "tools/predict.py")
 
 
 # ---------------------------------------------------------------- frames

@@ -1,6 +1,7 @@
 """The log folder: a table that grows and is continued, the options, the events."""
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_options_command_and_versions(tmp_path, monkeypatch):
     about = json.loads((tmp_path / "args.json").read_text())
     assert (about["lr"], about["gd"]) == (0.01, None)
     assert about["command"].endswith("main.py movingmnist --suffix 'two words'")
-    assert set(about["versions"]) == {"python", "torch", "torchvision"}
+    assert set(about["versions"]) == {"python", "torch", "torchvision", "numpy", "git"}
 
 
 def test_a_new_run_starts_a_new_table(tmp_path):
@@ -81,3 +82,25 @@ def test_without_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setattr(run_log, "SummaryWriter", None)
     fill(RunLog(tmp_path, {}), range(1))
     assert len(table(tmp_path)) == 2 and not list(tmp_path.glob("events*"))
+
+
+def test_a_full_disk_is_told_and_the_row_comes_with_the_next(tmp_path, monkeypatch):
+    log = RunLog(tmp_path, {})
+
+    def full(path, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_log.Path, "replace", full)
+        assert f"{tmp_path} could not be written (No space left on device)" in log.write(0, "train", RESULT, 0.1)
+    assert table(tmp_path) == []
+    assert log.write(1, "train", RESULT, 0.1) is None
+    log.close()
+    assert [row["epoch"] for row in table(tmp_path)] == ["0", "1"]
+
+
+def test_memory_and_speed(tmp_path):
+    log = RunLog(tmp_path, {})
+    log.write(0, "train", replace(RESULT, peak_memory=300 * 2**20), 0.1)
+    log.close()
+    assert [(row["peak_memory_mb"], row["frames_per_second"]) for row in table(tmp_path)] == [("300", "80.0")]

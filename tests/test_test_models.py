@@ -1,17 +1,12 @@
 """Tests of trained models through the command line: views, fusion, files, TSM's checkpoints, and errors."""
 import csv
-import importlib.util
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, Ran
 from PIL import Image
 from torch import nn
 from torchvision import transforms
@@ -31,28 +26,10 @@ ON_CPU = ["-j", "0", "--device", "cpu"]
 OUTCOME = re.compile(r"Testing Results: Prec@1 (\d+\.\d{3}) Prec@5 (\d+\.\d{3}) Loss (\d+\.\d{5})")
 
 
-def load_program():
-    """test_models.py under another name than tests/test_models.py has."""
-    spec = importlib.util.spec_from_file_location("test_models_program", ROOT / "test_models.py")
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
-    return program
-
-
 @pytest.fixture
-def run_test(capsys, tmp_path, monkeypatch):
+def run_test(run_program):
     """`run_test(*words)` runs the command line of test_models.py in this process, in `tmp_path` -> `Ran`."""
-    monkeypatch.chdir(tmp_path)
-    program = load_program()
-
-    def run(*words) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["test_models.py", *map(str, words), *ON_CPU])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.run(program.main)
-        return Ran(end.value.code, *capsys.readouterr())
-
-    return run
+    return lambda *words: run_program("test_models.py", *words, *ON_CPU)
 
 
 def wake(model, seed=0):
@@ -132,15 +109,12 @@ def test_one_view_is_what_main_evaluates(on_tiny, run_main, tiny_data, tmp_path,
     assert ("stem      in chunks of 4 frames" in streamed.out) == (options.get("cluster") != "none")
 
 
-def test_in_a_process_of_its_own_with_a_worker(run_main, tmp_path, tiny_data):
+def test_in_a_process_of_its_own_with_a_worker(run_main, run_process, tmp_path, tiny_data):
     weights = save_own(tmp_path / "own.pth.tar")
     ours = run_main("-e", "movingmnist", "RGB", "--root_path", tiny_data, "--resume", weights, *ON_CPU)
-    done = subprocess.run(
-        [sys.executable, ROOT / "test_models.py", "movingmnist", "--root_path", tiny_data, "--weights", weights,
-         "-b", "128", "-j", "1", "--device", "cpu"],
-        cwd=tmp_path, text=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert outcome(Ran(done.returncode, done.stdout, done.stderr)) == outcome(ours)
+    ran = run_process("movingmnist", "--root_path", tiny_data, "--weights", weights, "-b", "128", "-j", "1", "--device",
+                      "cpu", program="test_models.py")  # fmt: skip
+    assert outcome(ran) == outcome(ours)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.pth.tar", "own_confusion.csv", "own_confusion.png"]
 
 

@@ -17,14 +17,19 @@ from ops import (
     cli,  # noqa: E402
     flags,  # noqa: E402
 )
-from ops.dataset import Video, frame_files, load_frame, parse_line, read_lines  # noqa: E402
+from ops.dataset import Video, frame_files, is_flow, load_frame, parse_line, read_lines  # noqa: E402
 from ops.dataset_config import DatasetSpec  # noqa: E402
 from ops.options import Config  # noqa: E402
+from ops.result_files import check_writable  # noqa: E402
+from ops.testing import categories  # noqa: E402
 
 EXAMPLE = """examples:
   python tools/check_dataset.py ucf101 RGB --root_path data/ucf101
   python tools/check_dataset.py path/to/folder/with/dataset.json RGB --csv problems.csv
 """
+
+
+MOST_NAMES = 1_000_000  # of missing frames that are looked for where a list asks for more
 
 
 class Problem(NamedTuple):
@@ -62,15 +67,19 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
     name, number, video = item
     folder = root / video.path
     problem = partial(Problem, name, number)
-    if not folder.is_dir():
+    try:
+        found = set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
         return 0, [problem("missing folder", f"no folder {folder}")]
-    found = {file.name for file in os.scandir(folder)}
-    wanted = frame_files(spec, folder, range(video.num_frames))
+    except (OSError, ValueError) as error:
+        return 0, [problem("unreadable folder", f"{folder}: {getattr(error, 'strerror', error)}")]
+    asked = video.num_frames * (1 + is_flow(spec))
+    wanted = frame_files(spec, folder, range(min(video.num_frames, len(found) + MOST_NAMES)))
     held = sum(file.endswith(Path(spec.image_tmpl).suffix) for file in found)
     problems, sizes = [], collections.Counter()
     absent = [file for file in wanted if file not in found]
-    if absent or held != len(wanted):
-        text = f"{video.path}: list says {len(wanted)} images, folder holds {held}"
+    if absent or held != asked:
+        text = f"{video.path}: list says {asked} images, folder holds {held}"
         problems.append(problem("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
     present = [file for file in wanted if file in found]
     for file in present:
@@ -97,6 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     threads, table = options.pop("j"), options.pop("csv")
     config = Config(**options)
     spec, root = config.spec, config.root
+    check_writable(table, "--csv")
+    if config.category_file:
+        categories(config)
     lists = {name: config.list_file(name) for name in (spec.train_list, spec.val_list)}
     videos, problems = check_lists(lists, spec)
     frames = 0

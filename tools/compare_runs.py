@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ops import cli, pictures  # noqa: E402
+from ops import cli, options, pictures  # noqa: E402
 from ops.options import Config  # noqa: E402
 from ops.predict import Prediction, frame_names, load_model, predict, read_folder, shrink  # noqa: E402
 
@@ -23,22 +23,22 @@ CHUNK = 32  # frames sent through a network at a time
 def summarise(folder: Path) -> dict[str, str]:
     """One row of the table from a run's log folder: its last validation, and the minutes of all its epochs."""
     try:
-        options = json.loads((folder / "args.json").read_text())
+        given = json.loads((folder / "args.json").read_text())
         with (folder / "log.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         last = [row for row in rows if row["split"] == "val"][-1]
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        sampled = given["cluster"] == "none"
+        seen = int(last["frames"]) / int(last["videos"])
+        values = (
+            f"uniform ({'TSM' if given['shift'] else 'TSN'})" if sampled else given["cluster"],
+            f"{seen:.0f}" + " sampled" * sampled,
+            "-" if sampled else str(given["num_segments"]),
+            f"{float(last['top1']):.1f}",
+            str(len({row["epoch"] for row in rows})),
+            f"{sum(float(row['seconds']) for row in rows) / 60:.1f}",
+        )
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, csv.Error) as error:
         raise cli.InputError(f"{folder} is not the log folder of a run that was validated: {error}") from None
-    sampled = options["cluster"] == "none"
-    seen = int(last["frames"]) / int(last["videos"])
-    values = (
-        f"uniform ({'TSM' if options['shift'] else 'TSN'})" if sampled else options["cluster"],
-        f"{seen:.0f}" + " sampled" * sampled,
-        "-" if sampled else str(options["num_segments"]),
-        f"{float(last['top1']):.1f}",
-        str(len({row["epoch"] for row in rows})),
-        f"{sum(float(row['seconds']) for row in rows) / 60:.1f}",
-    )
     return dict(zip(COLUMNS, values, strict=True))
 
 
@@ -86,8 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [summarise(folder) for folder in args.runs]
     print(format_table(rows))
     if args.picture:
-        run = json.loads((args.runs[0] / "args.json").read_text())
-        spec = Config(**{name: run.get(name, default) for name, default in vars(Config("", "RGB")).items()}).spec
+        about = args.runs[0] / "args.json"
+        run = options.stored_options(json.loads(about.read_text()), str(about))
+        spec = Config(**{"dataset": "", "modality": "RGB"} | run).spec
         video = None
         if args.video:
             model, config = load_model(args.weights)

@@ -22,6 +22,7 @@ from tqdm import tqdm  # noqa: E402
 
 from ops import cli  # noqa: E402
 from ops.ffmpeg import find_ffmpeg, shrink_filter  # noqa: E402
+from ops.frame_folders import leads_back  # noqa: E402
 
 try:
     import fcntl
@@ -98,10 +99,8 @@ def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
 
     videos, real_dst = [], os.path.realpath(dst)
     for folder, folders, files in os.walk(src, onerror=refuse, followlinks=True):
-        above = os.path.join(os.path.realpath(folder), "")
-        real = {name: os.path.realpath(os.path.join(folder, name)) for name in folders}
-        folders[:] = [name for name in folders if not name.startswith(".") and real[name] != real_dst
-                      and not above.startswith(os.path.join(real[name], ""))]  # a link to a folder above is a loop
+        folders[:] = [name for name in folders if not name.startswith(".") and not leads_back(Path(folder, name))
+                      and os.path.realpath(os.path.join(folder, name)) != real_dst]
         videos += [Path(folder, name).relative_to(src) for name in files
                    if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings]
     if not videos:

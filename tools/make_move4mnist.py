@@ -37,8 +37,8 @@ def parse_runs(text: str) -> tuple[int, ...]:
     if "/" in text:
         return tuple(parse_range(part)[0] for part in text.split("/"))
     low, high = parse_range(text)
-    if low > high:
-        raise argparse.ArgumentTypeError(f"{text}: the first number must not be above the second")
+    if not low <= high < low + 10_000:
+        raise argparse.ArgumentTypeError(f"{text}: the first number must not be above the second, nor 10,000 below it")
     return tuple(range(low, high + 1))
 
 

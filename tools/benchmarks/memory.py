@@ -1,8 +1,6 @@
 """Peak memory of a training step over the length of its video."""
 import argparse
 import multiprocessing
-import resource
-import sys
 import time
 from multiprocessing.queues import SimpleQueue
 
@@ -12,7 +10,7 @@ from archs.resnet import ARCHS
 from ops import cli, flags
 from ops.clustering import CLUSTERINGS
 from ops.dataset import VideoBatch
-from ops.engine import train_one_epoch
+from ops.engine import peak_memory, train_one_epoch
 from ops.models import build_model
 from ops.optim import build_sgd
 from ops.streaming import STEM_GRADS, choose_streaming
@@ -47,8 +45,7 @@ def measure_step(args: argparse.Namespace, t: int, queue: SimpleQueue) -> None:
     start = time.perf_counter()
     if t:
         train_one_epoch(model, [batch], build_sgd(model, 0.001, 0.9, 0), torch.device("cpu"))
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    queue.put((kilobytes / 1024 - frames.nbytes / 2**20, time.perf_counter() - start))
+    queue.put(((peak_memory() - frames.nbytes) / 2**20, time.perf_counter() - start))
 
 
 def run(args: argparse.Namespace) -> list[Row]:
