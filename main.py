@@ -4,20 +4,24 @@ import statistics
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from archs.resnet import ARCHS
 from ops import checkpoint as ckpt
-from ops import cli, options
+from ops import cli, distributed, options
 from ops.batches import EpochBatches
 from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
 from ops.decoding import describe_decoder
+from ops.distributed import ALONE, Processes
 from ops.engine import Meters, Result, evaluate, train_one_epoch
 from ops.interrupt import Interrupted, Interrupts
 from ops.modality import MODALITIES
@@ -29,7 +33,9 @@ from ops.progress import Progress
 from ops.run_log import RunLog
 from ops.sampling import FrameSampler
 from ops.saving import CheckpointFolder, new_folders, newest_checkpoint, random_state, restore_random_state
+from ops.stepping import choose_amp, compile_network, make_stepping
 from ops.streaming import choose_streaming
+from ops.sync_norm import synchronise
 from ops.testing import categories
 from ops.transforms import eval_transform, train_transform
 
@@ -45,7 +51,7 @@ def make_data(config: Config) -> None:
     print(summary, flush=True)
 
 
-def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.device):
+def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.device, processes: Processes):
     """The videos of a split and the loader of their clips."""
     videos = read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
     sampler = FrameSampler(
@@ -61,11 +67,14 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
         )
     dataset = FrameFolders(videos, config.root, spec, modality, sampler, transform, config.seed,
                            train and config.on_bad_video == "skip")  # fmt: skip
-    batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None)
+    batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None, dataset.frame_counts,
+                           (processes.rank, processes.number), config.bucket)  # fmt: skip
     return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
 
 
-def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device: torch.device) -> str:
+def describe(
+    config: Config, splits: dict[str, list[Video]], model: TSN, device: torch.device, processes: Processes
+) -> str:
     """The header: what is trained on what."""
     counts = [video.num_frames for videos in splits.values() for video in videos]
     shown = f"all, {config.num_segments} {config.cluster} clusters a video after {config.cluster_after}"
@@ -86,13 +95,17 @@ def describe(config: Config, splits: dict[str, list[Video]], model: TSN, device:
         "frames": f"min {min(counts)}, median {statistics.median(counts):g}, max {max(counts)} a video; seen: {shown}",
         "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, "
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),
-        "device": f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device),
+        "device": (f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device))
+        + f", {processes.number} processes" * (processes.number > 1),
     }  # fmt: skip
     if model.clustering:
         lines["stem"] = str(model.streaming or "all frames of a batch at once")
     if not config.evaluate:
+        precision = choose_amp(config.amp, device)
         lines["training"] = (
-            f"epochs {config.start_epoch} to {config.epochs - 1}, batch {config.batch_size}, SGD lr {config.lr:g} "
+            f"epochs {config.start_epoch} to {config.epochs - 1}, batch {config.batch_size}"
+            + f" x {config.accum}" * (config.accum > 1)
+            + f", {precision}".replace("torch.", "") * (precision is not None) + f", SGD lr {config.lr:g} "
             f"({config.lr_type}), wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
         )
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
@@ -126,9 +139,16 @@ class Training:
     It stands at the start of `epoch`, or within it after `meters.steps` steps.
     """
 
-    def __init__(self, config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict, boost: bool):
+    def __init__(
+        self, config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict, boost: bool,
+        processes: Processes = ALONE,
+    ):
         self.config, self.model, self.loaders, self.device, self.boost = config, model, loaders, device, boost
+        self.processes = processes
         self.optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
+        self.stepping = make_stepping(model, device, config.amp, config.accum, config.skip_nonfinite, processes)
+        if stored.get("scaler") and self.stepping.scaler.is_enabled():
+            self.stepping.scaler.load_state_dict(stored["scaler"])
         if "optimizer" in stored:
             try:
                 load_momenta(self.optimizer, stored["optimizer"])
@@ -136,26 +156,30 @@ class Training:
                 raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
                                      " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
         self.epoch, self.best = config.start_epoch, stored.get("best_prec1", 0.0)
-        self.best_epoch, self.random_state = stored.get("best_epoch"), stored.get("random_state")
-        self.meters = Meters.restored(stored["meters"]) if "meters" in stored else self.new_meters()
+        self.best_epoch, self.random_states = stored.get("best_epoch"), stored.get("random_states", [])
+        self.meters = Meters.restored(stored["meters"], processes) if "meters" in stored else self.new_meters()
         self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
-        if config.overwrite and not goes_on(config):
+        if config.overwrite and not goes_on(config) and processes.main:
             self.folder.clear()
-        self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
+        self.log = None
+        if processes.main:
+            self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
 
     def new_meters(self) -> Meters:
-        return Meters(self.model.new_fc.out_features)
+        return Meters(self.model.new_fc.out_features, self.processes)
 
     def run(self) -> None:
         """All epochs that are left; `Interrupted` when a signal ends it early, after saving."""
-        with Interrupts(warn) as self.interrupts:
+        alone = self.processes.number == self.config.accum == 1
+        with Interrupts(warn if self.processes.main else lambda text: None, at_once=alone) as self.interrupts:
             try:
                 while self.epoch < self.config.epochs:
                     self.run_epoch()
             except Interrupted:
                 self.save()
                 raise
-        self.log.close()
+        if self.log:
+            self.log.close()
         if self.folder.problem:
             raise cli.InputError(f"{self.folder.problem}; make room and go on with --resume auto")
         print(f"best top-1 {self.best:.3f}% at epoch {self.best_epoch}: {self.config.run_folder / ckpt.BEST}")
@@ -165,23 +189,27 @@ class Training:
         title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
         lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
         set_lr(self.optimizer, lr)
-        if self.meters.steps:
-            restore_random_state(self.random_state, self.device)
-        else:
-            torch.manual_seed((config.seed << 20) + epoch)  # dropout does not depend on what ran before
+        rank = self.processes.rank
+        if self.meters.steps and len(self.random_states) == self.processes.number:
+            restore_random_state(self.random_states[rank], self.device)
+        else:  # dropout does not depend on what ran before, and each process has masks of its own
+            torch.manual_seed((rank << 52) + (config.seed << 20) + epoch)
         self.loaders["train"].batch_sampler.set_epoch(epoch, self.meters.steps)
         with self.progress(f"{title} train", "train") as progress:
             result = train_one_epoch(
                 self.model, self.interrupts.batches(self.loaders["train"]), self.optimizer, self.device, config.gd,
-                partial(self.after_step, progress), (config.seed, epoch), self.meters,
+                partial(self.after_step, progress), (config.seed, epoch), self.meters, self.stepping,
             )  # fmt: skip
         self.write_log("train", result, lr)
         for reason in result.skipped:
             print(f"{title} skipped a video: {reason}")
         line, is_best = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False
+        if result.nonfinite_steps:
+            line += f", {result.nonfinite_steps} steps left out: not finite"
         if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
             with self.progress(f"{title} val", "val") as progress:
-                result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device, progress)
+                result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device,
+                                  partial(self.after_look, progress), self.processes)  # fmt: skip
             self.write_log("val", result, lr)
             line += f" | {one_line('val', result)}"
             is_best = self.best_epoch is None or result.top1 > self.best
@@ -193,24 +221,35 @@ class Training:
 
     def progress(self, title: str, split: str) -> Progress:
         done = self.meters.steps if split == "train" else 0
-        return Progress(title, len(self.loaders[split]), self.config.print_freq, done)
+        return Progress(title, len(self.loaders[split]), self.config.print_freq, done, self.processes.main)
 
     def write_log(self, split: str, result: Result, lr: float) -> None:
-        if problem := self.log.write(self.epoch, split, result, lr):
+        if self.log and (problem := self.log.write(self.epoch, split, result, lr)):
             warn(f"warning: {problem}; the next row brings it along")
 
     def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
+        """What the first process's clock and the signals of all processes ask for; all of them do it."""
         progress(step, meters)
-        if self.folder.due(step):
+        asked = self.processes.gather((self.folder.due(step), self.interrupts.number))
+        if asked[0][0]:
             self.save()
+        self.interrupts.obey(number for _, number in asked)
+
+    def after_look(self, progress: Progress, step: int, meters: Meters) -> None:
+        progress(step, meters)
+        self.interrupts.obey(self.processes.gather(self.interrupts.number))
 
     def save(self, is_best: bool = False) -> None:
-        """All that a run needs to go on from here."""
+        """All that a run needs to go on from here; all processes call it."""
+        states = self.processes.gather(random_state(self.device)) if self.meters.steps else []
+        if not self.processes.main:
+            return
         content = {"epoch": self.epoch, "arch": self.config.arch, "state_dict": self.model.state_dict(),
-                   "optimizer": self.optimizer.state_dict(), "best_prec1": self.best, "best_epoch": self.best_epoch,
+                   "optimizer": self.optimizer.state_dict(), "scaler": self.stepping.scaler.state_dict(),
+                   "best_prec1": self.best, "best_epoch": self.best_epoch,
                    "boost_classifier": self.boost, "config": options.plain(self.config)}  # fmt: skip
         if self.meters.steps:
-            content |= {"meters": self.meters.state(), "random_state": random_state(self.device)}
+            content |= {"meters": self.meters.state(), "random_states": states}
         if problem := self.folder.save(content, is_best):
             warn(f"warning: {problem}; training goes on and saves again later")
 
@@ -281,45 +320,85 @@ def how_to_go_on(argv: Sequence[str] | None) -> str:
     return shlex.join(["python", "main.py", *kept, "--resume", "auto"])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
+class Run(NamedTuple):
+    """What a run works with once everything is found in order."""
+
+    config: Config
+    model: TSN
+    loaders: dict[str, DataLoader]
+    device: torch.device
+    stored: dict
+    boost: bool
+
+
+def prepare(argv: Sequence[str] | None, processes: Processes) -> Run:
+    """Read the command line, build the model, find the data and say what is going to happen."""
     config, given = options.parse(argv)
     stored: dict = {}
     if config.resume:
         config, stored = find_start(config, given)
     if not config.evaluate and config.start_epoch >= config.epochs:
         raise cli.InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
-    device = options.pick_device(config.device, config.deterministic)
-    if not config.evaluate:
+    device = options.pick_device(config.device, config.deterministic, processes)
+    if not config.evaluate and processes.main:
         refuse_to_overwrite(config)
     spec = config.spec
     torch.manual_seed(config.seed)
     model = build_model(num_class=spec.num_class, **config.model_options)
     boost = load_start(config, model, stored)
-    model.to(device)
-    model.streaming = choose_streaming(
-        model, config.stem_chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate,
-        config.stem_memory,
-    )  # fmt: skip
+    place_model(config, model, device, processes)
     make_data(config)
     if config.category_file:
         categories(config)  # the checkpoint will name the file
     splits, loaders = {}, {}
     for split in ["val"] if config.evaluate else ["train", "val"]:
-        splits[split], loaders[split] = make_split(config, spec, split == "train", device)
-    print(describe(config, splits, model, device), flush=True)
-    if config.evaluate:
-        with Progress("evaluate", len(loaders["val"]), config.print_freq) as progress:
-            print_evaluation(evaluate(model, loaders["val"], device, progress))
-        return 0
-    with new_folders(config.run_folder, config.log_folder):
-        training = Training(config, model, loaders, device, stored, boost)
+        splits[split], loaders[split] = make_split(config, spec, split == "train", device, processes)
+    print(describe(config, splits, model, device, processes), flush=True)
+    return Run(config, model, loaders, device, stored, boost)
+
+
+def place_model(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
+    """Move the model to its device, in the form that runs there."""
+    if config.sync_bn and processes.number > 1:
+        synchronise(model)
+    model.to(device, memory_format=torch.channels_last if device.type == "cuda" else torch.preserve_format)
+    chunk = config.stem_chunk
+    if chunk == "auto" and config.sync_bn and not config.freeze_stem_bn:
+        chunk = 0  # processes would wait for each other in different numbers of chunks
+    model.streaming = choose_streaming(
+        model, chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate,
+        config.stem_memory,
+    )  # fmt: skip
+    if config.compile:
+        compile_network(model, device)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
+    with distributed.start() as processes:
+        run = processes.together(partial(prepare, argv, processes))
+        return (evaluate_once if run.config.evaluate else train)(run, processes, argv)
+
+
+def evaluate_once(run: Run, processes: Processes, argv: Sequence[str] | None) -> int:
+    """`--evaluate`."""
+    with Progress("evaluate", len(run.loaders["val"]), run.config.print_freq, wanted=processes.main) as progress:
+        print_evaluation(evaluate(run.model, run.loaders["val"], run.device, progress, processes))
+    return 0
+
+
+def train(run: Run, processes: Processes, argv: Sequence[str] | None) -> int:
+    """A run to its end, or until a signal; its exit code."""
+    config = run.config
+    with new_folders(config.run_folder, config.log_folder) if processes.main else nullcontext():
+        training = Training(*run, processes)
         try:
             training.run()
         except Interrupted as signal:
-            place = f"epoch {training.epoch} after step {training.meters.steps} of {len(loaders['train'])}"
+            place = f"epoch {training.epoch} after step {training.meters.steps} of {len(run.loaders['train'])}"
             saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / ckpt.LAST}"
-            warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
+            if processes.main:
+                warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
             return signal.exit_code
     return 0
 

@@ -59,7 +59,10 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold what the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = main(None) or 0
+        try:
+            code = main(None) or 0
+        finally:
+            kill_workers()  # else they would first finish what nobody waits for
     except InputError as error:
         message = str(error).rsplit("InputError: ", 1)[-1]  # a loader's worker sends its traceback along
         code = fail(message)
@@ -79,8 +82,6 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         if not meaning:
             raise
         code = fail(f"{meaning} ({text[:200]})")
-    if code:
-        kill_workers()
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
 """
+import atexit
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ops.batches import EpochBatches
 from ops.cli import InputError
 from ops.dataset_config import DatasetSpec
 from ops.frames import is_flow, open_frames
-from ops.interrupt import leave_signals_to_main
+from ops.interrupt import kill_workers, leave_signals_to_main
 from ops.modality import Modality
 from ops.transforms import View
 
@@ -176,7 +177,8 @@ def collate(samples: list[tuple[Tensor, int, str] | InputError]) -> VideoBatch:
     skipped = tuple(str(sample) for sample in samples if isinstance(sample, InputError))
     good = [sample for sample in samples if not isinstance(sample, InputError)]
     if not good:
-        return VideoBatch(torch.empty(0), torch.empty(0), torch.empty(0), [], skipped)
+        none = torch.empty(0, dtype=torch.int64)
+        return VideoBatch(torch.empty(0), none, none, [], skipped)
     frames, labels, names = zip(*good, strict=True)
     lengths = torch.tensor([len(clip) for clip in frames])
     packed = torch.cat(frames) if len(frames) > 1 else frames[0]  # a long video alone is not copied
@@ -201,7 +203,11 @@ def share(batch: VideoBatch) -> VideoBatch:
 
 
 class _Loader(DataLoader):
-    """A DataLoader that says in one line when its workers cannot start."""
+    """A DataLoader that says in one line when its workers cannot start, and leaves none behind."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        atexit.register(kill_workers)  # multiprocessing would wait for workers that ignore its signal
 
     def __iter__(self):
         try:

@@ -8,6 +8,7 @@ from ops.consensus import CONSENSUS
 from ops.dataset_config import DATASETS
 from ops.modality import MODALITIES
 from ops.optim import SCHEDULES
+from ops.stepping import AMP
 from ops.streaming import STEM_GRADS
 from ops.temporal_shift import SHIFT_PLACES
 
@@ -113,8 +114,8 @@ def main_parser(defaults: dict) -> ArgumentParser:
         metavar="S")  # fmt: skip
     add(data, "--on_bad_video", "what a frame that cannot be read does to training: stop it, or skip the video and "
         "report it; evaluation always stops", choices=["stop", "skip"])  # fmt: skip
-    add(data, "-j --workers", "processes that load videos; 0: the main one does (default: one a core, at most 8)",
-        type=number(int, least=0), metavar="N")  # fmt: skip
+    add(data, "-j --workers", "processes that load videos, for each that trains; 0: that one does (default: one a "
+        "core, at most 8)", type=number(int, least=0), metavar="N")  # fmt: skip
 
     model = parser.add_argument_group("model")
     add(model, "--arch", "backbone", choices=ARCHS)
@@ -142,7 +143,7 @@ def main_parser(defaults: dict) -> ArgumentParser:
     add(train, "--epochs", "epochs in all", type=number(int, least=1), metavar="N")
     add(train, "--start_epoch", "number of the first epoch (after --resume: the next one)",
         type=number(int, least=0), metavar="E")  # fmt: skip
-    add(train, "-b --batch_size", "videos a step", type=number(int, least=1), metavar="N")
+    add(train, "-b --batch_size", "videos a batch, of all processes together", type=number(int, least=1), metavar="N")
     add(train, "--lr --learning_rate", "learning rate", type=number(float, above=0), metavar="LR")
     add(train, "--lr_type", "schedule", choices=SCHEDULES)
     add(train, "--lr_steps", "epochs after which `step` divides the rate by 10", nargs="+",
@@ -160,6 +161,15 @@ def main_parser(defaults: dict) -> ArgumentParser:
         "auto: a quarter of what is free on CUDA, else 64M", type=stem_memory, metavar="SIZE|auto")  # fmt: skip
     add(train, "--stem_grad", "gradient of a stem in chunks: exact, or estimated from one random frame a cluster",
         choices=STEM_GRADS)  # fmt: skip
+    add(train, "--accum", "batches that make a step: their loss is the mean over all their videos",
+        type=number(int, least=1), metavar="K")  # fmt: skip
+    add(train, "--bucket", "shuffle such that batches hold videos of similar length, sorted within N batches; 1: do "
+        "not", type=number(int, least=1), metavar="N")  # fmt: skip
+    add(train, "--amp", "precision of training (default: bf16 on a CUDA GPU that has it, else off)", choices=AMP)
+    add(train, "--sync_bn", "BatchNorm takes its statistics from the videos of all processes", action="store_true")
+    add(train, "--compile", "compile the network, which costs minutes at the start", action="store_true")
+    add(train, "--skip_nonfinite", "leave out steps whose loss or gradient is not finite, and count them, instead of "
+        "stopping", action="store_true")  # fmt: skip
     add(train, "--seed", "of weights, order, crops and random clusters", type=number(int, least=0, most=2**32 - 1),
         metavar="N")  # fmt: skip
     add(train, "--deterministic", "the same bits every time on CUDA, too; slower", action="store_true")

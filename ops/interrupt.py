@@ -1,7 +1,7 @@
 """Signals that ask a run to end: they wait until a step is whole."""
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,11 +20,12 @@ class Interrupts:
     """While entered, SIGTERM, SIGUSR1 and Ctrl-C raise `Interrupted`, but only from inside `batches`.
 
     So what is done with a batch is always finished, and a wait for one is not. A second Ctrl-C ends the process at
-    once. `tell` gets a line of text when a signal comes.
+    once. `tell` gets a line of text when a signal comes. Where a run may not end between any two batches, without
+    `at_once`, only `obey` raises.
     """
 
-    def __init__(self, tell: Callable[[str], None] = lambda text: None):
-        self.tell, self.number, self.waiting = tell, None, False
+    def __init__(self, tell: Callable[[str], None] = lambda text: None, at_once: bool = True):
+        self.tell, self.at_once, self.number, self.waiting = tell, at_once, None, False
 
     def __enter__(self) -> "Interrupts":
         self.former = {number: signal.signal(number, self._come) for number in SIGNALS}
@@ -45,8 +46,17 @@ class Interrupts:
             kill_workers()  # now: one that hands a batch over would complain
             raise Interrupted(self.number)
 
-    def batches(self, loader: Iterable[Item]) -> Iterator[Item]:
-        """The loader's batches; raises `Interrupted` instead of the next one when a signal has come."""
+    def obey(self, numbers: Iterable[int | None]) -> None:
+        """Raise `Interrupted` if there is a signal among those that have come to the processes of the run."""
+        for number in numbers:
+            if number is not None and not self.at_once:
+                raise Interrupted(number)
+
+    def batches(self, loader: Collection[Item]) -> Collection[Item]:
+        """The loader with batches that raise `Interrupted` instead of the next one when a signal has come."""
+        return _Watched(loader, self) if self.at_once else loader
+
+    def watch(self, loader: Iterable[Item]) -> Iterator[Item]:
         source = iter(loader)
         while True:
             try:
@@ -61,8 +71,24 @@ class Interrupts:
             yield batch
 
 
+class _Watched:
+    """A loader whose batches are watched over by `Interrupts`."""
+
+    def __init__(self, loader: Collection[Item], interrupts: Interrupts):
+        self.loader, self.interrupts = loader, interrupts
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.interrupts.watch(self.loader)
+
+
 def leave_signals_to_main(worker: int = 0) -> None:
-    """For a loader's worker: signals to the whole process group are the main process's business."""
+    """For a loader's worker: signals to the whole process group are the main process's business.
+
+    Nothing but `kill_workers` ends such a worker that is still at work.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -72,6 +72,8 @@ class TSN(nn.Module):
 
     def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
+        if not len(lengths):  # a process without a video: no frames, no means
+            return self.run_stem(frames.new_zeros(0, self.base_model.conv1.in_channels, 32, 32)), None
         if self.clustering is not None and self.streaming is not None and len(frames) > self.streaming.above:
             how = self.streaming
             return stream(self, frames, lengths, how.chunk, draw if how.representative else None, how.memory)[:2]
@@ -91,13 +93,15 @@ class TSN(nn.Module):
         for stage in self.trunk:
             x = self.base_model.run_stage(stage, x)
         scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
-        return self.consensus(scores.unflatten(0, (num_videos, -1)))  # (n*g, K) -> (n, K)
+        steps = len(scores) // max(1, num_videos)
+        return self.consensus(scores.unflatten(0, (num_videos, steps)))  # (n*g, K) -> (n, K)
 
     def forward(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> Tensor:
         """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `ops/modality.py` makes them; lengths (n,).
         Both may stay on the host. `draw`, whole numbers >= 0, decides which frames give representative gradients.
+        n may be 0, whatever `frames` then are: the scores (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:

@@ -13,6 +13,7 @@ from ops.cli import InputError
 from ops.clustering import CLUSTERINGS
 from ops.consensus import CONSENSUS
 from ops.dataset_config import DatasetSpec, dataset_root, dataset_spec
+from ops.distributed import ALONE, Processes
 from ops.modality import MODALITIES
 from ops.optim import SCHEDULES
 from ops.streaming import STEM_GRADS
@@ -67,11 +68,17 @@ class Config:
     stem_chunk: int | str = "auto"
     stem_memory: int | str = "auto"
     stem_grad: str = "exact"
+    accum: int = 1
+    bucket: int = 1
+    amp: str | None = None
+    sync_bn: bool = False
+    compile: bool = False
+    skip_nonfinite: bool = False
     print_freq: int = 20
     eval_freq: int = 5
     save_every_steps: int = 0
     save_every_minutes: float = 30.0
-    workers: int = min(8, os.cpu_count() or 1)
+    workers: int = max(1, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     seed: int = 0
     device: str | None = None
     deterministic: bool = False
@@ -148,7 +155,7 @@ PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "
 # where and on what a run happens: never taken from a checkpoint
 PLACE_FIELDS = (
     "dataset", "root_path", *SPEC_FIELDS, "no_flip", "workers", "device", "resume", "evaluate", "overwrite",
-    "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain", "trust_checkpoint",
+    "root_log", "root_model", "start_epoch", "print_freq", "tune_from", "pretrain", "trust_checkpoint", "compile",
 )  # fmt: skip
 
 
@@ -190,6 +197,12 @@ def check(config: Config, given: frozenset[str]) -> None:
             raise InputError(f"--temporal_pool comes before layer2, but --cluster_after is {config.cluster_after}")
     if config.stem_grad == "representative" and config.stem_chunk == 0:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
+    if config.sync_bn and config.freeze_stem_bn and not config.npb:
+        raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
+    in_chunks = config.stem_chunk not in ("auto", 0) or config.stem_grad == "representative"
+    if config.sync_bn and in_chunks and not config.freeze_stem_bn:
+        raise InputError("--sync_bn and a stem in chunks contradict each other, for processes have their own numbers of"
+                         " chunks; add --freeze_stem_bn, or leave out --stem_chunk and --stem_grad")  # fmt: skip
     if not config.shift:
         for name in ("shift_div", "shift_place"):
             if name in given:
@@ -254,8 +267,8 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
     return config
 
 
-def pick_device(name: str | None, deterministic: bool = False) -> torch.device:
-    """The named device, else cuda, else mps, else cpu; InputError if it is not there.
+def pick_device(name: str | None, deterministic: bool = False, processes: Processes = ALONE) -> torch.device:
+    """The named device, else cuda, else mps, else cpu; of several GPUs this process's. InputError if it is not there.
 
     With `deterministic`, operations that may give other bits the next time are replaced by slower ones.
     """
@@ -264,6 +277,7 @@ def pick_device(name: str | None, deterministic: bool = False) -> torch.device:
         torch.use_deterministic_algorithms(True)
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    name = processes.own_device(name)
     try:
         device = torch.device(name)
         torch.ones(1, device=device).cpu()

@@ -7,17 +7,21 @@ from ops.engine import Meters
 
 
 class Progress:
-    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; `done` steps were made before."""
+    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; `done` steps were made before.
 
-    def __init__(self, title: str, steps: int, print_freq: int, done: int = 0):
-        self.title, self.steps, self.print_freq = title, steps, print_freq
-        self.live = sys.stderr.isatty()
+    The bar is there only where it is `wanted`.
+    """
+
+    def __init__(self, title: str, steps: int, print_freq: int, done: int = 0, wanted: bool = True):
+        self.title, self.steps, self.print_freq, self.done = title, steps, print_freq, done
+        self.live = wanted and sys.stderr.isatty()
         self.bar = tqdm(total=steps, initial=done, desc=title, leave=False, disable=not self.live,
                         dynamic_ncols=True)  # fmt: skip
 
     def __call__(self, step: int, meters: Meters) -> None:
-        self.bar.update()
-        if step % self.print_freq and step != self.steps:
+        before, self.done = self.done, step
+        self.bar.update(step - before)
+        if step // self.print_freq == before // self.print_freq and step != self.steps:
             return
         figures = f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%"
         if self.live:

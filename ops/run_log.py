@@ -21,7 +21,8 @@ except ImportError:
     SummaryWriter = None
 
 COLUMNS = ("epoch", "split", "loss", "top1", "top5", "mean_class_accuracy", "lr", "seconds", "videos", "frames",
-           "frames_per_second", "data_wait", "peak_memory_mb", "grad_norm", "skipped")  # fmt: skip
+           "frames_per_second", "data_wait", "peak_memory_mb", "grad_norm", "skipped",
+           "nonfinite_steps")  # fmt: skip
 
 
 def versions() -> dict[str, str | None]:
@@ -75,6 +76,7 @@ class RunLog:
             "videos": r.videos, "frames": r.frames, "frames_per_second": f"{r.frames_per_second:.1f}",
             "data_wait": f"{r.data_wait:.3f}", "peak_memory_mb": f"{r.peak_memory / 2**20:.0f}",
             "grad_norm": f"{r.grad_norm:.4f}", "skipped": len(r.skipped),
+            "nonfinite_steps": r.nonfinite_steps,
         })  # fmt: skip
         try:
             self._write_table()

@@ -15,12 +15,15 @@ A BatchNorm in training takes its statistics from a chunk. Neighbouring frames w
 then holds the frames j, j + k, j + 2k, ... of the batch, in every pass the same. The frame before each of its frames
 is in chunk j - 1, so that signs are compared chunk with chunk. Running statistics move in the first pass only, and
 over all chunks by one momentum, each frame counting once.
+
+Under autocast the stem runs in its precision, in every pass; sums are float32.
 """
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -111,6 +114,9 @@ class _Chunks:
     def __init__(self, model: TSN, frames: Frames, lengths: Sequence[int], chunk: int):
         self.model, self.frames, self.lengths, self.chunk = model, frames, lengths, chunk
         self.norms, self.seen = training_norms(model), 0
+        device = model.new_fc.weight.device.type  # backward runs outside of the autocast that it has to repeat
+        self.autocast = partial(torch.autocast, device, torch.get_autocast_dtype(device),
+                                torch.is_autocast_enabled(device))  # fmt: skip
         self.strided = bool(self.norms)
         self.parts = self.cut(lengths)
 
@@ -128,7 +134,7 @@ class _Chunks:
         if (device := self.model.new_fc.weight.device).type == "cuda":
             fetched = copied_ahead(fetched, device)
         for frames in fetched:
-            with self._running_statistics(first * len(frames)):
+            with self._running_statistics(first * len(frames)), self.autocast():
                 x = self.model.run_stem(frames)
             yield x
 
@@ -193,6 +199,11 @@ def _membership(clusters: Clusters, index: Tensor, dtype: torch.dtype) -> Tensor
     return ((index >= start) & (index < start + size)).to(dtype) / size
 
 
+def _wide(x: Tensor) -> Tensor:
+    """What sums are made of: float32 for activations of lower precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class _StreamedMeans(torch.autograd.Function):
     """The passes at the top of this file; the stem's parameters are inputs so that autograd takes their gradients."""
 
@@ -217,7 +228,7 @@ class _StreamedMeans(torch.autograd.Function):
             if online:
                 if part.start in starts:
                     segments.append(_Segments(g))
-                segments[-1].add(x.flatten(1), changes[part], numbers[part])
+                segments[-1].add(_wide(x.flatten(1)), changes[part], numbers[part])
             elif (memory := memory - x.nbytes) >= 0:
                 kept.append(x)
         if chunks.strided:  # the first chunk's frames follow those of the last
@@ -232,23 +243,23 @@ class _StreamedMeans(torch.autograd.Function):
             if torch.equal(start[row], clusters.start):  # else a video without any change, which is cut evenly
                 means = torch.cat([segment.sums for segment in segments])[row] / clusters.size[:, None]
         if means is None:
-            means = x.new_zeros(len(clusters.start), x[0].numel())  # (n*g, d)
+            means = _wide(x.new_zeros(len(clusters.start), x[0].numel()))  # (n*g, d)
             again = chunks.activations(parts[len(kept) : -1][::-1])
             for i, part in reversed([*enumerate(parts)]):  # one order whatever was kept: sums are the same to the bit
                 x = kept.pop() if i < len(kept) else x if i == len(parts) - 1 else next(again)
-                means.addmm_(_membership(clusters, numbers[part], x.dtype), x.flatten(1))
+                means.addmm_(_membership(clusters, numbers[part], means.dtype), _wide(x.flatten(1)))
         ctx.chunks, ctx.clusters, ctx.draw = chunks, clusters, draw
         ctx.save_for_backward(*parameters)
         distances = changes.float() / means.shape[1]
         ctx.mark_non_differentiable(clusters.assignment, distances)
-        return means.unflatten(1, shape), clusters.assignment, distances
+        return means.to(x.dtype).unflatten(1, shape), clusters.assignment, distances
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor, *_):
         chunks, clusters, parameters = ctx.chunks, ctx.clusters, ctx.saved_tensors
         index = torch.arange(len(chunks.frames), device=grad.device)
-        parts, grad = chunks.parts, grad.flatten(1)  # (n*g, d)
+        parts, grad = chunks.parts, _wide(grad.flatten(1))  # (n*g, d)
         if ctx.draw is not None:
             share = torch.from_numpy(np.random.default_rng(ctx.draw).random(len(grad), np.float32)).to(grad.device)
             index = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)  # a frame of each
@@ -260,7 +271,8 @@ class _StreamedMeans(torch.autograd.Function):
             with torch.enable_grad():
                 x = next(activations)
             wanted = grad[part] if ctx.draw is not None else _membership(clusters, index[part], grad.dtype).T @ grad
-            for total, found in zip(totals, torch.autograd.grad(x, parameters, wanted.view_as(x)), strict=True):
+            wanted = wanted.view_as(x).to(x.dtype)
+            for total, found in zip(totals, torch.autograd.grad(x, parameters, wanted), strict=True):
                 total += found
         return None, None, None, None, *totals
 
@@ -283,4 +295,6 @@ def stream(
                          f" not {counts} for {len(frames)} frames")  # fmt: skip
     lengths = lengths.to(model.new_fc.weight.device, torch.int64)
     parameters = [p for stage in model.stem_modules for p in stage.parameters() if p.requires_grad]
-    return _StreamedMeans.apply(_Chunks(model, frames, counts, chunk), lengths, draw, memory, *parameters)
+    chunks = _Chunks(model, frames, counts, chunk)
+    with torch.autocast(lengths.device.type, enabled=False):  # the stem alone runs in the precision asked for
+        return _StreamedMeans.apply(chunks, lengths, draw, memory, *parameters)

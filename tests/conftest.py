@@ -2,14 +2,16 @@
 import functools
 import importlib
 import importlib.util
+import multiprocessing
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import hypothesis
 import pytest
@@ -20,6 +22,9 @@ from ops.move4mnist import PRESETS, make_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = replace(PRESETS["standard"], num_frames=20, main=(8, 10), distractor=(3, 4))
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["torch", "torchvision"])
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("no_clock", deadline=None)
@@ -95,5 +100,57 @@ def run_process(tmp_path):
         done = subprocess.run([sys.executable, ROOT / program, *map(str, words)], cwd=tmp_path, text=True,
                               capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def be_one_of(rank: int, number: int, port: int, folder: Path, function, args) -> NoReturn:
+    """Be one process of those that torchrun would start, with its output in files."""
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(number), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1",
+                      MASTER_PORT=str(port))  # fmt: skip
+    os.chdir(folder)
+    for stream in (sys.stdout, sys.stderr):
+        file = os.open(f"{rank}{stream.name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, stream.fileno())
+    torch.set_num_threads(1)
+    try:
+        function(*args)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)  # a child's own end would first break the queues of its threads
+
+
+def call_main(*words) -> NoReturn:
+    sys.argv = ["main.py", *words]
+    cli.run(importlib.import_module("main").main)
+
+
+@pytest.fixture
+def run_processes(tmp_path):
+    """`run_processes(number, *words)` runs main.py in processes in `tmp_path` as torchrun does -> a `Ran` each.
+
+    Instead of words, it takes a function of a module and its arguments.
+    """
+
+    def run(number: int, *words) -> list[Ran]:
+        function, args = (words[0], words[1:]) if callable(words[0]) else (call_main, [*map(str, words)])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        some = [FORKS.Process(target=be_one_of, args=(rank, number, port, tmp_path, function, args))
+                for rank in range(number)]  # fmt: skip
+        for process in some:
+            process.start()
+        for process in some:
+            process.join(60)
+            process.kill()
+        files = [[tmp_path / f"{rank}<{name}>" for name in ("stdout", "stderr")] for rank in range(number)]
+        return [Ran(process.exitcode, *(file.read_text() for file in pair))
+                for process, pair in zip(some, files, strict=True)]  # fmt: skip
 
     return run

@@ -189,6 +189,33 @@ def test_a_lower_precision_cuts_alike():
         assert torch.equal(TemporalClustering(6, method)(x.bfloat16(), lengths)[1], expected)
 
 
+@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=6, max_size=60))
+def test_rounding_keeps_signs_and_so_distances(values):
+    x = torch.tensor(values[: len(values) // 3 * 3]).view(3, -1)
+    x = torch.where(x.abs() < 1e-7, 0, x)  # what underflows in float16
+    lengths = torch.tensor([3])
+    for dtype in (torch.bfloat16, torch.float16):
+        assert torch.equal(sign_changes(x.to(dtype), lengths), sign_changes(x, lengths))
+        assert torch.equal(sign_changes(x.to(dtype), lengths), sign_changes(x.to(dtype).float(), lengths))
+    tiny = torch.tensor([[2e-8], [0.0], [4e-8]])
+    assert sign_changes(tiny, lengths).tolist() == sign_changes(tiny.bfloat16(), lengths).tolist() == [0, 1, 1]
+    assert sign_changes(tiny.half(), lengths).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("method", CLUSTERINGS)
+def test_the_order_of_memory_does_not_matter_and_stays(method):
+    lengths, results = torch.tensor([9, 3, 12]), []
+    for form in (torch.contiguous_format, torch.channels_last):
+        x = torch.randn(24, 8, 3, 5, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=form)
+        x.requires_grad_()
+        means, assignment = TemporalClustering(4, method)(x, lengths)
+        assert means.shape == (12, 8, 3, 5) and means.is_contiguous(memory_format=form)
+        (means * torch.arange(8.0)[:, None, None]).sum().backward()
+        results.append((assignment, means, x.grad))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_gradients_reach_every_frame():
     x = torch.randn(14, 2, 3, dtype=torch.float64, requires_grad=True)
     lengths = torch.tensor([9, 2, 3])  # two videos are shorter than g

@@ -7,9 +7,10 @@ from torch import nn
 
 from ops.cli import InputError
 from ops.dataset import VideoBatch
-from ops.engine import Result, evaluate, train_one_epoch, video_loss
+from ops.engine import Result, evaluate, train_one_epoch
 from ops.models import build_model
 from ops.optim import build_sgd
+from ops.stepping import video_losses
 
 CPU = torch.device("cpu")
 
@@ -41,10 +42,10 @@ def same(a, b):
 def test_loss_of_videos_and_of_representations():
     scores = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])
     labels = torch.tensor([1, 0])
-    assert video_loss(scores, labels).item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
+    assert video_losses(scores, labels).tolist() == pytest.approx([math.log(4 / 3), math.log(2)])
     each = torch.stack([scores, scores.flip(1)], 1)  # (n, g, K): the second representation errs
-    expected = (math.log(4 / 3) + math.log(4) + 2 * math.log(2)) / 4
-    assert video_loss(each, labels).item() == pytest.approx(expected)
+    assert video_losses(each, labels).tolist() == pytest.approx([math.log(16 / 3) / 2, math.log(2)])
+    assert video_losses(each[:0], labels[:0]).shape == video_losses(scores[:0], labels[:0]).shape == (0,)
 
 
 # ---------------------------------------------------------------- training

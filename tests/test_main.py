@@ -308,6 +308,27 @@ def test_other_options_train_and_evaluate(train, run_main, tiny_data, tmp_path, 
     assert (top1, loss) == (pytest.approx(float(row["top1"])), pytest.approx(float(row["loss"]), abs=2e-5))
 
 
+def test_precision_accumulation_and_buckets(train, tmp_path):
+    """A run that goes on keeps the factor of float16, which grows with the steps."""
+    words = ["-b", "2", "--accum", "2", "--bucket", "2", "--amp", "fp16"]
+    ran = finished(train(*words, "--print-freq", "1", "--suffix", "whole"))
+    assert "batch 2 x 2, float16, SGD" in ran.out
+    assert re.findall(r"epoch 0 train  step (\d)/4", ran.out) == ["2"]
+    finished(train(*words, "--epochs", "1", "--suffix", "half"))
+    half, whole = tmp_path / "checkpoint" / f"{NAME[:-1]}1_half", tmp_path / "checkpoint" / f"{NAME}_whole"
+    finished(train("--resume", half / ckpt.LAST, "-b", "2", "--suffix", "whole", "--root_model", "on"))
+    unbroken, resumed = (ckpt.load_checkpoint(folder / ckpt.LAST) for folder in (whole, tmp_path / "on" / whole.name))
+    assert unbroken["scaler"] == resumed["scaler"] != {} and unbroken["scaler"]["scale"] > 1
+    assert same(unbroken["state_dict"], resumed["state_dict"])
+
+
+def test_steps_that_are_not_finite_are_counted(train, tmp_path):
+    ran = train("--lr", "1e30", "--skip_nonfinite")
+    assert re.search(r"^epoch 0 .* frames/s, 1 steps left out: not finite$", ran.out, re.M)
+    assert log_of(tmp_path / "log" / NAME)[0]["nonfinite_steps"] == "1"
+    assert "are not finite; the weights are spoiled" in ran.error
+
+
 def test_clustering_from_a_later_epoch(train, tmp_path):
     ran = finished(train("--cluster_start_epoch", "1", "--eval-freq", "1"))
     assert "training: 4 sampled before epoch 1" in ran.out

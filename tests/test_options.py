@@ -34,7 +34,8 @@ OPTIONS = {
     "lr": ("0.01", 0.01), "lr_type": ("cos", "cos"), "lr_steps": ("20 40", (20.0, 40.0)), "momentum": ("0.8", 0.8),
     "wd": ("1e-4", 1e-4), "gd": ("20", 20.0), "npb": (None, True), "freeze_stem_bn": (None, True),
     "stem_chunk": ("8", 8), "stem_memory": ("2M", 2**21), "stem_grad": ("representative", "representative"),
-    "frame_stride": ("2", 2), "print_freq": ("5", 5), "eval_freq": ("1", 1),
+    "frame_stride": ("2", 2), "accum": ("4", 4), "bucket": ("8", 8), "amp": ("bf16", "bf16"), "sync_bn": (None, True),
+    "compile": (None, True), "skip_nonfinite": (None, True), "print_freq": ("5", 5), "eval_freq": ("1", 1),
     "workers": ("0", 0), "seed": ("7", 7), "device": ("cpu", "cpu"), "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True), "suffix": ("again", "again"), "overwrite": (None, True), "root_log": ("l", "l"),
     "root_model": ("m", "m"), "deterministic": (None, True), "trust_checkpoint": (None, True),
@@ -200,6 +201,9 @@ def test_help_shows_every_option_and_an_example(capsys):
         ([*DATA, "--momentum", "2"], "2 must be"),
         ([*DATA, "--wd", "-1"], "-1 must be at least 0"),
         ([*DATA, "--gd", "0"], "0 must be above 0"),
+        ([*DATA, "--accum", "0"], "0 must be at least 1"),
+        ([*DATA, "--bucket", "0"], "0 must be at least 1"),
+        ([*DATA, "--amp", "fp8"], "'fp8'"),
         ([*DATA, "-j", "-1"], "-1 must be at least 0"),
         ([*DATA, "--print_freq", "0"], "0 must be at least 1"),
         ([*DATA, "--eval-freq", "0"], "0 must be at least 1"),
@@ -225,6 +229,9 @@ def test_bad_values(capsys, words, culprit):
         ("--cluster none --frame_stride 2", ["--frame_stride", "--cluster none"]),
         ("--cluster none --freeze_stem_bn", ["--freeze_stem_bn", "--cluster none"]),
         ("--stem_grad representative --stem_chunk 0", ["--stem_grad representative", "--stem_chunk 0"]),
+        ("--sync_bn --freeze_stem_bn", ["--sync_bn", "--npb", "--freeze_stem_bn"]),
+        ("--sync_bn --stem_chunk 8", ["--sync_bn", "--stem_chunk", "--freeze_stem_bn"]),
+        ("--sync_bn --stem_grad representative --npb", ["--sync_bn", "--stem_grad", "--freeze_stem_bn"]),
         ("--dense_sample", ["--dense_sample", "--cluster none"]),
         ("--shift_div 4", ["--shift_div", "--shift"]),
         ("--shift_place block", ["--shift_place", "--shift"]),
@@ -248,6 +255,7 @@ def test_contradictions_name_both_sides(words, parts):
     "--cluster none --num_frames all", "--cluster none --dense_sample", "--dense_sample --cluster_start_epoch 3",
     "--shift --cluster_after layer3", "--non_local --cluster_after layer2", "--temporal_pool --cluster_after layer1",
     "--cluster_start_epoch 39 --epochs 40", "--tune_from b.pth --pretrain none", "--shift --cluster none",
+    "--sync_bn", "--sync_bn --stem_chunk 0", "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
 ])  # fmt: skip
 def test_what_fits_together(words):
     parse([*DATA, *words.split()])
@@ -272,7 +280,8 @@ def test_every_field_has_its_place():
                                        "gd", "npb", "freeze_stem_bn", "stem_chunk", "stem_memory", "stem_grad",
                                        "cluster_start_epoch", "eval_freq", "suffix", "crop_scales",
                                        "on_bad_video", "deterministic", "save_every_steps",
-                                       "save_every_minutes"}  # fmt: skip
+                                       "save_every_minutes", "accum", "bucket", "amp", "sync_bn",
+                                       "skip_nonfinite"}  # fmt: skip
 
 
 def test_evaluation_takes_the_model_and_the_protocol():

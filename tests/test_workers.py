@@ -146,3 +146,24 @@ def test_our_own_mistakes_keep_their_traceback():
 
     with pytest.raises(RuntimeError, match="shapes"):
         cli.run(fail)
+
+
+def test_a_program_that_ends_leaves_no_worker_behind(tiny_data):
+    """Not even one of ours: a script with a loader of its own, alive when Python ends."""
+    script = f"""
+from pathlib import Path
+from functools import partial
+from ops.batches import EpochBatches
+from ops.dataset import FrameFolders, make_loader, read_list
+from ops.dataset_config import DATASETS
+from ops.modality import MODALITIES
+from ops.sampling import FrameSampler
+from ops.transforms import eval_transform
+spec, root = DATASETS["movingmnist"], Path({str(tiny_data)!r})
+videos = read_list(root / spec.train_list, root, spec)
+data = FrameFolders(videos, root, spec, MODALITIES["RGB"], FrameSampler(4, True), partial(eval_transform, size=32), 0)
+loader = make_loader(data, EpochBatches(len(videos), 2), 2, False)
+print(len(next(iter(loader)).names))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done

@@ -15,11 +15,11 @@ from archs.resnet import ARCHS
 from ops import cli, options
 from ops.dataset import FrameFolders, Video, VideoBatch, collate
 from ops.dataset_config import DatasetSpec
-from ops.engine import video_loss
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.optim import build_sgd
 from ops.sampling import FrameSampler
+from ops.stepping import video_losses
 from ops.streaming import Streaming
 from ops.transforms import train_transform
 from tools.benchmarks import Benchmark, Row, positive, write_video
@@ -75,7 +75,7 @@ def time_step(
     x, _ = timed("cluster", lambda: model.represent(batch.frames, batch.lengths))
     model.run_stem = run_stem
     spent["cluster"] -= spent["stem"]
-    loss: Tensor = timed("trunk", lambda: video_loss(model.classify(x, len(labels)), labels))
+    loss: Tensor = timed("trunk", lambda: video_losses(model.classify(x, len(labels)), labels).mean())
     optimizer.zero_grad()
     timed("backward", lambda: (loss.backward(), optimizer.step()))
     return spent
