@@ -280,6 +280,16 @@ def refuse_to_overwrite(config: Config) -> None:
                              " --overwrite, or give this run another name with --suffix")  # fmt: skip
 
 
+def refuse_to_cut_anew(config: Config, stored: dict) -> None:
+    """InputError where an epoch that is half done would go on with other batches or steps."""
+    for name in ("batch_size", "bucket", "accum"):
+        own, former = getattr(config, name), stored["config"].get(name, Config.__dataclass_fields__[name].default)
+        if own != former:
+            raise cli.InputError(f"{config.resume} stands within epoch {stored['epoch']}, which was cut with"
+                                 f" --{name} {former}; leave --{name} {own} out, or begin the epoch anew with"
+                                 f" --start_epoch {stored['epoch']}")  # fmt: skip
+
+
 def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
     """What --resume asks for: the checkpoint's content, {} for none, and the config completed by it."""
     if config.resume == "auto":
@@ -299,10 +309,8 @@ def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
     if "meters" in stored and not config.evaluate:
         if "start_epoch" in given:
             del stored["meters"]
-        elif config.batch_size != stored["config"]["batch_size"]:
-            raise cli.InputError(f"{config.resume} stands within epoch {stored['epoch']}, which is cut into batches of"
-                                 f" {stored['config']['batch_size']}; leave --batch_size {config.batch_size} out, or"
-                                 f" begin the epoch anew with --start_epoch {stored['epoch']}")  # fmt: skip
+        else:
+            refuse_to_cut_anew(config, stored)
     if "start_epoch" not in given and not config.evaluate:
         config = replace(config, start_epoch=stored.get("epoch", 0))
     return config, stored

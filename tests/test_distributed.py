@@ -42,7 +42,8 @@ def figures_of(folder):
     """The rows of the log but for times."""
     (path,) = folder.glob("log/*/log.csv")
     with path.open(newline="") as file:
-        return [[row[name] for name in row if name not in ("seconds", "data_wait")] for row in csv.DictReader(file)]
+        timed = {"seconds", "data_wait", "frames_per_second", "peak_memory_mb"}
+        return [[row[name] for name in row if name not in timed] for row in csv.DictReader(file)]
 
 
 def furthest(a, b):
@@ -86,6 +87,17 @@ def test_videos_that_cannot_be_read_shrink_the_mean(compare, own_data):
     for name in ("up_0", "left_1"):
         (own_data / "train" / name / "7.jpg").write_bytes(b"")
     assert compare(2, "-b", "2", "--on_bad_video", "skip", "--root_path", str(own_data), *FROZEN) < 1e-6
+
+
+def test_going_on_within_an_epoch(run_processes, tiny_data, tmp_path):
+    """Each process draws the dropout masks that it would have drawn."""
+    words = [*TRAIN, "--root_path", tiny_data, "-b", "2", "--dropout", "0.5", "--save_every_steps", "3"]
+    quiet(run_processes(2, *words))
+    whole = weights_of(tmp_path)
+    (within,) = tmp_path.glob(f"checkpoint/*/{ckpt.PREVIOUS}")
+    assert ckpt.load_checkpoint(within)["meters"]["steps"] == 3
+    quiet(run_processes(2, *words, "--resume", within, "--overwrite"))
+    assert furthest(whole, weights_of(tmp_path)) == 0
 
 
 def test_running_means_are_those_of_all_processes(run_main, run_processes, tiny_data, tmp_path):
