@@ -18,6 +18,8 @@ from archs.resnet import ARCHS
 from ops import checkpoint as ckpt
 from ops import cli, distributed, options
 from ops.batches import EpochBatches
+from ops.cluster_strip import draw_video
+from ops.confusion import confusion_pixels
 from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
 from ops.decoding import describe_decoder
@@ -211,6 +213,7 @@ class Training:
                 result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device,
                                   partial(self.after_look, progress), self.processes)  # fmt: skip
             self.write_log("val", result, lr)
+            self.draw(result)
             line += f" | {one_line('val', result)}"
             is_best = self.best_epoch is None or result.top1 > self.best
             if is_best:
@@ -226,6 +229,19 @@ class Training:
     def write_log(self, split: str, result: Result, lr: float) -> None:
         if self.log and (problem := self.log.write(self.epoch, split, result, lr)):
             warn(f"warning: {problem}; the next row brings it along")
+
+    def draw(self, result: Result) -> None:
+        """Pictures of a validation: the confusion matrix, and the clusters of up to four videos, always the same."""
+        if not self.log or not self.log.events:
+            return
+        counts, names = result.confusion.numpy(), categories(self.config)
+        pictures = {"confusion/val": confusion_pixels(counts, names, f"epoch {self.epoch}")}
+        videos = self.loaders["val"].dataset
+        if self.model.clustering:
+            few = max(1, min(4, len(videos) // 25))  # a small part of the validation's time
+            for i in range(few):
+                pictures[f"clusters/{i}"] = draw_video(self.model, videos, (2 * i + 1) * len(videos) // (2 * few))
+        self.log.draw(self.epoch, pictures)
 
     def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
         """What the first process's clock and the signals of all processes ask for; all of them do it."""

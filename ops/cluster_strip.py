@@ -6,9 +6,15 @@ frame to the one before, with the cuts in red. A long video shows evenly spaced 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ops.dataset import FrameFolders
+from ops.models import TSN
+from ops.streaming import stream
+
+CHUNK = 32  # frames that pass the stem at a time
 MOST, CELL, BAND, CURVE, TITLE = 24, 48, 10, 60, 20  # frames shown; sizes in pixels
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # by turns; Okabe and Ito's, for colour-blind readers
 CUT, INK, PAPER, AREA = "#D55E00", "#282828", "white", "#d8d8d8"
@@ -17,7 +23,7 @@ CUT, INK, PAPER, AREA = "#D55E00", "#282828", "white", "#d8d8d8"
 def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence[float], title: str) -> np.ndarray:
     """frames uint8 (t, 3, S, S), cluster and distance of each, (t,) -> picture, uint8 (H, W, 3)."""
     t = len(frames)
-    shown = np.unique(np.linspace(0, t - 1, min(t, MOST)).round().astype(int))
+    shown = (2 * np.arange(min(t, MOST)) + 1) * t // (2 * min(t, MOST))  # each from the middle of its share
     width = CELL * len(shown)
     picture = Image.new("RGB", (width, TITLE + CELL + BAND + CURVE), PAPER)
     draw = ImageDraw.Draw(picture)
@@ -40,3 +46,12 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
         if cut:
             draw.line((left, top, left, bottom), CUT)
     return np.asarray(picture)
+
+
+@torch.inference_mode()
+def draw_video(model: TSN, videos: FrameFolders, index: int) -> np.ndarray:
+    """The picture of one video of a data set as a model in eval mode clusters it now, uint8 (H, W, 3)."""
+    steps, _, name = videos.load(0, index)  # (t, channels, S, S)
+    _, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), CHUNK)
+    frames = steps[:, :3] if steps.shape[1] % 3 == 0 else steps[:, :1].expand(-1, 3, -1, -1)  # of flow: x alone
+    return cluster_strip(frames, assignment.tolist(), distances.tolist(), f"{name}, {len(frames)} frames")

@@ -27,6 +27,13 @@ def colour(shares: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(shown, stops, COLOURS[:, c]) for c in range(3)], -1).round().astype(np.uint8)
 
 
+def confusion_pixels(counts: np.ndarray, names: Sequence[str], title: str) -> np.ndarray:
+    """`confusion_picture` as uint8 (H, W, 3); of more than 101 classes the bare cells, two pixels each."""
+    if len(names) > 101:
+        return colour(counts / np.maximum(1, counts.sum(1, keepdims=True))).repeat(2, 0).repeat(2, 1)
+    return np.asarray(Image.open(io.BytesIO(confusion_picture(counts, names, title))).convert("RGB"))
+
+
 def confusion_picture(counts: np.ndarray, names: Sequence[str], title: str) -> bytes:
     """PNG: rows are labels, columns predictions, a cell's colour is its share of the label's videos.
 

@@ -35,6 +35,7 @@ class Result:
     skipped: tuple[str, ...] = ()  # why videos were left out, where that was allowed
     peak_memory: int = 0  # bytes: the most on CUDA, else in this process, so far
     nonfinite_steps: int = 0  # steps without effect, for their loss or gradient was not finite
+    confusion: Tensor | None = None  # (K, K) videos, a row a label, a column a prediction
 
     @property
     def frames_per_second(self) -> float:
@@ -75,7 +76,7 @@ class Meters:
         return {
             "loss": [self.loss.total, self.loss.weight], "grad_norm": [self.grad_norm.total, self.grad_norm.weight],
             "confusion": self.metrics.confusion.tolist(), "top5_hits": self.metrics.top5_hits, "steps": self.steps,
-            "frames": self.frames, "waited": self.waited, "seconds": time.perf_counter() - self.start,
+            "frames": self.frames, "waited": self.waited, "seconds": self.seconds,
             "skipped": list(self.skipped), "nonfinite_steps": self.nonfinite_steps,
         }  # fmt: skip
 
@@ -128,14 +129,27 @@ class Meters:
             self.metrics.update(part.scores[finite], part.labels[finite])
             self.frames += part.frames
 
+    @property
+    def seconds(self) -> float:
+        return max(time.perf_counter() - self.start, 1e-9)
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.frames / self.seconds
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time in which the loader was waited for."""
+        return self.waited / self.seconds
+
     def result(self) -> Result:
-        m, seconds = self.metrics, time.perf_counter() - self.start
+        m, seconds = self.metrics, self.seconds
         if not m.count and not self.nonfinite_steps:
             raise InputError(f"no video could be read: {self.skipped[0] if self.skipped else 'the list is empty'}")
         return Result(
             self.loss.mean, m.top1, m.top5, m.mean_class_accuracy, m.count, self.frames, seconds,
             self.waited / seconds, self.grad_norm.mean, self.skipped, peak_memory(),
-            self.nonfinite_steps,
+            self.nonfinite_steps, m.confusion,
         )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ class Progress:
         self.bar.update(step - before)
         if step // self.print_freq == before // self.print_freq and step != self.steps:
             return
-        figures = f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%"
+        figures = (f"loss {meters.loss.mean:.4f}  top-1 {meters.metrics.top1:.2f}%  {meters.frames_per_second:.0f}"
+                   f" frames/s  data wait {meters.data_wait:.0%}")  # fmt: skip
         if self.live:
             self.bar.set_postfix_str(figures)
         elif step != self.steps:

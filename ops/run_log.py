@@ -49,7 +49,7 @@ def read_table(path: Path) -> list[dict]:
 
 
 class RunLog:
-    """Writes one row of log.csv per epoch and split, and the same figures as TensorBoard events.
+    """Writes one row of log.csv per epoch and split, and the same figures and pictures as TensorBoard events.
 
     With `append`, an earlier log is continued: its rows from `first_epoch` on are dropped, for they are written anew.
     """
@@ -88,6 +88,14 @@ class RunLog:
         except OSError as error:
             return f"the log in {self.table.parent} could not be written ({error.strerror or error})"
         return None
+
+    def draw(self, epoch: int, pictures: dict[str, np.ndarray]) -> None:
+        """Add pictures, uint8 (H, W, 3), to the events under their names."""
+        if self.events:
+            with suppress(OSError):  # `write` has told
+                for name, picture in pictures.items():
+                    self.events.add_image(name, picture, epoch, dataformats="HWC")
+                self.events.flush()
 
     def _write_table(self) -> None:
         """The whole table, under another name first: it is never half there."""

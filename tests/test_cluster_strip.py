@@ -39,6 +39,12 @@ def test_videos_of_any_length(t):
     assert picture[BAND_ROW, -1].tolist() == rgb(COLOURS[1 if t > 1 else 0])
 
 
+def test_the_frames_stand_above_their_clusters():
+    frames = torch.arange(96, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 8, 8)
+    picture = cluster_strip(frames, [0] * 96, [0.0] * 96, "")
+    assert picture[TITLE + CELL // 2, CELL // 2 :: CELL, 0].tolist() == list(range(2, 96, 4))
+
+
 def test_a_still_video_has_no_curve():
     picture = cluster_strip(torch.zeros(5, 3, 8, 8, dtype=torch.uint8), [0] * 5, [0.0] * 5, "")
     assert (picture[-CURVE:] == 255).all()

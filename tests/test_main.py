@@ -41,6 +41,11 @@ def finished(ran):
     return ran
 
 
+def scored(top1):
+    """What a validation may give."""
+    return Result(1.0, top1, 100.0, 25.0, 4, 80, 1.0, 0.0, confusion=torch.eye(4, dtype=torch.int64))
+
+
 def log_of(folder):
     with (folder / "log.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -70,6 +75,8 @@ def test_a_run_leaves_checkpoints_and_logs(train, tmp_path):
     log = tmp_path / "log" / NAME
     assert {"log.csv", "args.json"} <= {path.name for path in log.iterdir()} and list(log.glob("events*"))
     assert (log / "log.csv").read_text().startswith("epoch,split,loss,top1,top5,")
+    events = b"".join(path.read_bytes() for path in log.glob("events*"))
+    assert [events.count(tag) for tag in (b"confusion/val", b"clusters/0", b"clusters/1")] == [2, 2, 0]
     rows = log_of(log)
     assert [(row["epoch"], row["split"]) for row in rows] == [("0", "train"), ("0", "val"), ("1", "train"),
                                                               ("1", "val")]  # fmt: skip
@@ -99,7 +106,7 @@ def test_the_last_epoch_is_always_evaluated(train, tmp_path):
 
 def test_the_best_epoch_is_the_first_of_equals(train, tmp_path, monkeypatch):
     accuracies = iter([25.0, 50.0, 50.0, 0.0])
-    monkeypatch.setattr(main, "evaluate", lambda *args: Result(1.0, next(accuracies), 100.0, 25.0, 4, 80, 1.0, 0.0))
+    monkeypatch.setattr(main, "evaluate", lambda *args: scored(next(accuracies)))
     ran = finished(train("--epochs", "4", "--eval-freq", "1"))
     assert "best top-1 50.000% at epoch 1: " in ran.out
     (folder,) = (tmp_path / "checkpoint").iterdir()
@@ -193,7 +200,7 @@ def test_a_run_that_ends_between_its_two_checkpoints(train, tmp_path, monkeypatc
             raise KeyboardInterrupt
 
     monkeypatch.setattr(saving, "save_checkpoint", save_and_stop)
-    monkeypatch.setattr(main, "evaluate", lambda *args: Result(1.0, next(accuracies), 100.0, 10.0, 4, 80, 1.0, 0.0))
+    monkeypatch.setattr(main, "evaluate", lambda *args: scored(next(accuracies)))
     assert train("--epochs", "9", "--eval-freq", "1").code == 130
     (folder,) = (tmp_path / "checkpoint").iterdir()
     last, best = (ckpt.load_checkpoint(folder / name) for name in (ckpt.LAST, ckpt.BEST))
