@@ -71,8 +71,10 @@ def score_videos(
         )
         check_finite(scores, parts[0].names)
         labels = parts[0].labels
-        loss = F.nll_loss(scores.clamp_min(1e-30).log(), labels) if softmax else F.cross_entropy(scores, labels)
-        meters.update(loss, scores, parts[0])
+        logs = scores.clamp_min(1e-30).log() if softmax else scores.log_softmax(1)
+        meters.hold(F.nll_loss(logs, labels, reduction="none"), scores, parts[0])
+        meters.count(meters.exchange())
+        meters.frames += sum(len(part.frames) for part in parts[1:])
         gathered.append(scores.float().cpu())
         on_step(step, meters)
     return meters, torch.cat(gathered)

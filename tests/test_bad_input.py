@@ -115,6 +115,7 @@ VALUES = {
         "--tune_from": ("nowhere.pth", "no checkpoint nowhere.pth"),
         "--epochs": "0", "--start_epoch": ("1", "nothing to train"), "-b": "0", "--lr": "inf", "--lr_type": "exp",
         "--lr_steps": "5 -5", "--momentum": "2", "--wd": "nan", "--gd": "0", "--stem_chunk": "half",
+        "--accum": "0", "--bucket": "-1", "--amp": "fp8",
         "--stem_memory": "1.5G", "--save_every_steps": "-1", "--save_every_minutes": "nan",
         "--stem_grad": "none", "--seed": "4294967296", "--device": "abacus",
         "--resume": ("nowhere.pth", "no checkpoint nowhere.pth"), "--print_freq": "0", "--eval_freq": "0.5",
