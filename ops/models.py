@@ -72,8 +72,6 @@ class TSN(nn.Module):
 
     def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
-        if not len(lengths):  # a process without a video: no frames, no means
-            return self.run_stem(frames.new_zeros(0, self.base_model.conv1.in_channels, 32, 32)), None
         if self.clustering is not None and self.streaming is not None and len(frames) > self.streaming.above:
             how = self.streaming
             return stream(self, frames, lengths, how.chunk, draw if how.representative else None, how.memory)[:2]
@@ -106,6 +104,9 @@ class TSN(nn.Module):
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
             raise ValueError(f"{len(lengths)} videos of {self.num_segments} frames expected, got {len(frames)} frames")
+        if not len(lengths):  # a process without a video; the class's methods, for compiled ones take no empty batch
+            empty = self.new_fc.weight.new_zeros(0, self.base_model.conv1.in_channels, 32, 32)
+            return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, draw)
         return self.classify(x, len(lengths))
 

@@ -179,7 +179,7 @@ def test_compiled_networks_train_alike_keep_their_names_and_take_any_length():
     (result, weights), (expected, others) = trained(compiled, batches), trained(plain, batches)
     assert float((weights - others).abs().max()) < 1e-6 and result.loss == pytest.approx(expected.loss)
     with torch.compiler.set_stance("fail_on_recompile"):
-        trained(compiled, [batch(13, 9, 4), batch(5, 3)])
+        trained(compiled, [batch(13, 9, 4), NOTHING, batch(5, 3)])
     torch.compiler.reset()
 
 
