@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -18,27 +17,24 @@ from archs.resnet import ARCHS
 from ops import checkpoint as ckpt
 from ops import cli, distributed, options
 from ops.batches import EpochBatches
-from ops.cluster_strip import draw_video
-from ops.confusion import confusion_pixels
 from ops.dataset import FrameFolders, Video, make_loader, read_list
 from ops.dataset_config import DatasetSpec
 from ops.decoding import describe_decoder
-from ops.distributed import ALONE, Processes
-from ops.engine import Meters, Result, evaluate, train_one_epoch
-from ops.interrupt import Interrupted, Interrupts
+from ops.distributed import Processes
+from ops.engine import Result, evaluate
+from ops.interrupt import Interrupted
 from ops.modality import MODALITIES
 from ops.models import TSN, build_model
 from ops.move4mnist import PRESETS, make_dataset
-from ops.optim import SCHEDULES, build_sgd, load_momenta, set_lr
 from ops.options import Config
 from ops.progress import Progress
-from ops.run_log import RunLog
 from ops.sampling import FrameSampler
-from ops.saving import CheckpointFolder, new_folders, newest_checkpoint, random_state, restore_random_state
-from ops.stepping import choose_amp, compile_network, make_stepping
+from ops.saving import new_folders, newest_checkpoint
+from ops.stepping import choose_amp, compile_network
 from ops.streaming import choose_streaming
 from ops.sync_norm import synchronise
 from ops.testing import categories
+from ops.training import Training
 from ops.transforms import eval_transform, train_transform
 
 
@@ -135,147 +131,8 @@ def load_start(config: Config, model: TSN, stored: dict) -> bool:
     return source != "none"  # a classifier outruns a backbone only where that has learned before
 
 
-class Training:
-    """A run from where it stands to its last epoch: train, validate, log, save.
-
-    It stands at the start of `epoch`, or within it after `meters.steps` steps.
-    """
-
-    def __init__(
-        self, config: Config, model: TSN, loaders: dict, device: torch.device, stored: dict, boost: bool,
-        processes: Processes = ALONE,
-    ):
-        self.config, self.model, self.loaders, self.device, self.boost = config, model, loaders, device, boost
-        self.processes = processes
-        self.optimizer = build_sgd(model, config.lr, config.momentum, config.wd, boost)
-        self.stepping = make_stepping(model, device, config.amp, config.accum, config.skip_nonfinite, processes)
-        if stored.get("scaler") and self.stepping.scaler.is_enabled():
-            self.stepping.scaler.load_state_dict(stored["scaler"])
-        if "optimizer" in stored:
-            try:
-                load_momenta(self.optimizer, stored["optimizer"])
-            except (AttributeError, LookupError, TypeError, ValueError):
-                raise cli.InputError(f"{config.resume} was trained with other parameter groups (--npb, say);"
-                                     " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
-        self.epoch, self.best = config.start_epoch, stored.get("best_prec1", 0.0)
-        self.best_epoch, self.random_states = stored.get("best_epoch"), stored.get("random_states", [])
-        self.meters = Meters.restored(stored["meters"], processes) if "meters" in stored else self.new_meters()
-        self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
-        if config.overwrite and not goes_on(config) and processes.main:
-            self.folder.clear()
-        self.log = None
-        if processes.main:
-            self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
-
-    def new_meters(self) -> Meters:
-        return Meters(self.model.new_fc.out_features, self.processes)
-
-    def run(self) -> None:
-        """All epochs that are left; `Interrupted` when a signal ends it early, after saving."""
-        alone = self.processes.number == self.config.accum == 1
-        with Interrupts(warn if self.processes.main else lambda text: None, at_once=alone) as self.interrupts:
-            try:
-                while self.epoch < self.config.epochs:
-                    self.run_epoch()
-            except Interrupted:
-                self.save()
-                raise
-        if self.log:
-            self.log.close()
-        if self.folder.problem:
-            raise cli.InputError(f"{self.folder.problem}; make room and go on with --resume auto")
-        print(f"best top-1 {self.best:.3f}% at epoch {self.best_epoch}: {self.config.run_folder / ckpt.BEST}")
-
-    def run_epoch(self) -> None:
-        config, epoch = self.config, self.epoch
-        title = f"epoch {epoch:>{len(str(config.epochs - 1))}}"
-        lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
-        set_lr(self.optimizer, lr)
-        rank = self.processes.rank
-        if self.meters.steps and len(self.random_states) == self.processes.number:
-            restore_random_state(self.random_states[rank], self.device)
-        else:  # dropout does not depend on what ran before, and each process has masks of its own
-            torch.manual_seed((rank << 52) + (config.seed << 20) + epoch)
-        self.loaders["train"].batch_sampler.set_epoch(epoch, self.meters.steps)
-        with self.progress(f"{title} train", "train") as progress:
-            result = train_one_epoch(
-                self.model, self.interrupts.batches(self.loaders["train"]), self.optimizer, self.device, config.gd,
-                partial(self.after_step, progress), (config.seed, epoch), self.meters, self.stepping,
-            )  # fmt: skip
-        self.write_log("train", result, lr)
-        for reason in result.skipped:
-            print(f"{title} skipped a video: {reason}")
-        line, is_best = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False
-        if result.nonfinite_steps:
-            line += f", {result.nonfinite_steps} steps left out: not finite"
-        if (epoch + 1) % config.eval_freq == 0 or epoch == config.epochs - 1:
-            with self.progress(f"{title} val", "val") as progress:
-                result = evaluate(self.model, self.interrupts.batches(self.loaders["val"]), self.device,
-                                  partial(self.after_look, progress), self.processes)  # fmt: skip
-            self.write_log("val", result, lr)
-            self.draw(result)
-            line += f" | {one_line('val', result)}"
-            is_best = self.best_epoch is None or result.top1 > self.best
-            if is_best:
-                self.best, self.best_epoch = result.top1, epoch
-        print(line, flush=True)
-        self.epoch, self.meters = epoch + 1, self.new_meters()
-        self.save(is_best)
-
-    def progress(self, title: str, split: str) -> Progress:
-        done = self.meters.steps if split == "train" else 0
-        return Progress(title, len(self.loaders[split]), self.config.print_freq, done, self.processes.main)
-
-    def write_log(self, split: str, result: Result, lr: float) -> None:
-        if self.log and (problem := self.log.write(self.epoch, split, result, lr)):
-            warn(f"warning: {problem}; the next row brings it along")
-
-    def draw(self, result: Result) -> None:
-        """Pictures of a validation: the confusion matrix, and the clusters of up to four videos, always the same."""
-        if not self.log or not self.log.events:
-            return
-        counts, names = result.confusion.numpy(), categories(self.config)
-        pictures = {"confusion/val": confusion_pixels(counts, names, f"epoch {self.epoch}")}
-        videos = self.loaders["val"].dataset
-        if self.model.clustering:
-            few = max(1, min(4, len(videos) // 25))  # a small part of the validation's time
-            for i in range(few):
-                pictures[f"clusters/{i}"] = draw_video(self.model, videos, (2 * i + 1) * len(videos) // (2 * few))
-        self.log.draw(self.epoch, pictures)
-
-    def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
-        """What the first process's clock and the signals of all processes ask for; all of them do it."""
-        progress(step, meters)
-        asked = self.processes.gather((self.folder.due(step), self.interrupts.number))
-        if asked[0][0]:
-            self.save()
-        self.interrupts.obey(number for _, number in asked)
-
-    def after_look(self, progress: Progress, step: int, meters: Meters) -> None:
-        progress(step, meters)
-        self.interrupts.obey(self.processes.gather(self.interrupts.number))
-
-    def save(self, is_best: bool = False) -> None:
-        """All that a run needs to go on from here; all processes call it."""
-        states = self.processes.gather(random_state(self.device)) if self.meters.steps else []
-        if not self.processes.main:
-            return
-        content = {"epoch": self.epoch, "arch": self.config.arch, "state_dict": self.model.state_dict(),
-                   "optimizer": self.optimizer.state_dict(), "scaler": self.stepping.scaler.state_dict(),
-                   "best_prec1": self.best, "best_epoch": self.best_epoch,
-                   "boost_classifier": self.boost, "config": options.plain(self.config)}  # fmt: skip
-        if self.meters.steps:
-            content |= {"meters": self.meters.state(), "random_states": states}
-        if problem := self.folder.save(content, is_best):
-            warn(f"warning: {problem}; training goes on and saves again later")
-
-
 def warn(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def one_line(split: str, r: Result) -> str:
-    return f"{split} loss {r.loss:.4f} top-1 {r.top1:.2f}% {r.seconds:.0f} s, {r.frames_per_second:.0f} frames/s"
 
 
 def print_evaluation(r: Result) -> None:
@@ -284,14 +141,9 @@ def print_evaluation(r: Result) -> None:
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
-def goes_on(config: Config) -> bool:
-    """Whether the checkpoint of --resume is this run's own."""
-    return bool(config.resume) and Path(config.resume).resolve().parent == config.run_folder.resolve()
-
-
 def refuse_to_overwrite(config: Config) -> None:
     old = [file for name in (ckpt.LAST, ckpt.PREVIOUS) if (file := config.run_folder / name).exists()]
-    if old and not config.overwrite and not goes_on(config):
+    if old and not config.overwrite and not config.goes_on:
         raise cli.InputError(f"{old[0]} is an earlier run of the same name; go on with --resume auto, start anew with"
                              " --overwrite, or give this run another name with --suffix")  # fmt: skip
 
@@ -415,7 +267,7 @@ def train(run: Run, processes: Processes, argv: Sequence[str] | None) -> int:
     """A run to its end, or until a signal; its exit code."""
     config = run.config
     with new_folders(config.run_folder, config.log_folder) if processes.main else nullcontext():
-        training = Training(*run, processes)
+        training = Training(*run, processes, partial(print, flush=True), warn)
         try:
             training.run()
         except Interrupted as signal:

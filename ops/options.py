@@ -108,6 +108,11 @@ class Config:
         return Path(self.root_model) / self.store_name
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the checkpoint of --resume is this run's own."""
+        return bool(self.resume) and Path(self.resume).resolve().parent == self.run_folder.resolve()
+
+    @property
     def log_folder(self) -> Path:
         return Path(self.root_log) / self.store_name
 

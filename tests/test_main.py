@@ -11,7 +11,7 @@ import torch
 
 import main
 from ops import checkpoint as ckpt
-from ops import saving
+from ops import saving, training
 from ops.engine import Result
 
 THIN = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 --epochs 2 -b 4 -j 0 --npb"
@@ -106,7 +106,7 @@ def test_the_last_epoch_is_always_evaluated(train, tmp_path):
 
 def test_the_best_epoch_is_the_first_of_equals(train, tmp_path, monkeypatch):
     accuracies = iter([25.0, 50.0, 50.0, 0.0])
-    monkeypatch.setattr(main, "evaluate", lambda *args: scored(next(accuracies)))
+    monkeypatch.setattr(training, "evaluate", lambda *args: scored(next(accuracies)))
     ran = finished(train("--epochs", "4", "--eval-freq", "1"))
     assert "best top-1 50.000% at epoch 1: " in ran.out
     (folder,) = (tmp_path / "checkpoint").iterdir()
@@ -200,7 +200,7 @@ def test_a_run_that_ends_between_its_two_checkpoints(train, tmp_path, monkeypatc
             raise KeyboardInterrupt
 
     monkeypatch.setattr(saving, "save_checkpoint", save_and_stop)
-    monkeypatch.setattr(main, "evaluate", lambda *args: scored(next(accuracies)))
+    monkeypatch.setattr(training, "evaluate", lambda *args: scored(next(accuracies)))
     assert train("--epochs", "9", "--eval-freq", "1").code == 130
     (folder,) = (tmp_path / "checkpoint").iterdir()
     last, best = (ckpt.load_checkpoint(folder / name) for name in (ckpt.LAST, ckpt.BEST))

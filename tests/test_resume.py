@@ -15,6 +15,7 @@ import torch
 
 import main
 from ops import checkpoint as ckpt
+from ops import training
 
 ROOT = Path(__file__).resolve().parents[1]
 THIN = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 --epochs 2 -b 2 -j 0 --npb"
@@ -112,7 +113,7 @@ def test_within_an_epoch_the_batches_must_stay(run_main, words):
 @pytest.mark.parametrize("where", ["train", "val"])
 def test_a_signal_in_training_and_in_validation(run_main, words, whole, monkeypatch, where):
     function = "train_one_epoch" if where == "train" else "evaluate"
-    run, calls = getattr(main, function), count()
+    run, calls = getattr(training, function), count()
 
     def interrupted(model, loader, *args):
         def batches():
@@ -124,7 +125,7 @@ def test_a_signal_in_training_and_in_validation(run_main, words, whole, monkeypa
         return run(model, batches(), *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(main, function, interrupted)
+        patch.setattr(training, function, interrupted)
         ran = run_main(*words, "--overwrite")
     step = 2 if where == "train" else 4
     assert ran.code == 143 and ran.err.count("\n") == 2, ran
