@@ -1,4 +1,5 @@
 """When a run saves, what it keeps, and which of its files it goes on from."""
+import copy
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ class CheckpointFolder:
 
     def __init__(self, path: Path, steps: int = 0, minutes: float = 0.0):
         self.path, self.steps, self.minutes = path, steps, minutes
-        self.saved_at, self.problem = time.monotonic(), None
+        self.saved_at, self.step, self.problem, self.best = time.monotonic(), 0, None, None
 
     def clear(self) -> None:
         """Remove the checkpoints of an earlier run."""
@@ -27,22 +28,27 @@ class CheckpointFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def due(self, step: int) -> bool:
-        """Whether to save after step `step` of an epoch."""
+        """Whether to save after step `step` of an epoch; steps may be left out, as by `--accum`."""
+        before, self.step = self.step if self.step < step else 0, step
         late = self.minutes and time.monotonic() - self.saved_at >= 60 * self.minutes
-        return bool(late or self.steps and step % self.steps == 0)
+        return bool(late or self.steps and step // self.steps > before // self.steps)
 
     def save(self, content: dict, best: bool = False) -> str | None:
         """Save as the last checkpoint, and first as the best one if it is; returns what went wrong with the disk.
 
-        The former files are whole in any case. The best one that could not be written is tried again next time.
+        The former files are whole in any case, and a best one that could not be written is tried again the next time.
         """
         self.saved_at = time.monotonic()
+        self.best = content if best else self.best
         try:
-            if best:  # first, so that a run that ends here finds it again when it goes on
-                save_checkpoint(self.path / BEST, content)
+            if self.best:  # first, so that a run that ends here finds it again when it goes on
+                save_checkpoint(self.path / BEST, self.best)
+                self.best = None
             save_checkpoint(self.path / LAST, content, keep=PREVIOUS)
             self.problem = None
         except OSError as error:
+            if self.best is content:
+                self.best = copy.deepcopy(content)  # weights go on changing
             free = shutil.disk_usage(self.path).free
             self.problem = (f"{self.path / LAST} could not be written ({error.strerror or error}): it takes"
                             f" {size_of(content) / 1e6:.1f} MB, {free / 1e6:.1f} MB are free there")  # fmt: skip

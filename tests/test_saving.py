@@ -40,7 +40,11 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
 
 
 def test_due_by_steps():
-    assert [step for step in range(1, 10) if CheckpointFolder(None, steps=3).due(step)] == [3, 6, 9]
+    folder = CheckpointFolder(None, steps=3)
+    assert [step for step in range(1, 11) if folder.due(step)] == [3, 6, 9]
+    assert [step for step in range(1, 6) if folder.due(step)] == [3]  # of the next epoch
+    folder = CheckpointFolder(None, steps=6)
+    assert [step for step in (4, 8, 12, 16, 20) if folder.due(step)] == [8, 12, 20]
     assert not any(CheckpointFolder(None).due(step) for step in range(1, 10))
 
 
@@ -92,12 +96,15 @@ def test_a_full_disk_leaves_the_former_files_and_the_next_save_works(tmp_path):
             whole = epochs(tmp_path) == {LAST: 2, PREVIOUS: 1}
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             told = LAST in problem and wanted in problem and "MB are free" in problem and folder.problem == problem
-            os._exit(0 if told and whole and folder.save(large, best=True) is None and not folder.problem else 1)
+            large["state_dict"]["w"].fill_(9)  # as training goes on
+            saved = folder.save(content(4)) is None and not folder.problem
+            os._exit(0 if told and whole and saved else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert epochs(tmp_path) == {LAST: 3, PREVIOUS: 2, BEST: 3}
-    assert size_of(large) == (tmp_path / LAST).stat().st_size == pytest.approx(4e6, rel=0.01)
+    assert epochs(tmp_path) == {LAST: 4, PREVIOUS: 2, BEST: 3}
+    assert load_checkpoint(tmp_path / BEST)["state_dict"]["w"].tolist() == [3] * 50
+    assert size_of(large) == (tmp_path / BEST).stat().st_size == pytest.approx(4e6, rel=0.01)
 
 
 def test_random_state():
