@@ -114,7 +114,7 @@ def load_start(config: Config, model: TSN, stored: dict) -> bool:
     if stored:
         ckpt.load_weights(model, stored["state_dict"], config.resume)
         place = f", epoch {stored['epoch']}" if "epoch" in stored else ""
-        place += f", step {stored['meters']['steps']}" if "meters" in stored else ""
+        place += f", step {stored['meters'].get('steps')}" if "meters" in stored else ""
         print(f"weights   {config.resume}, all loaded{place}")
         return stored.get("boost_classifier", True)
     if config.tune_from:

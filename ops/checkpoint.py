@@ -16,7 +16,7 @@ LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
 CLASSIFIER = ("new_fc.weight", "new_fc.bias")
 FACTS = {  # what a checkpoint may say beside its weights
     "config": (dict, type(None)), "epoch": int, "best_prec1": (int, float, Tensor), "best_epoch": (int, type(None)),
-    "optimizer": dict, "boost_classifier": bool,
+    "optimizer": dict, "boost_classifier": bool, "meters": dict, "random_states": list, "scaler": dict,
 }  # fmt: skip
 
 

@@ -59,7 +59,13 @@ class Training:
                                      " leave such flags out, or start anew with --tune_from") from None  # fmt: skip
         self.epoch, self.best = config.start_epoch, stored.get("best_prec1", 0.0)
         self.best_epoch, self.random_states = stored.get("best_epoch"), stored.get("random_states", [])
-        self.meters = Meters.restored(stored["meters"], processes) if "meters" in stored else self.new_meters()
+        self.meters = self.new_meters()
+        if "meters" in stored:
+            try:
+                self.meters = Meters.restored(stored["meters"], processes)
+            except (LookupError, TypeError, ValueError) as error:
+                raise InputError(f"{config.resume} says nothing usable of its place in epoch {self.epoch} ({error!r});"
+                                 f" begin the epoch anew with --start_epoch {self.epoch}") from None  # fmt: skip
         self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
         if config.overwrite and not config.goes_on and processes.main:
             self.folder.clear()

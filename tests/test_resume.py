@@ -108,6 +108,16 @@ def test_within_an_epoch_the_batches_must_stay(run_main, words):
     assert run_main(*words, "--resume", path, "-b", "4", "--start_epoch", "1", "--epochs", "3").code == 0
 
 
+def test_a_place_that_cannot_be_read(run_main, words, tmp_path):
+    killed_at(3, [*words, "--save_every_steps", "1"])
+    stored = ckpt.load_checkpoint(checkpoint_file())
+    for meters in ({}, stored["meters"] | {"loss": 3}, stored["meters"] | {"confusion": [[1], [2, 3]]}):
+        torch.save(stored | {"meters": meters}, tmp_path / "x.pth")
+        assert "--start_epoch 0" in run_main(*words, "--resume", tmp_path / "x.pth", "--suffix", "x").error
+    torch.save(stored | {"meters": 5}, tmp_path / "x.pth")
+    assert "meters" in run_main(*words, "--resume", tmp_path / "x.pth", "--suffix", "x").error
+
+
 # ---------------------------------------------------------------- asked to end
 
 @pytest.mark.parametrize("where", ["train", "val"])
