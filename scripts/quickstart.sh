@@ -43,9 +43,9 @@ train medium medium --cluster "$BASE" --epochs 4 -b 16 --lr 0.02 --lr_type cos -
 
 echo
 echo "== The same 128-frame videos and starting weights for all methods, 16 representations a video"
-train long uniform --cluster none --epochs 10 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
+train long uniform --cluster none --epochs 10 -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)"
 for method in random even cumulative slope; do
-    train long "$method" --cluster "$method" --epochs 4 -b 8 --lr 0.01 --lr_type cos --tune_from "$(best medium)"
+    train long "$method" --cluster "$method" --epochs 4 -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)"
 done
 
 echo
