@@ -179,11 +179,11 @@ def test_broken_videos_are_listed_and_leave_nothing(extract, tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on(how, extract, tmp_path):
     make_video(tmp_path / "src/a.mp4")
-    long = make_video(tmp_path / "src/b.avi", 250, size="640x480")
+    long = make_video(tmp_path / "src/b.avi", 400, size="640x480")
     os.link(long, tmp_path / "src/c.avi")
     words = [sys.executable, str(PROGRAM), "src", "dst", "--quality", "1", "-j", "1"]
     process = subprocess.Popen(words, cwd=tmp_path, text=True, stderr=subprocess.PIPE, start_new_session=True)
-    while process.poll() is None and len(list((tmp_path / "dst").glob(".partial/*/*/*"))) < 20:
+    while process.poll() is None and len(list((tmp_path / "dst").glob(".partial/*/*/*"))) < 7:
         time.sleep(0.005)
     (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)  # Ctrl-C reaches the whole group
     _, err = process.communicate()
@@ -192,8 +192,8 @@ def test_an_interrupted_run_goes_on(how, extract, tmp_path):
     assert {path.name for path in (tmp_path / "dst").glob("[!.]*")} == {"a", "frames.json"}
     assert (tmp_path / "dst/.partial").exists() == (how == signal.SIGKILL)
     done = extract("src", "dst", "--quality", 1)
-    assert done.out == "2 videos extracted, 1 already there, 0 failed, 500 frames written\n"
-    assert [len(os.listdir(tmp_path / "dst" / name)) for name in "abc"] == [6, 250, 250]
+    assert done.out == "2 videos extracted, 1 already there, 0 failed, 800 frames written\n"
+    assert [len(os.listdir(tmp_path / "dst" / name)) for name in "abc"] == [6, 400, 400]
     assert not (tmp_path / "dst/.partial").exists()
 
 
