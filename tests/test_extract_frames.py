@@ -183,7 +183,7 @@ def test_an_interrupted_run_goes_on(how, extract, tmp_path):
     os.link(long, tmp_path / "src/c.avi")
     words = [sys.executable, str(PROGRAM), "src", "dst", "--quality", "1", "-j", "1"]
     process = subprocess.Popen(words, cwd=tmp_path, text=True, stderr=subprocess.PIPE, start_new_session=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a `&` of sh ignores it
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # sh ignores it
     while process.poll() is None and len(list((tmp_path / "dst").glob(".partial/*/*/*"))) < 7:
         time.sleep(0.005)
     (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)  # Ctrl-C reaches the whole group
