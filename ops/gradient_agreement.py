@@ -16,7 +16,7 @@ What is certain. The gradients of equal frames are equal: angle 0. Frames that s
 of a ReLU stem, and win the same places of a max-pool, pass the same linear map: their X agree, angle 0, with biases or
 without. Signs of the last layer alone, which clustering sees, promise less: the patterns inside may differ. And W needs
 more: a layer's weights get the product of what comes back to the layer, which depends on the patterns alone, with what
-goes into it, which does not. For one fully connected layer of input h and returning gradient d
+goes into it, which does not. For one fully connected layer of input h (1 for a bias) and returning gradient d
 
     cos(W[i], W[j]) = cos(d[i], d[j]) * cos(h[i], h[j])
 
@@ -63,11 +63,11 @@ class Pair(NamedTuple):
 
 
 class FrameGradients(NamedTuple):
-    """What one frame gives by itself."""
+    """What one frame gives by itself, on the CPU."""
 
     activation: Tensor  # (1, c, h, w), without gradient
-    weights: Tensor  # all gradients of weights in a row, float64 on the CPU
-    frame: Tensor  # the gradient of the frame in a row, float64 on the CPU
+    weights: Tensor  # all gradients of weights in a row, float64
+    frame: Tensor  # the gradient of the frame in a row, float64
 
 
 def frame_gradients(
@@ -77,8 +77,8 @@ def frame_gradients(
     frame = frame.detach().requires_grad_()
     activation = stem(frame)
     back = torch.autograd.grad(activation, [frame, *weights], upstream)
-    of_frame, *of_weights = (gradient.flatten().double().cpu() for gradient in back)
-    return FrameGradients(activation.detach(), torch.cat(of_weights), of_frame)
+    of_frame, *of_weights = (gradient.flatten().cpu().double() for gradient in back)
+    return FrameGradients(activation.detach().cpu(), torch.cat(of_weights), of_frame)
 
 
 def angle(a: Tensor, b: Tensor) -> float:
@@ -100,6 +100,22 @@ def draw_pairs(num_frames: int, number: int, rng: np.random.Generator) -> list[t
     return pairs + sorted(("random", int(n - j * (j - 1) // 2), int(j)) for n, j in zip(drawn, later, strict=True))
 
 
+def upstream_gradients(model: TSN, steps: Tensor, label: int, name: str) -> tuple[Tensor, list[int]]:
+    """v (g, c, h, w) at the cluster means of one video, and the cluster of each frame; as `video_pairs`."""
+    with torch.no_grad():
+        means, assignment, _ = stream(model, steps, torch.tensor([len(steps)]), CHUNK)
+    means.requires_grad_()
+    scores = model.classify(means, 1)
+    check_finite(scores, [name])
+    loss = video_losses(scores, torch.tensor([label], device=scores.device)).sum()
+    return torch.autograd.grad(loss, means)[0], assignment.tolist()
+
+
+def stem_weights(model: TSN) -> list[Tensor]:
+    """The parameters of the stem that train."""
+    return [weight for part in model.stem_modules for weight in part.parameters() if weight.requires_grad]
+
+
 def video_pairs(
     model: TSN, steps: Tensor, label: int, name: str, number: int, rng: np.random.Generator
 ) -> list[Pair]:
@@ -109,14 +125,8 @@ def video_pairs(
     """
     if len(steps) < 2:
         return []
-    with torch.no_grad():
-        means, assignment, _ = stream(model, steps, torch.tensor([len(steps)]), CHUNK)
-    means.requires_grad_()
-    scores = model.classify(means, 1)
-    check_finite(scores, [name])
-    (upstream,) = torch.autograd.grad(video_losses(scores, torch.tensor([label], device=scores.device)).sum(), means)
-    weights = [weight for part in model.stem_modules for weight in part.parameters() if weight.requires_grad]
-    to_input = MODALITIES[model.modality].to_input
+    upstream, assignment = upstream_gradients(model, steps, label, name)
+    weights, to_input = stem_weights(model), MODALITIES[model.modality].to_input
     pairs = []
     for kind, i, j in draw_pairs(len(steps), number, rng):
         v = upstream[assignment[i], None]  # (1, c, h, w)
@@ -125,9 +135,9 @@ def video_pairs(
         x, y = both.flatten(1).double()
         pairs.append(Pair(
             name, i, j, kind,
-            hamming=sign_distances(both, torch.tensor([2], device=both.device))[1].item(),
+            hamming=sign_distances(both, torch.tensor([2]))[1].item(),
             pixel_distance=(steps[i].float() - steps[j].float()).abs().mean().item() / 255,
-            activation_distance=(1 - x @ y / (x.norm() * y.norm())).item(),
+            activation_distance=1 - math.cos(math.radians(angle(x, y))),
             angle_degrees=angle(a.weights, b.weights),
             input_angle_degrees=angle(a.frame, b.frame),
         ))  # fmt: skip

@@ -76,39 +76,38 @@ def format_table(rows: Sequence[Agreement]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    given = vars(build_parser().parse_args(argv))
-    own = {name: given.pop(name) for name in ("weights", "untrained", "num_videos", "num_pairs", "csv", "seed")}
-    weights, seed = own["weights"], own["seed"]
-    device = options.pick_device(given.pop("device"))
-    if own["csv"]:
-        check_writable(own["csv"], "--csv")
-    model, config = load_model(weights)
-    modality = given.pop("modality") or config.modality
-    if modality != config.modality:
-        raise cli.InputError(f"{weights} was trained on {config.modality}, not {modality}; leave {modality} out")
+    args = build_parser().parse_intermixed_args(argv)
+    device = options.pick_device(args.device)
+    if args.csv:
+        check_writable(args.csv, "--csv")
+    model, config = load_model(args.weights)
+    if args.modality not in (None, config.modality):
+        raise cli.InputError(f"{args.weights} was trained on {config.modality}, not {args.modality}; leave"
+                             f" {args.modality} out")  # fmt: skip
     if model.clustering is None:
-        raise cli.InputError(f"{weights} was trained with --cluster none; give a checkpoint of a model that clusters")
-    config = replace(config, **dict.fromkeys(("root_path", *options.SPEC_FIELDS)) | given)
+        raise cli.InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that"
+                             " clusters")  # fmt: skip
+    data = ("dataset", "root_path", *options.SPEC_FIELDS)
+    config = replace(config, **{name: getattr(args, name, None) for name in data})
     num_class = model.new_fc.out_features
     if config.spec.num_class != num_class:
-        raise cli.InputError(f"{config.dataset} has {config.spec.num_class} classes, {weights} {num_class}; give the"
-                             " data it was trained for")  # fmt: skip
-    if own["untrained"]:
-        torch.manual_seed(seed)
+        raise cli.InputError(f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"
+                             " the data it was trained for")  # fmt: skip
+    if args.untrained:
+        torch.manual_seed(args.seed)
         model = build_model(num_class=num_class, **config.model_options).eval()
     model, videos = model.to(device), open_videos(config)
-    places = spread([video.label for video in videos.videos], own["num_videos"], np.random.default_rng(seed))
+    places = spread([video.label for video in videos.videos], args.num_videos, np.random.default_rng(args.seed))
     pairs = []
     for place in tqdm(places, "videos", unit="video", leave=False, disable=None):
         steps, label, name = videos.load(0, place)
-        pairs += video_pairs(model, steps, label, name, own["num_pairs"], np.random.default_rng([seed, place]))
+        pairs += video_pairs(model, steps, label, name, args.num_pairs, np.random.default_rng([args.seed, place]))
     if not pairs:
         raise cli.InputError(f"none of the {len(places)} videos has two frames to compare; give longer ones")
-    print(f"{len(pairs)} pairs of frames of {len(places)} videos")
+    if args.csv:
+        write_whole(args.csv, pairs_file(pairs))
+    print(f"{len(pairs)} pairs of frames of {len(places)} videos" + f", written to {args.csv}" * bool(args.csv))
     print(format_table(agreements(pairs)))
-    if own["csv"]:
-        write_whole(own["csv"], pairs_file(pairs))
-        print(f"wrote {own['csv']}")
 
 
 if __name__ == "__main__":
