@@ -171,7 +171,7 @@ def test_a_stem_that_gives_nothing_has_no_angle(steps):
     nn.init.zeros_(model.base_model.conv1.weight)
     (pair, _) = video_pairs(model, steps[:2], 0, "v", 1, np.random.default_rng(0))
     assert pair.hamming == 0 and pair.pixel_distance > 0
-    assert all(math.isnan(value) for value in (pair.activation_distance, pair.input_angle_degrees))
+    assert all(map(math.isnan, pair[6:]))
 
 
 # ---------------------------------------------------------------- numbers
