@@ -1,5 +1,5 @@
 """Figures of the study. One style (`ops/pictures.py`), Okabe and Ito's colours, every axis with its unit."""
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import numpy as np
 
 from ops import pictures
 from tools.studies.plan import CLUSTERS, EQUAL_TIME, FRAMES, METHODS, Cell
-from tools.studies.results import Results, over_seeds, spread
+from tools.studies.results import Cost, Pairs, Results, over_seeds, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def draw_emptiness(results: Results, path: Path) -> None:
         figure.legend(loc="outside right center")
 
 
-def draw_cost(rows: list[dict], path: Path) -> None:
+def draw_cost(rows: Cost, path: Path) -> None:
     """Milliseconds of a training step over the number of frames, from `tools/benchmark.py step`."""
     look = {
         "TSM, all frames": ("#000000", "o", "-"), "TSM, sampled": ("#7f7f7f", "s", "-"),
@@ -117,21 +117,19 @@ def draw_cost(rows: list[dict], path: Path) -> None:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, columnspacing=1.2)
 
 
-def draw_gradients(pairs: dict[str, np.ndarray], path: Path) -> None:
-    """Angles between gradients over Hamming distances; `pairs` has a panel's title -> (n, 3) of distance, angle, kind.
-
-    Kind is 0 for neighbours and 1 for random pairs of frames.
-    """
-    with drawing(path, max(1, len(pairs)), 3.6, sharey=True) as (figure, axes):
-        for axis, (title, points) in zip(axes, pairs.items(), strict=False):
-            for kind, (name, colour) in enumerate({"neighbours": "#0072B2", "any two frames": "#E69F00"}.items()):
-                x, y, _ = points[points[:, 2] == kind].T
-                axis.plot(100 * x, y, ".", color=colour, markersize=3, alpha=0.35, linewidth=0, label=name)
-            axis.set(title=title, xlabel="Hamming distance of signs (%)", ylim=(0, None))
+def draw_agreement(pairs: Pairs, path: Path) -> None:
+    """Angles between the stem's gradients over Hamming distances, a panel for each network, all its seeds."""
+    nets = list(dict.fromkeys(net for net, _ in pairs))
+    colours = {"random": ("any two frames of a video", "#E69F00"), "neighbour": ("neighbours", "#0072B2")}
+    with drawing(path, len(nets), 3.6, sharey=True) as (figure, axes):
+        for net, axis in zip(nets, axes, strict=True):
+            for kind, (text, colour) in colours.items():
+                tables = [table for (name, _), table in pairs.items() if name == net]
+                some = [pair for table in tables for pair in table if pair.kind == kind]
+                axis.plot([100 * pair.hamming for pair in some], [pair.angle_degrees for pair in some], ".",
+                          color=colour, markersize=3, alpha=0.4, label=text)  # fmt: skip
+            axis.set(title=f"{net} network", xlabel="Hamming distance of signs (%)", xlim=(0, None), ylim=(0, None))
         axes[0].set_ylabel("angle between stem gradients (°)")
         for mark in figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
-                                  markerscale=3).legend_handles:  # fmt: skip
+                                  markerscale=4).legend_handles:  # fmt: skip
             mark.set_alpha(1)
-
-
-FIGURES: dict[str, Callable[[Results, Path], None]] = {"sparsity": draw_sparsity, "emptiness": draw_emptiness}

@@ -1,4 +1,4 @@
-"""What the study expected, written down as code before any cell had run, so that the figures decide and not the reader.
+"""What the study expected, as code, so that the figures decide and not the reader.
 
 A comparison names two cells; it holds for a seed where the first is better than the second by more than `margin`
 points of top-1. A hypothesis holds where all its comparisons hold for all seeds, fails where none does, and is mixed
@@ -49,7 +49,8 @@ HYPOTHESES = [
                [(cell("t128", method, gradient="representative"), cell("t128", method, gradient="exact"))
                 for method in ("slope", "cumulative")], -3),
     Hypothesis("layer1 is the best place for the clustering (slope, against conv1, layer2, layer3)",
-               [(cell("t128", "slope"), cell("t128", "slope", after=after)) for after in ("conv1", "layer2", "layer3")]),
+               [(cell("t128", "slope"), cell("t128", "slope", after=after))
+                for after in ("conv1", "layer2", "layer3")]),
     Hypothesis("More clusters in testing than in training help (slope and cumulative, 8 trained, 16 tested)",
                [(cell("t128", method, 8, g_test=16), cell("t128", method, 8, g_test=8))
                 for method in ("slope", "cumulative")]),

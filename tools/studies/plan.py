@@ -38,6 +38,8 @@ GRADIENTS = {
     "representative": "--stem_chunk 32 --stem_grad representative",
 }
 CLUSTERS = (4, 8, 16)
+COST = "step --size 64 --frames 32 64 128 256 512 --freeze_stem_bn --repeat 3"  # of tools/benchmark.py
+NETS = ("trained", "untrained")  # whose gradients are compared
 EPOCHS = 4
 EQUAL_TIME = {"t32": 5, "t64": 8, "t128": 14, "t256": 28}  # epochs of 4 to 16 sampled frames that take as long as 4
 
@@ -137,6 +139,15 @@ class Study:
         runs = self.runs or self.root
         return ["python", "main.py", *words, "--root_log", str(runs / "log"), "--root_model", str(runs / "checkpoint"),
                 "--suffix", cell.name, "--resume", "auto"]  # fmt: skip
+
+
+    def agreement(self, net: str, seed: int) -> list[str]:
+        """The command that compares gradients of frames in a `trained` or `untrained` network."""
+        cell = Cell("t128", "slope", 16, seed)
+        return ["python", "tools/gradient_agreement.py", "movingmnist", "RGB", "--root_path",
+                str(self.data(cell.data, seed)), "--weights", str(self.weights(cell)), "--num_pairs", "32", "--seed",
+                str(seed), "--csv", str(self.root / "gradients" / f"{net}-s{seed}.csv"),
+                *["--untrained"] * (net == "untrained")]  # fmt: skip
 
 
 # ---------------------------------------------------------------- experiments

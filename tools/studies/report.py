@@ -9,19 +9,19 @@ from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, sp
 HEAD = """\
 # Results of the study
 
-Written by `python tools/study.py report` from the logs of the runs; nothing here is filled in by hand. All figures are in
-[results.csv](results.csv), a row a cell. `bash scripts/study.sh` makes data, runs and this page anew, and goes on where
-it was interrupted; `--quick` takes a small part. `python tools/study.py plan` prints the command of every cell,
+Written by `python tools/study.py report` from the logs of the runs; nothing here is filled in by hand. All figures are
+in [results.csv](results.csv), a row a cell. `bash scripts/study.sh` makes data, runs and this page anew, and goes on
+where it was interrupted; `--quick` takes a small part. `python tools/study.py plan` prints the command of every cell,
 `python tools/study.py check CELL` runs one again: on the same machine it gives the same figures, to the digit.
 
 **What was run.** {cells} cells on Move4MNIST: a digit moves left, right, up or down in 14 to 18 frames of a video, a
 second one stands still in 5 to 7, all others are empty. Network: a thin ResNet-18 (8 to 64 channels) on 32 x 32 pixels,
-with temporal shift. All methods tune the same starting weights for {epochs} epochs over {train} videos (batch 8, learning
-rate 0.003 falling as a cosine) and differ in nothing but how a video becomes `g` representations. The starting weights
-were trained on 32-frame videos cut **at random**, so that they know none of the methods compared. Accuracy is top-1 on
-{val} videos after the last epoch; none is chosen by its accuracy. Tables show mean ± standard deviation over {seeds} seeds;
-a seed changes everything: videos, weights, order and crops. {val} videos leave a standard error of 1.5 to 3 points to each
-run.
+with temporal shift. All methods tune the same starting weights for {epochs} epochs over {train} videos (batch 8,
+learning rate 0.003 falling as a cosine) and differ in nothing but how a video becomes `g` representations. The starting
+weights were trained on 32-frame videos cut **at random**, so that they know none of the methods compared. Accuracy is
+top-1 on {val} videos after the last epoch; none is chosen by its accuracy. Tables show mean ± standard deviation over
+seeds {seeds}; a seed changes everything: videos, weights, order and crops. {val} videos leave a standard error of 1.5
+to 3 points to each run.
 
 **Where.** {machine}, one thread a cell, PyTorch {torch}, program revision {revision}.
 
@@ -31,8 +31,10 @@ what they reach on real videos. None of the published accuracies has been reprod
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    """A Markdown table; columns of figures stand to the right."""
+    rows = list(rows)
+    right = [all(row[i][:1] in "+-0123456789" for row in rows) for i in range(len(head))]
+    lines = [head, ["---:" if is_number else "---" for is_number in right], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -64,8 +66,9 @@ def hypotheses(results: Results) -> str:
     return f"""\
 ## What was expected, and what came out
 
-Written down before the cells were run ([hypotheses.py](../tools/studies/hypotheses.py)). Each is compared seed by seed:
-**held** means for all seeds and settings it names, **failed** for none, **mixed** for some.
+Written down when the study had just begun, from what smaller runs had suggested
+([hypotheses.py](../tools/studies/hypotheses.py)). Each is compared seed by seed: **held** means for all seeds and
+settings that it names, **failed** for none, **mixed** for some.
 
 {table(head, rows)}"""
 
@@ -87,10 +90,10 @@ def sparsity(results: Results) -> str:
     return f"""\
 ## Methods over sparsity
 
-The moving digit is seen equally often in videos of 32, 64, 128 and 256 frames; runs of empty frames grow with the video.
-`uniform` and `dense` are TSM on `g` sampled frames; the others see all frames and cut them into `g` clusters, `random`
-and `even` without looking at them. Sampling is cheaper an epoch: `uniform` is therefore also given as many epochs as
-take the time of {EPOCHS} epochs of slope.
+The moving digit is seen equally often in videos of 32, 64, 128 and 256 frames; runs of empty frames grow with the
+video. `uniform` and `dense` are TSM on `g` sampled frames; the others see all frames and cut them into `g` clusters,
+`random` and `even` without looking at them. Sampling is cheaper an epoch: `uniform` is therefore also given as many
+epochs as take the time of {EPOCHS} epochs of slope.
 
 ![Accuracy over the number of frames for 4, 8 and 16 representations](../images/sparsity.png)
 
@@ -109,7 +112,8 @@ def emptiness(results: Results) -> str:
     return f"""\
 ## Empty runs and backgrounds
 
-128 frames, `g = 16`. Runs of empty frames are long or short; behind them camera, light and a thing move, or stand still.
+128 frames, `g = 16`. Runs of empty frames are long or short; behind them camera, light and a thing move, or stand
+still.
 
 ![Accuracy for long and short empty runs before moving and still backgrounds](../images/emptiness.png)
 
@@ -149,10 +153,12 @@ only behind the clustering, so that a later place leaves fewer blocks that mix f
 
 
 def gradients(results: Results) -> str:
-    names = {"plain": "all frames at once", "exact": "in chunks of 32, exact", "representative": "in chunks of 32, one "
-             "random frame a cluster"}  # fmt: skip
-    rows = [(text, *(accuracy(results, Cell("t128", method, 16, 0, gradient=name)) for method in ("cumulative", "slope")),
-             seconds(results, Cell("t128", "slope", 16, 0, gradient=name))) for name, text in names.items()]  # fmt: skip
+    names = {"plain": "all frames at once", "exact": "in chunks of 32, exact",
+             "representative": "in chunks of 32, one random frame a cluster"}  # fmt: skip
+    rows = []
+    for name, text in names.items():
+        cumulative, slope = (Cell("t128", method, 16, 0, gradient=name) for method in ("cumulative", "slope"))
+        rows.append((text, accuracy(results, cumulative), accuracy(results, slope), seconds(results, slope)))
     return f"""\
 ## Gradients through one frame a cluster
 
@@ -165,8 +171,8 @@ def test_clusters(results: Results) -> str:
     counts = (*CLUSTERS, 32)
     parts = []
     for method in ("cumulative", "slope"):
-        rows = [(f"{g} in training", *(accuracy(results, Cell("t128", method, g, 0, g_test=g_test)) for g_test in counts))
-                for g in counts]  # fmt: skip
+        cells = {g: [Cell("t128", method, g, 0, g_test=g_test) for g_test in counts] for g in counts}
+        rows = [(f"{g} in training", *(accuracy(results, cell) for cell in row)) for g, row in cells.items()]
         parts.append(table((f"`{method}`", *(f"{g_test} in testing" for g_test in counts)), rows))
     return f"""\
 ## Other numbers of clusters in testing
@@ -203,10 +209,10 @@ def agreement(pairs: Pairs) -> str:
     return f"""\
 ## The premise: like signs, like gradients?
 
-Clustering by signs rests on this: frames whose activations have the same signs have like gradients. For {number:,} pairs
-of frames of 128-frame validation videos, `tools/gradient_agreement.py` measures how unlike two frames are, and the angle
-between the gradients that each of them alone gives under the same gradient from above; for a trained network (slope,
-`g = 16`) and one with new weights. Both controls, activations and pixels, ignore signs.
+Clustering by signs rests on this: frames whose activations have the same signs have like gradients. For {number:,}
+pairs of frames of 128-frame validation videos, `tools/gradient_agreement.py` measures how unlike two frames are, and
+the angle between the gradients that each of them alone gives under the same gradient from above; for a trained network
+(slope, `g = 16`) and one with new weights. Both controls, activations and pixels, ignore signs.
 
 ![Angle between gradients over Hamming distance, trained and untrained](../images/gradient_agreement.png)
 
@@ -222,8 +228,8 @@ def cost(rows: Cost) -> str:
     return f"""\
 ## Cost of a step
 
-Time of a training step of a ResNet-18 on one video of 64 x 64 pixels, 16 representations, relative to TSM on all frames;
-one thread, `python tools/benchmark.py {COST}`.
+Time of a training step of a ResNet-18 on one video of 64 x 64 pixels, 16 representations, relative to TSM on all
+frames; one thread, `python tools/benchmark.py {COST}`.
 
 ![Time of a training step over the number of frames](../images/cost.png)
 
@@ -233,12 +239,12 @@ one thread, `python tools/benchmark.py {COST}`.
 SECTIONS = (sparsity, emptiness, longer, placement, gradients, test_clusters)
 
 
-def write(results: Results, pairs: Pairs, costs: Cost, machine: str) -> str:
+def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     """The whole page."""
     train, val, _ = SETS["t128"]
-    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=len(seeds_of(results)),
-                       machine=machine, torch=", ".join(sorted({result.torch for result in results.values()})),
-                       revision=", ".join(sorted({result.revision for result in results.values()})))  # fmt: skip
+    where = {name: ", ".join(sorted({getattr(result, name) for result in results.values()}))
+             for name in ("machine", "torch", "revision")}  # fmt: skip
+    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=", ".join(map(str, seeds_of(results))), **where)
     parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
     parts += [agreement(pairs)] * bool(pairs) + [cost(costs)] * bool(costs)
     return "\n".join(parts)

@@ -1,13 +1,17 @@
-"""What came out of the study's cells: from logs and outputs to docs/results.csv, and from there to means and spreads."""
+"""What came out of the study's cells: from logs to docs/results.csv, and from there to means and spreads."""
 import csv
 import json
+import os
+import platform
 import re
 import statistics
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ops.cli import InputError
+from ops.gradient_agreement import Pair, read_pairs
 from tools.studies.plan import Cell, Study
 
 WHOLE = ("g", "seed", "epochs", "g_test")  # fields of a Cell that are numbers
@@ -21,10 +25,13 @@ class Result:
     loss: float
     seconds: float
     torch: str
-    revision: str
+    revision: str  # of the program, from git
+    machine: str
 
 
 Results = dict[Cell, Result]
+Pairs = dict[tuple[str, int], list[Pair]]  # (network, seed) -> pairs of frames, see ops/gradient_agreement.py
+Cost = list[dict]  # rows of `tools/benchmark.py step`
 
 
 def log_rows(study: Study, cell: Cell) -> list[dict[str, str]]:
@@ -47,6 +54,15 @@ def validation(study: Study, cell: Cell) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
+def this_machine() -> str:
+    """Its processor's name as far as the system tells, and the number of cores."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        name = names[0] if names else name
+    return f"{os.cpu_count()} cores of {name}"
+
+
 def gather(study: Study, cells: Iterable[Cell]) -> Results:
     """The results of those cells that have been run."""
     found = {}
@@ -55,7 +71,8 @@ def gather(study: Study, cells: Iterable[Cell]) -> Results:
             versions = json.loads((study.log(cell.trained) / "args.json").read_text())["versions"]
             rows = [] if cell.g_test else log_rows(study, cell)
             seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
-            found[cell] = Result(*validation(study, cell), seconds, versions["torch"], versions["git"] or "")
+            found[cell] = Result(*validation(study, cell), seconds, versions["torch"], versions["git"] or "unknown",
+                                 this_machine())  # fmt: skip
     return found
 
 
@@ -70,6 +87,17 @@ def write_csv(path: Path, results: Results) -> None:
             writer.writerow({"cell": cell.name, **asdict(cell), **figures})
 
 
+def read_pairs_of(folder: Path) -> Pairs:
+    """The tables of pairs in a folder, named as `trained-s0.csv`; none where there is no folder."""
+    tables = {tuple(file.stem.rsplit("-s", 1)): file for file in sorted(folder.glob("*-s*.csv"))}
+    return {(net, int(seed)): read_pairs(file) for (net, seed), file in tables.items()}
+
+
+def read_cost(path: Path) -> Cost:
+    """The rows that `tools/benchmark.py step --json` wrote; none where there is no such file."""
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
 def read_csv(path: Path) -> Results:
     """What `write_csv` wrote."""
     found = {}
@@ -78,7 +106,7 @@ def read_csv(path: Path) -> Results:
             known = {field.name: row[field.name] for field in fields(Cell)}
             known |= {name: int(row[name]) if row[name] else None for name in WHOLE}
             figures = (float(row[name]) for name in ("top1", "loss", "seconds"))
-            found[Cell(**known)] = Result(*figures, row["torch"], row["revision"])
+            found[Cell(**known)] = Result(*figures, row["torch"], row["revision"], row["machine"])
     return found
 
 
