@@ -88,7 +88,7 @@ def draw_emptiness(results: Results, path: Path) -> None:
         mark_chance(axis)
         axis.set_xticks(range(len(SETS)), SETS.values())
         axis.set(ylim=(15, 102), ylabel="top-1 accuracy (%)", xlabel="runs of empty frames, background")
-        figure.legend(loc="outside right center")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
 
 
 def draw_cost(rows: Cost, path: Path) -> None:

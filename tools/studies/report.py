@@ -244,7 +244,8 @@ def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     train, val, _ = SETS["t128"]
     where = {name: ", ".join(sorted({getattr(result, name) for result in results.values()}))
              for name in ("machine", "torch", "revision")}  # fmt: skip
-    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=", ".join(map(str, seeds_of(results))), **where)
+    seeds = ", ".join(map(str, seeds_of(results)))
+    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, **where)
     parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
     parts += [agreement(pairs)] * bool(pairs) + [cost(costs)] * bool(costs)
     return "\n".join(parts)
