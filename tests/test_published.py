@@ -3,6 +3,7 @@ import csv
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -44,14 +45,14 @@ ROWS = [(script, row) for script in SCRIPTS for row in rows_of(script)]
 
 @pytest.fixture
 def plan(run_program):
-    """`plan(script, row, *words)` -> the configs that the commands of a dry run stand for, and the words of both."""
+    """`plan(script, row, *words)` -> what the commands of a dry run stand for: a Config, and Settings."""
 
     def dry_run(script, row, *words):
         ran = run_program(RUNNER, *facts_of(script), row, "--dry_run", "--gpus", "1", *words)
         assert ran.code == 0 and ran.err == "", ran
         train, test = (shlex.split(line) for line in ran.out.splitlines())
         assert train[:2] == [sys.executable, "main.py"] and test[:2] == [sys.executable, "test_models.py"]
-        return options.parse(train[2:])[0], testing.parse(test[2:]), train
+        return options.parse(train[2:])[0], testing.parse(test[2:])
 
     return dry_run
 
@@ -78,7 +79,7 @@ def test_the_readme_and_the_scripts_have_the_same_rows_and_numbers():
 
 @pytest.mark.parametrize("script, row", ROWS)
 def test_every_row_says_what_it_runs(plan, script, row):
-    config, test, _ = plan(script, row)
+    config, test = plan(script, row)
     dataset, method, number = re.fullmatch(r"(\w+)-([a-z]+)(\d+)", row).groups()
     assert (config.dataset, config.num_segments) == (dataset, int(number))
     assert config.cluster == {"tsn": "none", "tsm": "none"}.get(method, method) and config.shift == (method != "tsn")
@@ -86,15 +87,13 @@ def test_every_row_says_what_it_runs(plan, script, row):
     assert (config.resume, config.suffix, config.eval_freq, config.gd) == ("auto", "published", 1, 20)
     assert test.weights == (f"{config.run_folder}/ckpt.best.pth.tar",)
     assert test.given["dataset"] == dataset and test.modality == "RGB"
-    assert (test.clips, test.full_res) == ("twice" if config.cluster == "none" else None, True) or (
-        dataset not in ("ucf101", "hmdb51") and (test.clips, test.full_res, test.test_crops) == (None, False, 1)
-    )
-    start = {"pretrain": "imagenet", "tune_from": None}
+    start, views = ("imagenet", None), (1, False, None)
     if dataset in ("ucf101", "hmdb51"):
         network = "shift8_blockres_avg_segment8" if config.shift else "avg_segment5"
-        start = {"pretrain": None, "tune_from": f"pretrained/TSM_kinetics_RGB_resnet50_{network}_e50.pth"}
-        assert test.test_crops == 3
-    assert {name: getattr(config, name) for name in start} == start
+        start = (None, f"pretrained/TSM_kinetics_RGB_resnet50_{network}_e50.pth")
+        views = (3, True, "twice" if config.cluster == "none" else None)
+    assert (config.pretrain, config.tune_from) == start
+    assert (test.test_crops, test.full_res, test.clips) == views
 
 
 SCHEDULES = {
@@ -109,7 +108,7 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("script, row", SCHEDULES)
 def test_schedules(plan, script, row):
-    c, _, _ = plan(script, row)
+    c, _ = plan(script, row)
     assert (c.epochs, c.lr, c.lr_steps, c.batch_size, c.wd, c.dropout, c.npb, c.cluster_start_epoch
             ) == SCHEDULES[script, row]  # fmt: skip
     assert (c.momentum, c.lr_type, c.shift_div, c.shift_place, c.cluster_after, c.consensus_type) == (
@@ -127,13 +126,13 @@ def test_the_rate_goes_with_the_batch(plan, words, lr):
 
 
 def test_places_hold_for_both_commands(plan):
-    config, test, _ = plan("something.sh", "something-slope8", *shlex.split(
-        "--root_path R --val_list V --device cpu -j 3 --no-flip --stem_chunk 8 --root_model M --epochs 3 --arch resnet18"
+    config, test = plan("something.sh", "something-slope8", *shlex.split(
+        "--root_path R --val_list V --device cpu -j 3 --no-flip --stem_chunk 8 --root_model M --epochs 3"
     ))  # fmt: skip
     assert (config.root_path, config.val_list, config.device, config.workers) == ("R", "V", "cpu", 3)
     assert (test.given["root_path"], test.given["val_list"], test.device, test.workers) == ("R", "V", "cpu", 3)
     assert test.given["no_flip"] and (test.stem_chunk, config.stem_chunk) == (8, 8)
-    assert test.weights[0] == ("M/TSM_something_RGB_resnet18_shift8_blockres_slope-layer1_avg_segment8_e3_published/"
+    assert test.weights[0] == ("M/TSM_something_RGB_resnet50_shift8_blockres_slope-layer1_avg_segment8_e3_published/"
                                "ckpt.best.pth.tar")  # fmt: skip
 
 
@@ -206,7 +205,7 @@ def kinetics(tmp_path) -> Path:
     return tmp_path / "kinetics.pth"
 
 
-SMALL = "--arch resnet_thin --input_size 16 --epochs 2 -b 2 -j 0 --device cpu --gpus 0".split()
+SMALL = shlex.split("--arch resnet_thin --input_size 16 --epochs 2 -b 2 -j 0 --device cpu --gpus 0")
 
 
 @pytest.fixture
@@ -246,3 +245,24 @@ def test_a_run_that_was_stopped_goes_on(run_program, ucf101, kinetics, recorded)
     torch.save(torch.load(kinetics) | {"epoch": 1}, folder / ckpt.LAST)
     assert run_program(RUNNER, *words).code == 143
     assert recorded[0] == recorded[1] and recorded[0][-2:] == ["--resume", "auto"] and len(recorded) == 2
+
+
+def test_signals_reach_the_command_and_it_is_waited_for(capfd):
+    """Ctrl-C, which a terminal sends to all, is not sent twice."""
+    child = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.1), print("saved"), sys.exit(7)))
+while True:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getppid(), number)
+        time.sleep(0.05)
+"""
+    former = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert load_program(RUNNER).run([sys.executable, "-S", "-c", child]) == 7
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    assert capfd.readouterr().out.endswith("saved\n")
+    assert load_program(RUNNER).run(["sh", "-c", "kill -KILL $$"]) == 137

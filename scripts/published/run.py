@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch  # noqa: E402
 
@@ -34,10 +33,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a row comes down to: the training run and both commands' words."""
+    """What a row comes down to: the options of its training, and both programs with their words."""
 
     config: Config
-    anew: bool
     train: list[str]
     test: list[str]
 
@@ -69,24 +67,32 @@ def parser(script: str, rows: dict[str, Row]) -> cli.ArgumentParser:
     return parser
 
 
+def as_words(parser: cli.ArgumentParser, values: dict) -> list[str]:
+    """Options as they stand on a command line, each once."""
+    words = []
+    for action in parser._actions:
+        if action.option_strings and action.dest in values:
+            value = "all" if values[action.dest] is None else values[action.dest]
+            given = value if isinstance(value, list) else [value] * (action.nargs != 0)
+            words += [f"--{action.dest}", *(f"{v:.12g}" if isinstance(v, float) else str(v) for v in given)]
+    return words
+
+
 def make_plan(row: Row, schedule: list[str], extras: list[str]) -> Plan:
     """The commands of a row, with a learning rate in proportion to the videos of a step; InputError as main.py's."""
-    place = [row.dataset, "RGB"]
-    given = vars(flags.main_parser(asdict(Config("", ""))).parse_args([*place, *extras]))
-    words = [*place, *schedule, *row.train, "--suffix", "published", *extras]
-    usual, config = (options.parse(some)[0] for some in ([*place, *schedule], words))
-    ratio = config.batch_size * config.accum / (usual.batch_size * usual.accum)
-    if "lr" not in given and ratio != 1:
-        words += ["--lr", f"{usual.lr * ratio:g}"]
+    place, reader = [row.dataset, "RGB"], flags.main_parser(asdict(Config("", "")))
+    given = vars(reader.parse_args([*place, *extras]))
+    values = vars(reader.parse_args([*place, *schedule, *row.train, "--suffix", "published", *extras]))
+    usual = vars(reader.parse_args([*place, *schedule]))
+    if "lr" not in given:
+        values["lr"] = usual["lr"] * values["batch_size"] * values.get("accum", 1) / usual["batch_size"]
+    train = [*place, *as_words(reader, values)]
+    config, _ = options.parse(train)
     if not given.keys() & {"resume", "overwrite"}:
-        words += ["--resume", "auto"]
-    shared = []
-    for action in testing.parser()._actions:
-        if action.dest in SHARED and action.dest in given:
-            shared += action.option_strings[-1:] + [str(given[action.dest])] * (action.nargs != 0)
-    weights = str(config.run_folder / BEST)
-    return Plan(config, "overwrite" in given, ["main.py", *words],
-                ["test_models.py", *place, "--weights", weights, *row.test, *shared])  # fmt: skip
+        train += ["--resume", "auto"]
+    shared = as_words(testing.parser(), {name: given[name] for name in SHARED if name in given})
+    test = [*place, "--weights", str(config.run_folder / BEST), *row.test, *shared]
+    return Plan(config, ["main.py", *train], ["test_models.py", *test])
 
 
 def check_data(config: Config, source: str) -> None:
@@ -110,7 +116,7 @@ def is_trained(config: Config) -> bool:
 
 
 def run(command: list[str]) -> int:
-    """Run a command and show it; its exit code. It gets our signals, and the time to save that it takes."""
+    """Show a command and run it to its end, also when a signal comes, so that it can save; its exit code."""
     print(f"$ {shlex.join(command)}", flush=True)
     with subprocess.Popen(command) as child:
 
@@ -140,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(map(shlex.join, commands.values())))
         return 0
     check_data(plan.config, source)
-    if is_trained(plan.config) and not plan.anew:
+    if is_trained(plan.config) and not plan.config.overwrite:
         print(f"{plan.config.run_folder} is trained to its end: only tested")
         del commands["train"]
     for command in commands.values():

@@ -1,4 +1,4 @@
-# Sourced by the tables beside it, which set $datasets, $schedule, $test, $source and $rows: runs one row, or lists them.
+# Sourced by the tables beside it, which set $datasets, $schedule, $test, $source and $rows: runs a row, or lists them.
 # PYTHON=path names the interpreter; without it, requirements.txt is installed where needed, as in the quick start.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Something-Something V1 (something) and V2 (somethingv2), ResNet-50 from ImageNet:
 #   bash scripts/published/something.sh DATASET-ROW [--list] [--dry_run] [--gpus N] [options of main.py]
-# Schedule: TSM's for these sets; the paper's is not known. Test: the centre of every frame, one clip, as TSM's V1 figures
-# were published; for V2 and for the paper's own rows the protocol is not known.
+# Schedule: TSM's for these sets; the paper's is not known. Test: the centre of every frame, one clip, as TSM's figures
+# for V1 were published; the protocol of the others is not known.
 datasets="something somethingv2"
 schedule="--arch resnet50 --pretrain imagenet --epochs 50 --lr 0.01 --lr_steps 20 40 -b 64 --wd 5e-4 --dropout 0.5
     --gd 20 --npb --eval_freq 1"

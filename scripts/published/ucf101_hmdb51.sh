@@ -6,7 +6,8 @@
 # has only one clip, and how the paper tested is not known.
 datasets="ucf101 hmdb51"
 schedule="--arch resnet50 --epochs 25 --lr 0.001 --lr_steps 10 20 -b 64 --wd 5e-4 --dropout 0.8 --gd 20 --eval_freq 1"
-tsn=pretrained/TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth # both published at github.com/mit-han-lab/temporal-shift-module
+# Weights: TSM's, listed at github.com/mit-han-lab/temporal-shift-module under Pretrained Models, uniform sampling
+tsn=pretrained/TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth
 tsm=pretrained/TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth
 test="--test_crops 3 --full_res"
 source="www.crcv.ucf.edu/data/UCF101.php or serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database"
