@@ -245,6 +245,17 @@ def test_going_on_after_tuning(train, tmp_path):
     assert {group["lr_mult"] for group in groups["param_groups"]} == {1, 2}  # not 5 and 10
 
 
+def test_a_tuned_run_begins_and_goes_on_by_the_same_command(train, tmp_path):
+    finished(train())
+    start = (tmp_path / "checkpoint" / NAME / ckpt.LAST).rename(tmp_path / "start.pth")
+    words = ["--tune_from", start, "--suffix", "tuned", "--resume", "auto"]
+    assert "start.pth: " in finished(train(*words)).out
+    last = tmp_path / "checkpoint" / f"{NAME}_tuned" / ckpt.LAST
+    ckpt.save_checkpoint(last, ckpt.load_checkpoint(last) | {"epoch": 1})
+    start.unlink()
+    assert f"{ckpt.LAST}, all loaded, epoch 1" in finished(train(*words)).out
+
+
 def test_going_on_with_other_norms_is_refused(run_main, train, tiny_data, tmp_path):
     partial = [word for word in THIN if word != "--npb"]
     finished(run_main(*partial, "--root_path", tiny_data))

@@ -242,6 +242,7 @@ def test_bad_values(capsys, words, culprit):
         ("--evaluate", ["--evaluate", "--resume PATH"]),
         ("--suffix a/b", ["--suffix", "'a/b'"]),
         ("--resume a.pth --tune_from b.pth", ["--resume a.pth", "--tune_from b.pth"]),
+        ("--resume auto --tune_from b.pth --pretrain a.pth", ["--tune_from b.pth", "--pretrain a.pth"]),
         ("--tune_from b.pth --pretrain imagenet", ["--tune_from b.pth", "--pretrain imagenet"]),
         ("--resume a.pth --tune_from b.pth --pretrain none", ["--resume a.pth", "--tune_from b.pth"]),
     ],
@@ -257,6 +258,7 @@ def test_contradictions_name_both_sides(words, parts):
     "--cluster_start_epoch 39 --epochs 40", "--tune_from b.pth --pretrain none", "--shift --cluster none",
     "--resume auto --tune_from b.pth", "--resume auto --pretrain imagenet",
     "--sync_bn", "--sync_bn --stem_chunk 0", "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
+    "--resume auto --tune_from b.pth", "--resume auto --pretrain b.pth",
 ])  # fmt: skip
 def test_what_fits_together(words):
     parse([*DATA, *words.split()])
