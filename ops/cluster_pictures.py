@@ -33,6 +33,7 @@ from ops.predict import Steps
 from ops.streaming import stream_changes
 
 WIDTH = 10  # inches, at 200 dots each
+METHOD, SPACE = 0.18, 0.04  # heights of a method's band, and of what sets bands apart
 SHOWS = {  # unlike the colours of clusters and cuts
     Kind.MAIN: ("moving digit", "#56B4E9"), Kind.DISTRACTOR: ("distractor", "#F0E442"),
     Kind.BACKGROUND: ("background only", "#BBBBBB"), Kind.BLACK: ("black", "#000000"),
@@ -80,27 +81,32 @@ def transitions(kinds: np.ndarray) -> np.ndarray:
     return np.select(found, [*TRANSITIONS][:4], [*TRANSITIONS][4])
 
 
-class MethodStrip(Strip):
-    """Frames, what they show, distances, and one band for each method."""
+class _KindsStrip(Strip):
+    """Frames, what they show if it is known, and distances, with room for words at the left."""
 
     left = 0.86
 
+    def __init__(self, video: CutVideo, curve_height: float):
+        self.band = SPACE if video.kinds is None else 0.13
+        super().__init__(video, WIDTH, curve_height)
+
+
+class MethodStrip(_KindsStrip):
+    """As many rows as it takes, below the distances one band for each method."""
+
     def __init__(self, video: CutVideo):
-        self.band = 0.04 if video.kinds is None else 0.13
-        self.below = 0.04 + 0.18 * len(video.assignments)
-        super().__init__(video, WIDTH, curve_height=0.55)
+        self.below = SPACE + METHOD * len(video.assignments)
+        super().__init__(video, 0.55)
 
 
-class ComparedStrip(Strip):
-    """One row of frames, what they show, distances; below the title a line says what the cuts are."""
+class ComparedStrip(_KindsStrip):
+    """One row; below the title is a line that says what the cuts are, and at the bottom of the last one the key."""
 
-    left, top, bottom, all_shown, most_rows = 0.86, 0.6, 0.1, 36, 1
+    top, all_shown, most_rows = 0.53, 36, 1
 
     def __init__(self, video: CutVideo, last: bool):
-        self.band = 0.04 if video.kinds is None else 0.13
-        if last:
-            self.bottom = Strip.bottom  # there is the key
-        super().__init__(video, WIDTH, curve_height=1 if len(video.seen) <= self.all_shown else 0.5)
+        self.bottom = Strip.bottom if last else 0.12
+        super().__init__(video, 1 if len(video.seen) <= self.all_shown else 0.5)
         self.time = "frame"
 
 
@@ -121,9 +127,9 @@ def draw_methods(video: CutVideo, path: Path) -> None:
             draw_curve(axis, row)
             if strip.whole:
                 axis.set_ylabel("distance\n(%)", fontsize=8, rotation=0, ha="right", va="center")
-            row.bottom -= 0.04
+            row.bottom -= SPACE
             for method, label in video.assignments.items():
-                band = row.axes(0.18)
+                band = row.axes(METHOD)
                 band.spines[:].set_visible(False)
                 draw_band(band, row, label)
                 band.set_ylabel(method, rotation=0, ha="right", va="center", labelpad=3)
@@ -169,24 +175,23 @@ def _draw_marked_cuts(figure, axis, row: Row) -> None:
     """The cuts of the first method; where it is known what frames show, marked and counted by what changes there."""
     strip, video = row.strip, row.strip.video
     cuts = find_cuts(video.assignment)
-    text = f"{next(iter(video.assignments))}'s {len(cuts)} cuts"
+    height = 1 - 0.31 / strip.height
+    text = f"{len(cuts)} cuts by {next(iter(video.assignments))}"
+    figure.text(strip.left / strip.width, height, text, va="top")
     if video.kinds is None:
         draw_cuts(axis, row, video.assignment)
-    else:
-        change = transitions(video.kinds)[cuts - 1]
-        handles = {}
-        axis.vlines(cuts - 0.5, 0, strip.limit, color=CUT, linewidth=0.7)
-        for name, (marker, colour) in TRANSITIONS.items():
-            some = cuts[change == name]
-            if len(some):
-                heights = 100 * np.array(video.distances)[some]
-                (handles[f"{len(some)} {name}"],) = axis.plot(some - 0.5, heights, marker, color=colour, markersize=4.5,
-                                                              clip_on=False, zorder=3)  # fmt: skip
-        text += ":"
-        figure.legend(handles.values(), handles.keys(), loc="upper left", ncols=len(handles), frameon=False,
-                      bbox_to_anchor=((strip.left + 1.2) / strip.width, 1 - 0.31 / strip.height), borderaxespad=0,
-                      borderpad=0, handlelength=0.8, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
-    figure.text(strip.left / strip.width, 1 - 0.31 / strip.height, text, va="top")
+        return
+    axis.vlines(cuts - 0.5, 0, strip.limit, color=CUT, linewidth=0.7)
+    change, percent = transitions(video.kinds)[cuts - 1], 100 * np.array(video.distances)
+    marks = {}
+    for name in np.unique(change):
+        some = cuts[change == name]
+        marker, colour = TRANSITIONS[name]
+        (marks[f"{len(some)} {name}"],) = axis.plot(some - 0.5, percent[some], marker, color=colour, markersize=4.5,
+                                                    clip_on=False, zorder=3)  # fmt: skip
+    figure.legend(marks.values(), marks.keys(), loc="upper left", ncols=len(TRANSITIONS), frameon=False,
+                  bbox_to_anchor=((strip.left + 1.7) / strip.width, height), borderaxespad=0, borderpad=0,
+                  handlelength=0.8, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
 
 
 def _key(*videos: CutVideo) -> dict:

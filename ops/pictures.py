@@ -205,7 +205,7 @@ def draw_curve(axis: "Axes", row: Row) -> None:
     axis.plot(i - 0.5, percent[i], color=CURVE, linewidth=0.9 if strip.whole else 0.5)
     axis.set(ylim=(0, strip.limit))
     axis.set_ylabel("distance (%)", fontsize=8)
-    axis.yaxis.set_major_locator(MaxNLocator(3 if strip.whole else 4, min_n_ticks=2))
+    axis.yaxis.set_major_locator(MaxNLocator(4 if strip.curve > 0.8 else 3, min_n_ticks=2))
 
 
 def find_cuts(label: Sequence[int]) -> np.ndarray:

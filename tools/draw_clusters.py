@@ -1,12 +1,15 @@
 """Draw how videos are cut into clusters: by several methods, or in several data sets."""
 import re
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np  # noqa: E402
 
 from ops import cli, options, pictures  # noqa: E402
 from ops.cluster_pictures import CutVideo, cut_video, draw_comparison, draw_methods  # noqa: E402
@@ -41,7 +44,8 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote, "
                         "trained with clustering")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("images"), metavar="FOLDER", help="for the pictures (images)")
-    parser.add_argument("--list", type=Path, metavar="FILE", help="list of the videos (the data set's validation list)")
+    parser.add_argument("--val_list", metavar="FILE", help="list of the videos, a file or its name in the data set's "
+                        "folder (the validation list)")  # fmt: skip
     parser.add_argument("--videos", nargs="+", metavar="PATH", help="videos to draw, as the list names them; with "
                         "--compare one, or one for each data set (the first of each class)")  # fmt: skip
     parser.add_argument("--methods", nargs="+", choices=CLUSTERINGS, default=["slope", "cumulative", "even"],
@@ -54,36 +58,42 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def config_for(folder: Path, config: Config) -> Config:
+def config_for(folder: Path, config: Config, val_list: str | None) -> Config:
     """The config of a checkpoint, for the data set in `folder`: of the same layout unless that describes itself."""
-    if not (folder / DESCRIPTION).is_file():
-        return replace(config, root_path=str(folder))
-    return replace(config, **dict.fromkeys(SPEC_FIELDS), dataset=str(folder), root_path=str(folder))
+    if not folder.is_dir():
+        raise cli.InputError(f"no folder {folder}; give a data set's, with its lists")
+    if (folder / DESCRIPTION).is_file():
+        config = replace(config, **dict.fromkeys(SPEC_FIELDS), dataset=str(folder))
+    return replace(config, root_path=str(folder), val_list=val_list or config.val_list)
 
 
-def choose(videos: list[Video], paths: Sequence[str] | None, source: Path) -> list[Video]:
-    """The videos of these paths, else the first of each class; InputError names a path that list `source` lacks."""
+def choose(config: Config, paths: Sequence[str] | None) -> list[Video]:
+    """The videos of these paths, else the first of each class; InputError names a path that the list lacks."""
+    source = config.list_file(config.spec.val_list)
+    videos = read_list(source, config.root, config.spec)
     if paths is None:
         firsts = {video.label: video for video in reversed(videos)}
         return [firsts[label] for label in sorted(firsts)]
     by_path = {video.path: video for video in videos}
     for path in paths:
         if path not in by_path:
-            raise cli.InputError(f"{source} names no video {path}; name one such as {videos[0].path}, or another"
-                                 " --list")  # fmt: skip
+            raise cli.InputError(f"{source} names no video {path}; name {videos[0].path}, say, or another"
+                                 " --val_list")  # fmt: skip
     return [by_path[path] for path in paths]
 
 
-def kinds_of(folder: Path, video: Video):
+def kinds_of(folder: Path, video: Video) -> np.ndarray | None:
     """What each frame of a Move4MNIST video shows, (t,) of Kind; None for other videos."""
     facts = facts_of(folder, video.path)
-    if facts is not None and len(facts.kinds) != video.num_frames:
+    if facts is None:
+        return None
+    if len(facts.kinds) != video.num_frames:
         raise cli.InputError(f"{folder}: move4mnist.json tells of {len(facts.kinds)} frames but the list says that"
                              f" {video.path} has {video.num_frames}; make the data set again")  # fmt: skip
-    return facts and facts.kinds
+    return facts.kinds
 
 
-def cut(model: TSN, config: Config, args, video: Video, title: str) -> CutVideo:
+def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -> CutVideo:
     """Read a video of the data set of `config` and cut it."""
     view_of = partial(eval_transform, rng=None, size=config.frame_size)
     clip = open_frames(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
@@ -102,29 +112,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     titles = args.titles or [folder.resolve().name for folder in folders]
     if args.titles and (not args.compare or len(titles) != len(folders)):
         parser.error(f"argument --titles: gives {len(titles)}, with --compare there must be one for each data set")
-    if args.compare and args.videos and len(args.videos) not in (1, len(folders)):
-        parser.error(f"argument --videos: gives {len(args.videos)}, for {len(folders)} data sets there must be one of"
-                     " each or one for all")  # fmt: skip
-    pictures.check(args.out / "clusters.png")
+    paths = [args.videos] * len(folders)  # of each data set
+    if args.compare and args.videos:
+        if len(args.videos) not in (1, len(folders)):
+            parser.error(f"argument --videos: gives {len(args.videos)}, for {len(folders)} data sets there must be one"
+                         " of each or one for all")  # fmt: skip
+        paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = options.pick_device(args.device)
     model, config = load_model(args.weights)
     if model.clustering is None or config.modality == "Flow":
         raise cli.InputError(f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
                              " trained with --cluster")  # fmt: skip
     model.to(device)
-    configs = [config_for(folder, config) for folder in folders]
-    chosen = []
-    for i, place in enumerate(configs):
-        paths = args.videos
-        if args.compare and paths:
-            paths = [paths[min(i, len(paths) - 1)]]
-        source = args.list or place.list_file(place.spec.val_list)
-        chosen.append(choose(read_list(source, place.root, place.spec), paths, source))
+    configs = [config_for(folder, config, args.val_list) for folder in folders]
+    chosen = [choose(place, some) for place, some in zip(configs, paths, strict=True)]
+    pictures.check(args.out / "clusters.png")
 
     if args.compare:
         file = args.out / "clusters_compare.png"
-        cut_one = partial(cut, model, args=args)
-        draw_comparison([cut_one(place, video=videos[0], title=title)
+        draw_comparison([cut(model, place, args, videos[0], title)
                          for place, videos, title in zip(configs, chosen, titles, strict=True)], file)  # fmt: skip
         print(f"drew {file}")
         return
