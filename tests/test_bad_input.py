@@ -147,7 +147,7 @@ VALUES = {
     },
     "tools/draw_clusters.py": {
         "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"), "--out": ("file", "cannot write file/clusters_y"),
-        "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"), "--videos": ("d", "names no video d; name c, say"),
+        "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"), "--videos": ("d", "names no video d; name c"),
         "--methods": "slope kmeans", "--num_segments": "0", "--compare": ("nowhere", "no folder nowhere"),
         "--titles": "a", "--device": "abacus",
     },
