@@ -4,14 +4,14 @@ Rows are those of `ops/pictures.py`. What each frame shows is known for Move4MNI
 """
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ops.clustering import find_clusters
-from ops.colours import CUT
+from ops.colours import CURVE, CUT
 from ops.models import TSN
 from ops.move4mnist import Kind
 from ops.pictures import (
@@ -31,6 +31,11 @@ from ops.pictures import (
 )
 from ops.predict import Steps
 from ops.streaming import stream_changes
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
 
 WIDTH = 10  # inches, at 200 dots each
 METHOD, SPACE = 0.18, 0.04  # heights of a method's band, and of what sets bands apart
@@ -78,7 +83,8 @@ def transitions(kinds: np.ndarray) -> np.ndarray:
     digits = (before <= Kind.DISTRACTOR).astype(int) + (now <= Kind.DISTRACTOR)
     same, black = before == now, (before == Kind.BLACK) | (now == Kind.BLACK)
     found = [black & ~same, digits == 1, ~same, now == Kind.MAIN]
-    return np.select(found, [*TRANSITIONS][:4], [*TRANSITIONS][4])
+    *names, other = TRANSITIONS
+    return np.select(found, names, other)
 
 
 class _KindsStrip(Strip):
@@ -119,13 +125,13 @@ def draw_methods(video: CutVideo, path: Path) -> None:
         strip = MethodStrip(video)
         figure = Figure(figsize=(WIDTH, strip.height), dpi=200)
         clusters = max(len(set(label)) for label in video.assignments.values())
-        draw_title(figure, strip, video.title, f"{clusters} clusters by each method")
+        draw_title(figure, strip, video.title, f"{clusters} cluster{'s' * (clusters != 1)} by each method")
         for number in range(strip.rows):
             row = Row(figure, strip, number)
             _draw_kinds(draw_frames(row), row)
             axis = row.axes(strip.curve)
             draw_curve(axis, row)
-            if strip.whole:
+            if strip.whole:  # the curve is lower than its name is long
                 axis.set_ylabel("distance\n(%)", fontsize=8, rotation=0, ha="right", va="center")
             row.bottom -= SPACE
             for method, label in video.assignments.items():
@@ -162,7 +168,7 @@ def draw_comparison(videos: Sequence[CutVideo], path: Path) -> None:
         save(figure, path)
 
 
-def _draw_kinds(band, row: Row) -> None:
+def _draw_kinds(band: "Axes", row: Row) -> None:
     """What the frames show, as stretches of colour."""
     kinds = row.strip.video.kinds
     if kinds is not None:
@@ -171,12 +177,12 @@ def _draw_kinds(band, row: Row) -> None:
         band.set_ylabel("shows", rotation=0, ha="right", va="center", labelpad=3)
 
 
-def _draw_marked_cuts(figure, axis, row: Row) -> None:
+def _draw_marked_cuts(figure: "FigureBase", axis: "Axes", row: Row) -> None:
     """The cuts of the first method; where it is known what frames show, marked and counted by what changes there."""
     strip, video = row.strip, row.strip.video
     cuts = find_cuts(video.assignment)
     height = 1 - 0.31 / strip.height
-    text = f"{len(cuts)} cuts by {next(iter(video.assignments))}"
+    text = f"{len(cuts)} cut{'s' * (len(cuts) != 1)} by {next(iter(video.assignments))}"
     figure.text(strip.left / strip.width, height, text, va="top")
     if video.kinds is None:
         draw_cuts(axis, row, video.assignment)
@@ -184,21 +190,20 @@ def _draw_marked_cuts(figure, axis, row: Row) -> None:
     axis.vlines(cuts - 0.5, 0, strip.limit, color=CUT, linewidth=0.7)
     change, percent = transitions(video.kinds)[cuts - 1], 100 * np.array(video.distances)
     marks = {}
-    for name in np.unique(change):
-        some = cuts[change == name]
-        marker, colour = TRANSITIONS[name]
-        (marks[f"{len(some)} {name}"],) = axis.plot(some - 0.5, percent[some], marker, color=colour, markersize=4.5,
-                                                    clip_on=False, zorder=3)  # fmt: skip
+    for name, (marker, colour) in TRANSITIONS.items():
+        if len(some := cuts[change == name]):
+            dots = axis.plot(some - 0.5, percent[some], marker, color=colour, markersize=4.5, clip_on=False, zorder=3)
+            marks[f"{len(some)} {name}"] = dots[0]
     figure.legend(marks.values(), marks.keys(), loc="upper left", ncols=len(TRANSITIONS), frameon=False,
-                  bbox_to_anchor=((strip.left + 1.7) / strip.width, height), borderaxespad=0, borderpad=0,
+                  bbox_to_anchor=((strip.left + 1.45) / strip.width, height), borderaxespad=0, borderpad=0,
                   handlelength=0.8, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
 
 
-def _key(*videos: CutVideo) -> dict:
+def _key(*videos: CutVideo) -> "dict[str, Artist]":
     """What lines and colours mean."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     shown = set().union(*(video.kinds.tolist() for video in videos if video.kinds is not None))
-    key = {"distance to the frame before (share of signs that differ)": Line2D([], [], color="black", linewidth=1)}
+    key = {"distance to the frame before (share of signs that differ)": Line2D([], [], color=CURVE, linewidth=1)}
     return key | {name: Patch(color=colour) for kind, (name, colour) in SHOWS.items() if kind in shown}
