@@ -195,7 +195,7 @@ def _draw_marked_cuts(figure: "FigureBase", axis: "Axes", row: Row) -> None:
             dots = axis.plot(some - 0.5, percent[some], marker, color=colour, markersize=4.5, clip_on=False, zorder=3)
             marks[f"{len(some)} {name}"] = dots[0]
     figure.legend(marks.values(), marks.keys(), loc="upper left", ncols=len(TRANSITIONS), frameon=False,
-                  bbox_to_anchor=((strip.left + 1.45) / strip.width, height), borderaxespad=0, borderpad=0,
+                  bbox_to_anchor=((strip.left + 1.6) / strip.width, height), borderaxespad=0, borderpad=0,
                   handlelength=0.8, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
 
 
