@@ -10,14 +10,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ops.colours import CLUSTERS, CUT
 from ops.dataset import FrameFolders
 from ops.models import TSN
 from ops.streaming import stream
 
 CHUNK = 32  # frames that pass the stem at a time
 MOST, CELL, BAND, CURVE, TITLE = 24, 48, 10, 60, 20  # frames shown; sizes in pixels
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # by turns; Okabe and Ito's, for colour-blind readers
-CUT, INK, PAPER, AREA = "#D55E00", "#282828", "white", "#d8d8d8"
+INK, PAPER, AREA = "#282828", "white", "#d8d8d8"
 
 
 def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence[float], title: str) -> np.ndarray:
@@ -40,7 +40,7 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
         cut = i > 0 and assignment[i] != assignment[i - 1]
         cluster += cut
         left, right = edges[i], max(edges[i], edges[i + 1] - 1)
-        draw.rectangle((left, top - BAND, right, top - 3), COLOURS[cluster % len(COLOURS)])
+        draw.rectangle((left, top - BAND, right, top - 3), CLUSTERS[cluster % len(CLUSTERS)])
         if height := round((CURVE - 2) * distances[i] / highest):
             draw.rectangle((left, bottom - height, right, bottom), AREA)
         if cut:

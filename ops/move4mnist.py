@@ -39,6 +39,7 @@ from ops.move4mnist_sources import (
 )
 
 CLASSES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}  # name -> (dx, dy); labels 0..3 in order
+ABOUT = "move4mnist.json"  # beside the lists: how the videos were made
 MIDDLE_X, MIDDLE_Y = (17, 47), (19, 45)  # where the middle of a trajectory may lie
 
 
@@ -210,6 +211,10 @@ class Job(NamedTuple):
         """Its folder, relative to the data set."""
         return f"{self.split}/{list(CLASSES)[self.label]}_{self.index}"
 
+    def rng(self, seed: int) -> np.random.Generator:
+        """What all its draws come from."""
+        return np.random.default_rng([seed, SPLITS.index(self.split), self.label, self.index])
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -230,12 +235,30 @@ class Summary:
 def write_video(job: Job, out: Path, config: Move4Config, seed: int, digits: dict[str, Digits],
                 backgrounds: dict[str, Background]) -> None:
     """Write the frames of one video below `out`: a function of (seed, split, class, index) and of nothing else."""
-    rng = np.random.default_rng([seed, SPLITS.index(job.split), job.label, job.index])
-    frames, _ = make_video(config, job.label, rng, digits[job.split], backgrounds[job.split])
+    frames, _ = make_video(config, job.label, job.rng(seed), digits[job.split], backgrounds[job.split])
     folder = out / job.path
     folder.mkdir(parents=True)
     for i, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / f"{i}.jpg", quality=75)
+
+
+def facts_of(folder: Path, path: str) -> VideoFacts | None:
+    """What is true of a video, `path` in the lists of the data set in `folder`: planned again from its move4mnist.json.
+
+    None where there is no such file, or the video is none of those it tells of; InputError if it cannot be used.
+    """
+    split, _, name = path.partition("/")
+    name, _, index = name.rpartition("_")
+    if not (folder / ABOUT).is_file() or split not in SPLITS or name not in CLASSES or not index.isdecimal():
+        return None
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        job = Job(split, list(CLASSES).index(name), int(index))
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in about["config"].items()}
+        return plan_video(Move4Config(**values), job.label, job.rng(about["seed"]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, InputError) as error:
+        raise InputError(f"{folder / ABOUT} does not say how the videos were made ({error}); make them again, or remove"
+                         " it") from None
 
 
 def make_dataset(out: str | Path, config: Move4Config, num_train: int = 1800, num_val: int = 600, seed: int = 0,
@@ -274,7 +297,7 @@ def make_dataset(out: str | Path, config: Move4Config, num_train: int = 1800, nu
             (growing / f"{split}_videofolder.txt").write_text("".join(lines))
         (growing / "category.txt").write_text("".join(f"{name}\n" for name in CLASSES))
         about = {"config": asdict(config), "seed": seed, "digits": used, "backgrounds": str(backgrounds or "drawn")}
-        (growing / "move4mnist.json").write_text(json.dumps(about, indent=1) + "\n")
+        (growing / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
         growing.replace(out)
     except OSError as error:  # a full disk, say
         raise InputError(f"{growing}: cannot be written ({error.strerror}); choose another --out") from error

@@ -3,21 +3,22 @@
 Sizes are in inches and every row shares one time axis, so that a frame stands exactly above its place on it: place i
 takes [i - 0.5, i + 0.5], and the distance between frames i-1 and i is drawn where they meet, at i - 0.5.
 """
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from ops.cli import InputError
+from ops.colours import CLUSTERS, CURVE, CUT, SEEN
 from ops.predict import Prediction
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart
-CLUSTERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # by turns
-CUT, CURVE, SEEN = "#D55E00", "#000000", "#E69F00"
 ALL_SHOWN, FEW = 160, 20  # of a video of more than 160 frames, 20 are shown
 SHARE = 0.965  # of its place that a frame takes
 STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
@@ -48,15 +49,28 @@ def save(figure: "Figure", path: Path) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+class Video(Protocol):
+    """What of a `Prediction` is drawn."""
+
+    frames: list[Tensor]
+    seen: np.ndarray
+    assignment: Sequence[int] | None
+    distances: Sequence[float] | None
+
+
 class Strip:
     """How a video is laid out `width` inches wide: all its frames in rows, or FEW of a long one's in one row."""
 
-    def __init__(self, video: Prediction, width: float, curve_height: float = 0.62, least_height: float = 0):
+    left, top, bottom = LEFT, TOP, BOTTOM
+    band, below = BAND, 0.0  # heights between frames and curve, and for what follows the curve
+    all_shown, most_rows = ALL_SHOWN, 4
+
+    def __init__(self, video: Video, width: float, curve_height: float = 0.62, least_height: float = 0):
         self.video, self.width, self.clustered = video, width, video.assignment is not None
         self.numbers = video.seen if self.clustered else np.arange(len(video.frames))  # (t,) frame at each place
         t = len(self.numbers)
-        self.whole = t <= ALL_SHOWN
-        self.rows = min(4, -(-t // 24)) if self.whole else 1
+        self.whole = t <= self.all_shown
+        self.rows = min(self.most_rows, -(-t // 24)) if self.whole else 1
         self.columns = max(12, -(-t // self.rows))  # places in a row
         self.shown = np.arange(t)  # places of the frames that are shown
         if not self.whole and self.clustered:
@@ -64,15 +78,35 @@ class Strip:
         elif not self.whole:
             seen = np.unique(video.seen)
             self.shown = seen[np.unique(np.linspace(0, len(seen) - 1, min(len(seen), FEW)).round().astype(int))]
-        self.inner = width - LEFT - RIGHT
+        self.inner = width - self.left - RIGHT
         self.cell = self.inner / (self.columns if self.whole else max(12, len(self.shown)))
-        self.band = BAND if self.whole or self.clustered else LINKS
+        self.band = self.band if self.whole or self.clustered else LINKS
         self.curve = 0 if not self.clustered else curve_height if self.whole else 2 * curve_height
-        self.row = self.cell + self.band + self.curve + TICKS
-        spare = least_height - (TOP + self.rows * self.row + (self.rows - 1) * GAP + BOTTOM)
+        self.row = self.cell + self.band + self.curve + self.below + TICKS
+        spare = least_height - (self.top + self.rows * self.row + (self.rows - 1) * GAP + self.bottom)
         if spare > 0 and self.clustered:
             self.curve, self.row = self.curve + spare / self.rows, self.row + spare / self.rows
         self.height = max(least_height, least_height - spare)
+        self.time = "frame" if self.whole else f"frame ({len(self.shown)} are shown)"
+        self.limit = 118 * max(*video.distances, 1e-5) if self.clustered else 0  # of the curve's axis, in percent
+
+
+class Row:
+    """The places from `number` * columns on, and axes for them, one below the other."""
+
+    def __init__(self, figure: "FigureBase", strip: Strip, number: int):
+        self.figure, self.strip = figure, strip
+        self.first = number * strip.columns
+        self.last = min(self.first + strip.columns, len(strip.numbers))
+        self.bottom = strip.height - strip.top - number * (strip.row + GAP)  # of what is drawn so far
+
+    def axes(self, height: float) -> "Axes":
+        """Axes of this height below those made before."""
+        strip = self.strip
+        self.bottom -= height
+        box = (strip.left / strip.width, self.bottom / strip.height, strip.inner / strip.width, height / strip.height)
+        limits = {"xlim": (self.first - 0.5, self.first + strip.columns - 0.5), "ylim": (0, 1)}
+        return self.figure.add_axes(box, **limits, xticks=[], yticks=[])
 
 
 def draw_video(figure: "FigureBase", strip: Strip, title: str, verdict: str = "") -> None:
@@ -80,51 +114,50 @@ def draw_video(figure: "FigureBase", strip: Strip, title: str, verdict: str = ""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    width, height = strip.width, strip.height
-    figure.text(LEFT / width, 1 - 0.1 / height, title, va="top", fontsize=10.5)
-    figure.text(1 - RIGHT / width, 1 - 0.1 / height, verdict, va="top", ha="right", fontsize=10.5)
-    for row in range(strip.rows):
-        _draw_row(figure, strip, row)
-    words = "frame"
-    if not strip.whole:
-        words += f" ({len(strip.shown)} are shown)"
-    figure.text((LEFT + strip.inner / 2) / width, 0.27 / height, words, ha="center", va="bottom")
+    draw_title(figure, strip, title, verdict)
+    for number in range(strip.rows):
+        row = Row(figure, strip, number)
+        axis = draw_frames(row)
+        if strip.clustered:
+            draw_band(axis, row, strip.video.assignment)
+            axis = row.axes(strip.curve)
+            draw_curve(axis, row)
+            draw_cuts(axis, row, strip.video.assignment)
+        number_frames(axis, row)
     key = {"seen by the model": Patch(color=SEEN)}
     if strip.clustered:
         key = {"merged into one representation": Patch(color=CLUSTERS[0]),
                "distance to the frame before": Line2D([], [], color=CURVE, linewidth=1),
                "cut": Line2D([], [], color=CUT, linewidth=1, marker="o", markersize=3.5)}  # fmt: skip
-    figure.legend(key.values(), key.keys(), loc="lower left", bbox_to_anchor=(LEFT / width, 0.04 / height), ncols=3,
-                  frameon=False, borderaxespad=0, borderpad=0, handlelength=1.4, columnspacing=1.6)  # fmt: skip
+    draw_key(figure, strip, key)
 
 
-def _draw_row(figure: "FigureBase", strip: Strip, row: int) -> None:
-    """Frames, band and curve of the places from row * columns on."""
-    first = row * strip.columns
-    last = min(first + strip.columns, len(strip.numbers))
-    top = strip.height - TOP - row * (strip.row + GAP)
+def draw_title(figure: "FigureBase", strip: Strip, title: str, verdict: str = "") -> None:
+    """A line at the top, its end at the right."""
+    height = 1 - 0.1 / strip.height
+    figure.text(strip.left / strip.width, height, title, va="top", fontsize=10.5)
+    figure.text(1 - RIGHT / strip.width, height, verdict, va="top", ha="right", fontsize=10.5)
 
-    def axes(height: float) -> "Axes":
-        nonlocal top
-        top -= height
-        box = (LEFT / strip.width, top / strip.height, strip.inner / strip.width, height / strip.height)
-        return figure.add_axes(box, xlim=(first - 0.5, first + strip.columns - 0.5), ylim=(0, 1), xticks=[], yticks=[])
 
-    pictures, band = axes(strip.cell), axes(strip.band)
+def draw_key(figure: "FigureBase", strip: Strip, key: "dict[str, Artist]") -> None:
+    """The name of the time axis, and below it what colours and lines mean."""
+    width, height = strip.width, strip.height
+    figure.text((strip.left + strip.inner / 2) / width, 0.27 / height, strip.time, ha="center", va="bottom")
+    figure.legend(key.values(), key.keys(), loc="lower left", bbox_to_anchor=(strip.left / width, 0.04 / height),
+                  ncols=len(key), frameon=False, borderaxespad=0, borderpad=0, handlelength=1.4,
+                  columnspacing=1.6)  # fmt: skip
+
+
+def draw_frames(row: Row) -> "Axes":
+    """The frames above their places, and the axes of the band below them, which is empty yet with clustering.
+
+    Without, it marks the frames that were seen, or links them to their places.
+    """
+    strip = row.strip
+    pictures, band = row.axes(strip.cell), row.axes(strip.band)
     pictures.set_axis_off()
     band.spines[:].set_visible(False)
-    _draw_frames(pictures, band, strip, first, last)
-    axis = band
-    if strip.clustered:
-        _draw_band(band, strip, first, last)
-        axis = axes(strip.curve)
-        _draw_curve(axis, strip, first, last)
-    _number_frames(axis, strip, first, last)
-
-
-def _draw_frames(pictures: "Axes", band: "Axes", strip: Strip, first: int, last: int) -> None:
-    """The frames above their places; without clustering those that were seen are marked, or linked to their places."""
-    shown = strip.shown[(strip.shown >= first) & (strip.shown < last)]
+    shown = strip.shown[(strip.shown >= row.first) & (strip.shown < row.last)]
     wide = strip.cell / strip.inner * strip.columns  # places that a picture covers
     centres = shown if strip.whole else (strip.columns + wide * (2 * np.arange(len(shown)) + 1 - len(shown)) - 1) / 2
     seen = set(strip.video.seen.tolist())
@@ -139,15 +172,21 @@ def _draw_frames(pictures: "Axes", band: "Axes", strip: Strip, first: int, last:
         reach = wide * SHARE / 2
         pictures.imshow(picture, extent=(centre - reach, centre + reach, 0, 1), aspect="auto")
     pictures.set(xlim=band.get_xlim())  # imshow has moved them
+    return band
 
 
-def _draw_band(band: "Axes", strip: Strip, first: int, last: int) -> None:
-    """One numbered stretch of colour for each cluster."""
-    label = strip.video.assignment
+def stretches(row: Row, label: Sequence[int]) -> list[tuple[int, int]]:
+    """Where `label` (t,) keeps its value: [a, b) of each stretch of a row."""
+    edges = [row.first, *(i for i in range(row.first + 1, row.last) if label[i] != label[i - 1]), row.last]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def draw_band(band: "Axes", row: Row, label: Sequence[int]) -> None:
+    """One numbered stretch of colour for each cluster of `label` (t,)."""
+    strip = row.strip
     number_of = {cluster: number for number, cluster in enumerate(dict.fromkeys(label))}
-    edges = [first, *(i for i in range(first + 1, last) if label[i] != label[i - 1]), last]
     slit = (1 - SHARE) / 2 if strip.whole else 0
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in stretches(row, label):
         number = number_of[label[a]]
         band.axvspan(a - 0.5 + slit, b - 0.5 - slit, 0.08, 0.86, linewidth=0, color=CLUSTERS[number % len(CLUSTERS)])
         if (b - a) / strip.columns * strip.inner > 0.09 * len(str(number + 1)):  # there is room for its number
@@ -155,31 +194,42 @@ def _draw_band(band: "Axes", strip: Strip, first: int, last: int) -> None:
                       color="black" if number % len(CLUSTERS) else "white")  # fmt: skip
 
 
-def _draw_curve(axis: "Axes", strip: Strip, first: int, last: int) -> None:
-    """Distances in percent, with the cuts."""
+def draw_curve(axis: "Axes", row: Row) -> None:
+    """Distances in percent."""
     from matplotlib.ticker import MaxNLocator
 
-    percent, label = 100 * np.array(strip.video.distances), np.array(strip.video.assignment)
-    i = np.arange(max(first, 1), min(last + 1, len(percent)))
-    cuts = i[label[i] != label[i - 1]]
-    thick = 0.9 if strip.whole else 0.5
+    strip = row.strip
+    percent = 100 * np.array(strip.video.distances)
+    i = np.arange(max(row.first, 1), min(row.last + 1, len(percent)))
     axis.fill_between(i - 0.5, percent[i], color="0.88", linewidth=0)
-    axis.plot(i - 0.5, percent[i], color=CURVE, linewidth=thick)
-    limit = 1.18 * max(percent.max(), 1e-3)
-    axis.vlines(cuts - 0.5, 0, limit, color=CUT, linewidth=max(0.7, thick))
-    axis.plot(cuts - 0.5, percent[cuts], "o", color=CUT, markersize=3, clip_on=False)
-    axis.set(ylim=(0, limit))
+    axis.plot(i - 0.5, percent[i], color=CURVE, linewidth=0.9 if strip.whole else 0.5)
+    axis.set(ylim=(0, strip.limit))
     axis.set_ylabel("distance (%)", fontsize=8)
-    axis.yaxis.set_major_locator(MaxNLocator(3 if strip.whole else 4, min_n_ticks=2))
+    axis.yaxis.set_major_locator(MaxNLocator(4 if strip.curve > 0.8 else 3, min_n_ticks=2))
 
 
-def _number_frames(axis: "Axes", strip: Strip, first: int, last: int) -> None:
+def find_cuts(label: Sequence[int]) -> np.ndarray:
+    """The frames that begin a cluster of `label` (t,), but the first."""
+    return np.flatnonzero(np.diff(label)) + 1
+
+
+def draw_cuts(axis: "Axes", row: Row, label: Sequence[int]) -> None:
+    """A line and a dot on the curve at every cut of `label` (t,) in the row, or where the next one begins."""
+    strip = row.strip
+    cuts = find_cuts(label)
+    cuts = cuts[(cuts >= row.first) & (cuts <= row.last)]
+    axis.vlines(cuts - 0.5, 0, strip.limit, color=CUT, linewidth=0.9 if strip.whole else 0.7)
+    axis.plot(cuts - 0.5, 100 * np.array(strip.video.distances)[cuts], "o", color=CUT, markersize=3, clip_on=False)
+
+
+def number_frames(axis: "Axes", row: Row) -> None:
     """A time axis under the places that are taken, with the numbers that the frames have in the video."""
     from matplotlib.ticker import MaxNLocator
 
+    first, last = row.first, row.last
     locator = MaxNLocator(8, integer=True, steps=[1, 2, 4, 5, 10])
     ticks = [int(tick) for tick in locator.tick_values(first, max(last - 1, first + 1)) if first <= tick < last]
-    axis.set_xticks(ticks, [f"{strip.numbers[tick]:,}" for tick in ticks])
+    axis.set_xticks(ticks, [f"{row.strip.numbers[tick]:,}" for tick in ticks])
     axis.spines["bottom"].set_visible(True)
     axis.spines["bottom"].set_bounds(first - 0.5, last - 0.5)
 

@@ -127,6 +127,16 @@ class Steps:
         return torch.stack([torch.cat([self.frames[i] for i in row]) for row in numbers])
 
 
+def make_steps(config: Config, frames: list[Tensor], on_read: Callable[[int], object] = lambda steps: None) -> Steps:
+    """What evaluation shows a model of a video of `frames` as `hold` gives them."""
+    sampler = FrameSampler(
+        config.num_segments, config.cluster != "none", config.num_frames, dense_sample=config.dense_sample,
+        stride=config.frame_stride,
+    )
+    stack = MODALITIES[config.modality].stack
+    return Steps(frames, sampler(max(1, len(frames) - stack + 1), 0, None), stack, on_read)
+
+
 class Prediction(NamedTuple):
     """What a model makes of a video."""
 
@@ -159,16 +169,10 @@ def predict(
     on_read: Callable[[int], object] = lambda steps: None,
 ) -> Prediction:
     """Classify a video of `frames` as `hold` gives them, as evaluation does, `chunk` frames at a time."""
-    sampler = FrameSampler(
-        config.num_segments, config.cluster != "none", config.num_frames, dense_sample=config.dense_sample,
-        stride=config.frame_stride,
-    )
-    stack = MODALITIES[config.modality].stack
-    first = sampler(max(1, len(frames) - stack + 1), 0, None)
-    steps = Steps(frames, first, stack, on_read)
+    steps = make_steps(config, frames, on_read)
     if model.clustering is None:
         assignment = distances = None
-        scores = model(steps[:], torch.tensor([len(first)]))  # (1, K)
+        scores = model(steps[:], torch.tensor([len(steps)]))  # (1, K)
     else:
         means, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), chunk)
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
@@ -176,4 +180,4 @@ def predict(
     probabilities = video_scores(scores)[0].softmax(0).cpu()
     if not probabilities.isfinite().all():
         raise InputError("the scores are not finite; the weights are spoiled")
-    return Prediction(frames, first, assignment, distances, config.cluster, probabilities)
+    return Prediction(frames, steps.first, assignment, distances, config.cluster, probabilities)

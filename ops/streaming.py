@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ops.clustering import Clusters, find_clusters
+from ops.clustering import Clusters, find_clusters, sign_changes
 
 if TYPE_CHECKING:
     from ops.models import TSN
@@ -298,3 +298,14 @@ def stream(
     chunks = _Chunks(model, frames, counts, chunk)
     with torch.autocast(lengths.device.type, enabled=False):  # the stem alone runs in the precision asked for
         return _StreamedMeans.apply(chunks, lengths, draw, memory, *parameters)
+
+
+def stream_changes(model: TSN, frames: Frames, chunk: int) -> tuple[Tensor, int]:
+    """Pass 1 alone over one video, by a model in eval mode: its `sign_changes` (t,), and how many signs a frame has."""
+    changes, before = [], None
+    chunks = _Chunks(model, frames, [len(frames)], chunk)
+    for x in chunks.activations(chunks.parts):  # (m, c, h, w)
+        joined = x if before is None else torch.cat([before, x])
+        changes.append(sign_changes(joined, torch.tensor([len(joined)], device=x.device))[-len(x) :])
+        before = x[-1:]
+    return torch.cat(changes), before.numel()

@@ -34,6 +34,7 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/predict.py": "mini/b --weights good.pth --device cpu",
     "tools/compare_runs.py": "run",
     "tools/gradient_agreement.py": "mini --weights good.pth --device cpu",
+    "tools/draw_clusters.py": "mini --weights good.pth --device cpu",
     "tools/make_lists.py folder": "folder --root folders",
     "tools/make_lists.py ucf101": "ucf101 --root folders",
     "tools/make_lists.py breakfast": "breakfast --root folders",
@@ -150,6 +151,12 @@ VALUES = {
     },
     "tools/compare_runs.py": {
         "--picture": ("run", "cannot draw run"), "--video": "mini/a", "--weights": "good.pth",
+    },
+    "tools/draw_clusters.py": {
+        "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"), "--out": ("file", "cannot write file/clusters_y"),
+        "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"), "--videos": ("d", "names no video d; name c"),
+        "--methods": "slope kmeans", "--num_segments": "0", "--compare": ("nowhere", "no folder nowhere"),
+        "--titles": "a", "--device": "abacus",
     },
     "tools/make_lists.py folder": {
         "--root": ("nowhere", "no folder nowhere"), "--frames": "nowhere", "--image_tmpl": "{}{}",
@@ -292,6 +299,8 @@ def test_impossible_values(fails, program, flag, value, says):
     ("tools/compare_runs.py", "--picture x.png --video mini/nowhere --weights good.pth", "cannot read mini/nowhere"),
     ("tools/gradient_agreement.py", "Flow", "good.pth was trained on RGB, not Flow"),
     ("tools/gradient_agreement.py", "--num_class 3", "mini has 3 classes, good.pth 2"),
+    ("tools/draw_clusters.py", "--compare mini --titles a", "argument --titles: gives 1"),
+    ("tools/draw_clusters.py", "--compare mini --videos c c c", "argument --videos: gives 3, for 2 data sets"),
     ("tools/extract_frames.py", "--ext jpg", "holds no video file (--ext jpg)"),
     ("tools/pack_frames.py", "--image_tmpl x{}_{:05d}.jpg", "names pairs of flow images"),
 ])  # fmt: skip
@@ -313,6 +322,8 @@ def test_contradictions(fails, program, words, says):
     ("tools/gradient_agreement.py", "mini", "the following arguments are required: --weights"),
     ("tools/gradient_agreement.py", "nowhere --weights good.pth", "unknown dataset 'nowhere'"),
     ("tools/compare_runs.py", "nowhere", "nowhere is not the log folder"),
+    ("tools/draw_clusters.py", "nowhere --weights good.pth", "no folder nowhere"),
+    ("tools/draw_clusters.py", "folders --weights good.pth", "unknown dataset 'mini'"),
     ("tools/make_lists.py", "", "the following arguments are required: DATASET"),
     ("tools/make_lists.py", "imagenet", "invalid choice: 'imagenet'"),
     ("tools/make_lists.py", "jester", "no folder data/jester"),

@@ -4,7 +4,8 @@ import pytest
 import torch
 from PIL import ImageColor
 
-from ops.cluster_strip import BAND, CELL, COLOURS, CURVE, CUT, MOST, TITLE, cluster_strip
+from ops.cluster_strip import BAND, CELL, CURVE, MOST, TITLE, cluster_strip
+from ops.colours import CLUSTERS, CUT
 
 BAND_ROW = TITLE + CELL + 2
 
@@ -25,7 +26,7 @@ def test_frames_band_and_cuts():
     picture = strip(4, [0, 1, 3], peak=3)
     assert picture.shape == (TITLE + CELL + BAND + CURVE, 4 * CELL, 3) and picture.dtype == np.uint8
     assert picture[TITLE + CELL // 2, CELL // 2].tolist() == [100, 100, 100]
-    assert [picture[BAND_ROW, (i * CELL) + 5].tolist() for i in range(4)] == [rgb(COLOURS[k]) for k in (0, 1, 1, 2)]
+    assert [picture[BAND_ROW, (i * CELL) + 5].tolist() for i in range(4)] == [rgb(CLUSTERS[k]) for k in (0, 1, 1, 2)]
     bottom = picture[-1]
     assert [x for x in range(4 * CELL) if bottom[x].tolist() == rgb(CUT)] == [CELL, 3 * CELL]
     assert (bottom[3 * CELL + 1 :] < 255).all() and (bottom[: CELL - 1] == 255).all()
@@ -35,8 +36,8 @@ def test_frames_band_and_cuts():
 def test_videos_of_any_length(t):
     picture = strip(t, [0, t // 2] if t > 1 else [0])
     assert picture.shape[1] == CELL * min(t, MOST)
-    assert picture[BAND_ROW, 0].tolist() == rgb(COLOURS[0])
-    assert picture[BAND_ROW, -1].tolist() == rgb(COLOURS[1 if t > 1 else 0])
+    assert picture[BAND_ROW, 0].tolist() == rgb(CLUSTERS[0])
+    assert picture[BAND_ROW, -1].tolist() == rgb(CLUSTERS[1 if t > 1 else 0])
 
 
 def test_the_frames_stand_above_their_clusters():

@@ -11,7 +11,18 @@ import pytest
 from PIL import Image
 
 from ops.cli import InputError
-from ops.move4mnist import CLASSES, MIDDLE_X, MIDDLE_Y, PRESETS, Kind, draw_path, make_dataset, make_video, plan_video
+from ops.move4mnist import (
+    CLASSES,
+    MIDDLE_X,
+    MIDDLE_Y,
+    PRESETS,
+    Kind,
+    draw_path,
+    facts_of,
+    make_dataset,
+    make_video,
+    plan_video,
+)
 from ops.move4mnist_sources import BAR, DIGIT, SCENE, SIZE, draw_glyph, draw_scene, find_backgrounds
 from tools import make_move4mnist
 
@@ -333,3 +344,39 @@ def test_help_shows_an_example(capsys):
     with pytest.raises(SystemExit) as end:
         make_move4mnist.main(["--help"])
     assert end.value.code == 0 and "python tools/make_move4mnist.py --out" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- what is known of a video
+
+def test_facts_planned_again_agree_with_the_pixels(black, tmp_path):
+    """Over a black background nothing but digits is bright."""
+    make_dataset(tmp_path / "d", SHORT, 8, 4, 5, 1, "glyphs", black)
+    for path in [f"{split}/{name}_0" for split in ("train", "val") for name in CLASSES] + ["train/down_1"]:
+        frames, facts = read_video(tmp_path / "d" / path), facts_of(tmp_path / "d", path)
+        seen = np.isin(facts.kinds, (Kind.MAIN, Kind.DISTRACTOR))
+        assert ((frames.max((1, 2)) > 128) == seen).all()
+        centres = np.where((facts.kinds == Kind.MAIN)[:, None], facts.centres, facts.distractor_centre)
+        assert np.abs(centroids(frames[seen]) - centres[seen]).max() < 3.5  # a glyph's weight is not its middle
+        moves = np.diff(facts.centres[facts.kinds == Kind.MAIN], axis=0)
+        assert moves == pytest.approx(np.tile(CLASSES[path[path.index("/") + 1 : -2]], (len(moves), 1)) * SHORT.speed)
+
+
+def test_facts_tell_black_frames_from_empty_ones(tiny_data):
+    for name in CLASSES:
+        kinds = facts_of(tiny_data, f"val/{name}_0").kinds
+        assert ((read_video(tiny_data / f"val/{name}_0").max((1, 2)) < 8) == (kinds == Kind.BLACK)).all()
+
+
+def test_nothing_is_known_of_other_videos(tiny_data, tmp_path):
+    for folder, path in ((tmp_path, "val/left_0"), (tiny_data, "left_0"), (tiny_data, "test/left_0"),
+                         (tiny_data, "val/v_0"), (tiny_data, "val/left_x"), (tiny_data, "val/left")):
+        assert facts_of(folder, path) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": {}}', '{"config": {"main": 3}, "seed": 0}', "\0",
+                                  '{"config": {"size": 3}, "seed": 0}', '{"config": {"speed": -1}, "seed": 0}',
+                                  '{"config": {}, "seed": -1}', '{"config": {}, "seed": "x"}'])
+def test_a_spoiled_description_is_named(text, tmp_path):
+    (tmp_path / "move4mnist.json").write_text(text)
+    with pytest.raises(InputError, match="move4mnist.json does not say how"):
+        facts_of(tmp_path, "val/left_0")

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ops import cli, options, pictures  # noqa: E402
+from ops.colours import CLUSTERS  # noqa: E402
 from ops.options import Config  # noqa: E402
 from ops.predict import Prediction, frame_names, hold, load_model, predict, read_folder  # noqa: E402
 
@@ -62,7 +63,7 @@ def draw(rows: list[dict[str, str]], num_class: int, picture: Path, video: Predi
         left, *right = figure.subfigures(1, 2, width_ratios=(4, strip.width)) if strip else [figure]
         axis = left.subplots()
         names, accuracies = [row["method"] for row in rows], [float(row["top-1 %"]) for row in rows]
-        bars = axis.barh(names[::-1], accuracies[::-1], color=pictures.CLUSTERS[0])
+        bars = axis.barh(names[::-1], accuracies[::-1], color=CLUSTERS[0])
         axis.bar_label(bars, fmt="%.1f", padding=3)
         axis.axvline(100 / num_class, color="0.5", linestyle=":")
         axis.text(100 / num_class, 1.0, "chance", color="0.4", transform=axis.get_xaxis_transform(), ha="center")

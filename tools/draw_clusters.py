@@ -1,0 +1,146 @@
+"""Draw how videos are cut into clusters: by several methods, or in several data sets."""
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np  # noqa: E402
+
+from ops import cli, options, pictures  # noqa: E402
+from ops.cluster_pictures import CutVideo, cut_video, draw_comparison, draw_methods  # noqa: E402
+from ops.clustering import CLUSTERINGS  # noqa: E402
+from ops.dataset import Video, read_list  # noqa: E402
+from ops.dataset_config import DESCRIPTION  # noqa: E402
+from ops.flags import number  # noqa: E402
+from ops.frames import open_frames  # noqa: E402
+from ops.models import TSN  # noqa: E402
+from ops.move4mnist import facts_of  # noqa: E402
+from ops.options import SPEC_FIELDS, Config  # noqa: E402
+from ops.predict import category_names, hold, load_model, make_steps  # noqa: E402
+from ops.transforms import eval_transform  # noqa: E402
+
+EXAMPLE = """examples:
+  python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
+  python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar \\
+      --compare data/longruns --titles "short empty runs" "long empty runs"
+
+The first draws images/clusters_CLASS.png for the first video of each class in the validation list: its frames in time
+order, below them the distance of each to the frame before, and a band of numbered colours for each method; frames over
+one colour are merged into one representation. All methods cut the same distances, those of the checkpoint's stem. The
+second draws images/clusters_compare.png: the first video of each data set, and on a common scale of distances the cuts
+of the first method. For videos of tools/make_move4mnist.py, another band says what each frame shows.
+"""
+CHUNK = 32  # frames sent through a network at a time
+
+
+def build_parser() -> cli.ArgumentParser:
+    parser = cli.ArgumentParser(prog="draw_clusters.py", description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("data", type=Path, metavar="DATA_FOLDER", help="a data set: its lists, and frames or packs")
+    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote, "
+                        "trained with clustering")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("images"), metavar="FOLDER", help="for the pictures (images)")
+    parser.add_argument("--val_list", metavar="FILE", help="list of the videos, a file or its name in the data set's "
+                        "folder (the validation list)")  # fmt: skip
+    parser.add_argument("--videos", nargs="+", metavar="PATH", help="videos to draw, as the list names them; with "
+                        "--compare one, or one for each data set (the first of each class)")  # fmt: skip
+    parser.add_argument("--methods", nargs="+", choices=CLUSTERINGS, default=["slope", "cumulative", "even"],
+                        metavar="METHOD", help=f"of {', '.join(CLUSTERINGS)} (slope cumulative even)")  # fmt: skip
+    parser.add_argument("--num_segments", type=number(int, least=1), metavar="G", help="clusters (as in training)")
+    parser.add_argument("--compare", nargs="+", type=Path, default=[], metavar="FOLDER", help="draw one picture of a "
+                        "video of DATA_FOLDER and of each of these")  # fmt: skip
+    parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    return parser
+
+
+def config_for(folder: Path, config: Config, val_list: str | None) -> Config:
+    """The config of a checkpoint, for the data set in `folder`: of the same layout unless that describes itself."""
+    if not folder.is_dir():
+        raise cli.InputError(f"no folder {folder}; give a data set's, with its lists")
+    if (folder / DESCRIPTION).is_file():
+        config = replace(config, **dict.fromkeys(SPEC_FIELDS), dataset=str(folder))
+    return replace(config, root_path=str(folder), val_list=val_list or config.val_list)
+
+
+def choose(config: Config, paths: Sequence[str] | None) -> list[Video]:
+    """The videos of these paths, else the first of each class; InputError names a path that the list lacks."""
+    source = config.list_file(config.spec.val_list)
+    videos = read_list(source, config.root, config.spec)
+    if paths is None:
+        firsts = {video.label: video for video in reversed(videos)}
+        return [firsts[label] for label in sorted(firsts)]
+    by_path = {video.path: video for video in videos}
+    for path in paths:
+        if path not in by_path:
+            raise cli.InputError(f"{source} names no video {path}; name {videos[0].path}, say, or another"
+                                 " --val_list")  # fmt: skip
+    return [by_path[path] for path in paths]
+
+
+def kinds_of(folder: Path, video: Video) -> np.ndarray | None:
+    """What each frame of a Move4MNIST video shows, (t,) of Kind; None for other videos."""
+    facts = facts_of(folder, video.path)
+    if facts is None:
+        return None
+    if len(facts.kinds) != video.num_frames:
+        raise cli.InputError(f"{folder}: move4mnist.json tells of {len(facts.kinds)} frames but the list says that"
+                             f" {video.path} has {video.num_frames}; make the data set again")  # fmt: skip
+    return facts.kinds
+
+
+def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -> CutVideo:
+    """Read a video of the data set of `config` and cut it."""
+    view_of = partial(eval_transform, rng=None, size=config.frame_size)
+    clip = open_frames(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
+    steps = make_steps(config, hold([clip]))
+    title = f"{title} ({video.path}): {video.num_frames:,} frames"
+    if len(set(steps.first)) < video.num_frames - steps.stack + 1:
+        title += f", {len(set(steps.first)):,} of them seen"
+    kinds = kinds_of(config.root, video)
+    return cut_video(model, steps, args.methods, args.num_segments or config.num_segments, CHUNK, title, kinds)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    folders = [args.data, *args.compare]
+    titles = args.titles or [folder.resolve().name for folder in folders]
+    if args.titles and (not args.compare or len(titles) != len(folders)):
+        parser.error(f"argument --titles: gives {len(titles)}, with --compare there must be one for each data set")
+    paths = [args.videos] * len(folders)  # of each data set
+    if args.compare and args.videos:
+        if len(args.videos) not in (1, len(folders)):
+            parser.error(f"argument --videos: gives {len(args.videos)}, for {len(folders)} data sets there must be one"
+                         " of each or one for all")  # fmt: skip
+        paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
+    device = options.pick_device(args.device)
+    model, config = load_model(args.weights)
+    if model.clustering is None or config.modality == "Flow":
+        raise cli.InputError(f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
+                             " trained with --cluster")  # fmt: skip
+    model.to(device)
+    configs = [config_for(folder, config, args.val_list) for folder in folders]
+    chosen = [choose(place, some) for place, some in zip(configs, paths, strict=True)]
+    pictures.check(args.out / "clusters.png")
+
+    if args.compare:
+        file = args.out / "clusters_compare.png"
+        draw_comparison([cut(model, place, args, videos[0], title)
+                         for place, videos, title in zip(configs, chosen, titles, strict=True)], file)  # fmt: skip
+        print(f"drew {file}")
+        return
+    names = category_names(configs[0], configs[0].spec.num_class, None)
+    for video in chosen[0]:
+        name = re.sub(r"[^-.\w]+", "_", video.path if args.videos else names[video.label])
+        file = args.out / f"clusters_{name}.png"
+        draw_methods(cut(model, configs[0], args, video, names[video.label]), file)
+        print(f"drew {file}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
