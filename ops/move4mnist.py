@@ -56,7 +56,8 @@ class Move4Config:
     """How a video is built; raises `InputError` where the values cannot be met.
 
     `speed` in pixels per visible frame; `main`, `distractor` are (least, most) frames; an empty run's length is one of
-    `empty_run`, each as likely; `p_black` is the share of empty runs that are black.
+    `empty_run`, each as likely; `p_black` is the share of empty runs that are black; in a `still_background` nothing
+    but its grain changes.
     """
 
     num_frames: int = 32
@@ -65,6 +66,7 @@ class Move4Config:
     distractor: tuple[int, int] = (5, 7)
     empty_run: tuple[int, ...] = (1, 2, 3)
     p_black: float = 0.5
+    still_background: bool = False
 
     def __post_init__(self):
         for name, least in (("main", 2), ("distractor", 0)):
@@ -182,7 +184,8 @@ def make_video(config: Move4Config, label: int, rng: np.random.Generator, digits
     facts = plan_video(config, label, rng)
     main, distractor = digits(facts.digit, rng), digits(facts.distractor_digit, rng)
     frames = np.zeros((config.num_frames, SIZE, SIZE), np.float32)
-    frames[:, BAR:SIZE - BAR] = background(config.num_frames, rng)
+    times = np.zeros(config.num_frames) if config.still_background else np.arange(config.num_frames)
+    frames[:, BAR:SIZE - BAR] = background(times, rng)
     for frame, kind, centre in zip(frames, facts.kinds, facts.centres, strict=True):
         if kind == Kind.MAIN:
             paste(frame, main, centre)

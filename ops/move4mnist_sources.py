@@ -28,7 +28,8 @@ WHITEST = 223  # brightest background, so that a white digit shows
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 
 Digits = Callable[[int, np.random.Generator], np.ndarray]  # (digit 0-9, rng) -> (h, w) opacity in 0..1, h, w <= DIGIT
-Background = Callable[[int, np.random.Generator], np.ndarray]  # (t, rng) -> (t, SCENE, SIZE) grey, <= WHITEST
+# (times (t,) in frames, rng) -> (t, SCENE, SIZE) grey, <= WHITEST
+Background = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 # ---------------------------------------------------------------- digits
@@ -144,8 +145,8 @@ def find_backgrounds(folder: Path, seed: int) -> dict[str, Background]:
             "val": partial(pan_picture, paths=pictures[:cut])}
 
 
-def pan_picture(t: int, rng: np.random.Generator, paths: list[Path]) -> np.ndarray:
-    """A camera that drifts over one of the pictures. (t, SCENE, SIZE)"""
+def pan_picture(times: np.ndarray, rng: np.random.Generator, paths: list[Path]) -> np.ndarray:
+    """A camera that drifts over one of the pictures, seen at `times` (t,), in frames. (t, SCENE, SIZE)"""
     path, room = paths[rng.integers(len(paths))], int(rng.integers(8, 33))
     try:
         with Image.open(path) as image:
@@ -153,27 +154,30 @@ def pan_picture(t: int, rng: np.random.Generator, paths: list[Path]) -> np.ndarr
     except OSError as error:
         raise InputError(f"{path}: cannot be read as a picture; mend or remove it") from error
     scene = np.asarray(grey, np.float32) * np.float32(WHITEST / 255)
-    return pan(scene, draw_way(t, rng.uniform(0.05, 0.3), room, rng))
+    return pan(scene, draw_way(times, rng.uniform(0.05, 0.3), room, rng))
 
 
-def draw_scene(t: int, rng: np.random.Generator) -> np.ndarray:
-    """A camera that drifts over a drawn scene, one thing that moves in it, light that sways. (t, SCENE, SIZE)"""
+def draw_scene(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A camera that drifts over a drawn scene, one thing that moves in it, light that sways; see `pan_picture`.
+
+    The grain is a new one in every frame.
+    """
     room = 24
     h, w = SCENE + room + 1, SIZE + room + 1
     scene = draw_shapes(h, w, rng.integers(4, 16), rng) + rng.uniform(0.05, 0.25) * draw_noise(h, w, rng)
     scene = rng.uniform(70, 150) + rng.uniform(25, 45) * (scene - scene.mean()) / scene.std()
-    frames = pan(scene, draw_way(t, rng.uniform(0.05, 0.3), room, rng))
+    frames = pan(scene, draw_way(times, rng.uniform(0.05, 0.3), room, rng))
 
     mask = Image.new("L", (w, h))
     x, y = rng.uniform((w * 0.35, h * 0.35), (w * 0.65, h * 0.65))
     rx, ry = rng.uniform(3, 9), rng.uniform(6, 15)
     ImageDraw.Draw(mask).ellipse([x - rx, y - ry, x + rx, y + ry], 255)
     mask = np.asarray(mask.filter(ImageFilter.GaussianBlur(0.8)), np.float32) / 255  # (h, w)
-    way = draw_way(t, rng.uniform(0, 0.4), room, rng)
+    way = draw_way(times, rng.uniform(0, 0.4), room, rng)
     mover = mask * (rng.uniform(30, 190) + 20 * draw_noise(h, w, rng))
     frames += pan(mover, way) - pan(mask, way) * frames
 
-    light = np.float32(1 + 0.03 * np.sin(rng.uniform(0, 6) + np.arange(t) * rng.uniform(0.02, 0.2)))  # (t,)
+    light = np.float32(1 + 0.03 * np.sin(rng.uniform(0, 6) + times * rng.uniform(0.02, 0.2)))  # (t,)
     grain = rng.standard_normal(frames.shape, np.float32)  # of the sensor
     return np.clip(frames * light[:, None, None] + grain, 4, WHITEST)
 
@@ -204,11 +208,11 @@ def draw_noise(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
     return (noise - noise.mean()) / noise.std()
 
 
-def draw_way(t: int, speed: float, room: float, rng: np.random.Generator) -> np.ndarray:
-    """A slow way through [0, room] x [0, room]: a straight drift and some sway. Returns (t, 2), pixels."""
+def draw_way(times: np.ndarray, speed: float, room: float, rng: np.random.Generator) -> np.ndarray:
+    """A slow way through [0, room] x [0, room], drift and some sway: times (t,) in frames -> (t, 2) in pixels."""
     angle, phase, period = rng.uniform(0, 2 * math.pi, 3) * (1, 1, 20 / math.pi)
-    time = np.arange(t)[:, None]
-    drift = time * min(speed, 0.7 * room / t) * np.array([math.cos(angle), math.sin(angle)])
+    time = times[:, None]
+    drift = time * min(speed, 0.7 * room / len(times)) * np.array([math.cos(angle), math.sin(angle)])
     way = drift + rng.uniform(0, 0.1, 2) * room * np.sin(2 * math.pi * time / (30 + period) + phase)
     return way - way.min(0) + rng.uniform(size=2) * np.maximum(0, room - np.ptp(way, axis=0))
 

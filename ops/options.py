@@ -174,7 +174,8 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
     config, given = Config(**values), frozenset(values)
     if config.evaluate and not config.resume:
         raise InputError("--evaluate needs the checkpoint to evaluate: add --resume PATH")
-    sources = [f"--{name} {values[name]}" for name in ("resume", "tune_from", "pretrain") if values.get(name)]
+    sources = [f"--{name} {values[name]}" for name in ("resume", "tune_from", "pretrain")
+               if values.get(name) and (name, values[name]) != ("resume", "auto")]  # which may find nothing
     if len(sources) > 1 and sources[1:] != ["--pretrain none"]:
         raise InputError(f"{' and '.join(sources)} contradict each other: weights come from one place")
     if not config.resume:

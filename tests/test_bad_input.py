@@ -33,6 +33,7 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/check_dataset.py": "mini RGB -j 1",
     "tools/predict.py": "mini/b --weights good.pth --device cpu",
     "tools/compare_runs.py": "run",
+    "tools/gradient_agreement.py": "mini --weights good.pth --device cpu",
     "tools/make_lists.py folder": "folder --root folders",
     "tools/make_lists.py ucf101": "ucf101 --root folders",
     "tools/make_lists.py breakfast": "breakfast --root folders",
@@ -141,6 +142,12 @@ VALUES = {
         "--category_file": ("nowhere", "category file nowhere"), "--short_side": "-1", "--chunk": "0",
         "--device": "abacus",
     },
+    "tools/gradient_agreement.py": {
+        "--root_path": ("nowhere", "unknown dataset 'mini'"), "--train_list": None, "--category_file": None,
+        "--val_list": ("nowhere.txt", "no list file"), "--image_tmpl": ("frame", "image template 'frame'"),
+        "--first_frame": "-1", "--num_class": "0", "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"),
+        "--num_videos": "0", "--num_pairs": "all", "--csv": "no/where.csv", "--seed": "-1", "--device": "abacus",
+    },
     "tools/compare_runs.py": {
         "--picture": ("run", "cannot draw run"), "--video": "mini/a", "--weights": "good.pth",
     },
@@ -186,7 +193,7 @@ VALUES = {
         "--stem_chunk": "x", "--stem_memory": "x", "--stem_grad": "x", "--json": "no/where", "--device": "cuda",
     },
 }  # fmt: skip
-# --train_list of test_models.py, which reads no training list, takes any value
+# --train_list takes any value where no training list is read, and so does --category_file where no class is named
 FLAG_ROWS = [(program, flag, *((value, flag.removeprefix("--")) if isinstance(value, str) else value))
              for program, flags in VALUES.items() for flag, value in flags.items() if value is not None]  # fmt: skip
 UNTRIED = {"something", "somethingv2", "jester", "kinetics"}  # sub-commands with the flags of others
@@ -283,6 +290,8 @@ def test_impossible_values(fails, program, flag, value, says):
     ("tools/make_move4mnist.py", "--num_train 0", "there is nothing to make"),
     ("tools/make_move4mnist.py", "--backgrounds folders/x/v --sheet folders", "must end in .png"),
     ("tools/compare_runs.py", "--picture x.png --video mini/nowhere --weights good.pth", "cannot read mini/nowhere"),
+    ("tools/gradient_agreement.py", "Flow", "good.pth was trained on RGB, not Flow"),
+    ("tools/gradient_agreement.py", "--num_class 3", "mini has 3 classes, good.pth 2"),
     ("tools/extract_frames.py", "--ext jpg", "holds no video file (--ext jpg)"),
     ("tools/pack_frames.py", "--image_tmpl x{}_{:05d}.jpg", "names pairs of flow images"),
 ])  # fmt: skip
@@ -301,6 +310,8 @@ def test_contradictions(fails, program, words, says):
     ("tools/predict.py", "nowhere --weights good.pth", "no video file or frame folder nowhere"),
     ("tools/predict.py", "mini --weights good.pth", "mini holds no frames"),
     ("tools/predict.py", "videos/v.mp4 --weights good.pth", "videos/v.mp4 cannot be decoded"),
+    ("tools/gradient_agreement.py", "mini", "the following arguments are required: --weights"),
+    ("tools/gradient_agreement.py", "nowhere --weights good.pth", "unknown dataset 'nowhere'"),
     ("tools/compare_runs.py", "nowhere", "nowhere is not the log folder"),
     ("tools/make_lists.py", "", "the following arguments are required: DATASET"),
     ("tools/make_lists.py", "imagenet", "invalid choice: 'imagenet'"),
@@ -611,6 +622,7 @@ EVALUATE, RESUME = "main.py mini RGB -e --device cpu -j 0 --resume bad.pth", BAS
     "mini RGB --arch resnet_thin --input_size 16 --num_segments 2", "main.py mini RGB --resume bad.pth")  # fmt: skip
 TEST = "test_models.py mini --weights bad.pth -j 0 --device cpu"
 PREDICT = "tools/predict.py mini/b --weights bad.pth --device cpu"
+AGREEMENT = "tools/gradient_agreement.py mini --weights bad.pth --device cpu"
 
 
 TRAINING = [row for row in CHECKPOINTS if row.name in ("truncated", "hostile", "a link to itself", "other shapes")]
@@ -631,6 +643,9 @@ SCALARS = weights(lambda value: torch.tensor(1.0))
     (TEST, Spoiled("no numbers", "scores of c, ... are not finite", NO_NUMBERS)),
     (TEST, Spoiled("neither options nor a name", "give --arch", saved(lambda content: content.pop("config") and None))),
     *((PREDICT, row) for row in OTHERS + LIES[:-1]),
+    *((AGREEMENT, row) for row in OTHERS),
+    (AGREEMENT, Spoiled("no numbers", "scores of c, ... are not finite", NO_NUMBERS)),
+    (AGREEMENT, Spoiled("without clustering", "bad.pth was trained with --cluster none", config(cluster="none"))),
     (PREDICT, Spoiled("no numbers", "scores are not finite", NO_NUMBERS)),
     (PREDICT, Spoiled("scalars", "bad.pth does not say how it was trained", SCALARS)),
     (PREDICT, Spoiled("no classes", "bad.pth does not say how it was trained", classes(0))),

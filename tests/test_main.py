@@ -234,9 +234,13 @@ def test_nothing_left_to_train(train, tmp_path):
 def test_going_on_after_tuning(train, tmp_path):
     """A tuned run, whose classifier learns no faster than the rest, goes on like any other."""
     finished(train())
-    finished(train("--tune_from", tmp_path / "checkpoint" / NAME / ckpt.LAST, "--suffix", "tuned"))
+    start = tmp_path / "checkpoint" / NAME / ckpt.LAST
+    ran = finished(train("--tune_from", start, "--suffix", "tuned", "--resume", "auto"))  # there is nothing yet
+    assert f"weights   {start}: " in ran.out
     tuned = tmp_path / "checkpoint" / f"{NAME}_tuned"
     finished(train("--resume", tuned / ckpt.LAST, "--epochs", "3"))
+    auto = ("--tune_from", start, "--suffix", "tuned", "--resume", "auto", "--epochs", "3")
+    assert train(*auto).error == "nothing to train: epoch 3 is next, and --epochs is 3"
     groups = ckpt.load_checkpoint(tmp_path / "checkpoint" / f"{NAME[:-1]}3_tuned" / ckpt.LAST)["optimizer"]
     assert {group["lr_mult"] for group in groups["param_groups"]} == {1, 2}  # not 5 and 10
 

@@ -163,8 +163,8 @@ def test_pixels_move_in_the_class_direction_at_the_speed(tmp_path, black, speed)
 
 
 def test_pixels_agree_with_the_facts():
-    def dark(t, rng):
-        return np.zeros((t, SCENE, SIZE), np.float32)
+    def dark(times, rng):
+        return np.zeros((len(times), SCENE, SIZE), np.float32)
 
     for label in range(4):
         frames, facts = make_video(PRESETS["standard"], label, rng_of(label), draw_glyph, dark)
@@ -184,11 +184,18 @@ def test_backgrounds_are_slow_grey_and_framed_by_bars():
     frames, facts = make_video(PRESETS["standard"], 0, rng_of(0), draw_glyph, draw_scene)
     shown = frames[facts.kinds == Kind.BACKGROUND].astype(float)
     assert shown[:, :BAR].max() == shown[:, -BAR:].max() == 0
-    scenes = np.stack([draw_scene(64, rng_of(index)) for index in range(10)])
+    scenes = np.stack([draw_scene(np.arange(64), rng_of(index)) for index in range(10)])
     assert scenes.shape == (10, 64, SCENE, SIZE) and 50 < scenes.mean() < 170 and scenes.std((1, 2, 3)).min() > 15
     moves = np.abs(np.diff(scenes, axis=1)).mean((1, 2, 3))  # grey levels; 1.3-4.4 in the published example
     assert 1.5 < moves.mean() < 2 and moves.min() > 1 and moves.max() < 4
     assert frames[facts.kinds == Kind.BLACK].max() == 0
+
+
+def test_in_a_still_background_only_the_grain_changes():
+    config = replace(PRESETS["long"], still_background=True)
+    frames, facts = make_video(config, 0, rng_of(0), draw_glyph, draw_scene)
+    shown = frames[facts.kinds == Kind.BACKGROUND].astype(float)
+    assert 0.8 < shown.std(0)[BAR:-BAR].mean() < 1.2  # the grain's spread is 1, plus rounding
 
 
 def naive_path(config, label, steps, rng):
@@ -277,7 +284,7 @@ def test_backgrounds_from_a_folder(tmp_path):
     found = find_backgrounds(tmp_path / "in", 0)
     train, val = (found[split].keywords["paths"] for split in ("train", "val"))
     assert len(train) == 3 and len(val) == 1 and not set(train) & set(val)
-    frames = found["train"](40, rng_of(0))
+    frames = found["train"](np.arange(40), rng_of(0))
     assert frames.shape == (40, SCENE, SIZE) and frames.min() > 80 and frames.max() < 105
     assert 0 < np.abs(np.diff(frames, axis=0)).mean() < 4  # it moves, slowly
 

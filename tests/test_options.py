@@ -255,6 +255,7 @@ def test_contradictions_name_both_sides(words, parts):
     "--cluster none --num_frames all", "--cluster none --dense_sample", "--dense_sample --cluster_start_epoch 3",
     "--shift --cluster_after layer3", "--non_local --cluster_after layer2", "--temporal_pool --cluster_after layer1",
     "--cluster_start_epoch 39 --epochs 40", "--tune_from b.pth --pretrain none", "--shift --cluster none",
+    "--resume auto --tune_from b.pth", "--resume auto --pretrain imagenet",
     "--sync_bn", "--sync_bn --stem_chunk 0", "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
 ])  # fmt: skip
 def test_what_fits_together(words):

@@ -75,6 +75,7 @@ def build_parser() -> cli.ArgumentParser:
     video.add_argument("--distractor", type=parse_range, metavar="A-B", help="frames that show the other digit")
     video.add_argument("--empty_run", type=parse_runs, metavar="A-B|A/B/C", help="lengths of a run of empty frames")
     video.add_argument("--p_black", type=float, metavar="P", help="share of empty runs that are black")
+    video.add_argument("--still_background", action="store_true", default=None, help="no camera, thing or light moves")
     return parser
 
 
@@ -100,7 +101,7 @@ def draw_sheet(folder: Path) -> Image.Image:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the data set; prints what was written and with which digits."""
     args = build_parser().parse_args(argv)
-    columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black")
+    columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black", "still_background")
     changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
     config = replace(PRESETS[args.preset], **changes)
     if args.sheet and Path(args.sheet).suffix.lower() not in PICTURES:

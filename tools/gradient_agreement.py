@@ -1,0 +1,114 @@
+"""Test the premise of clustering: do frames with like sign patterns have like gradients?"""
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from ops import cli, flags, options  # noqa: E402
+from ops.dataset import FrameFolders, read_list  # noqa: E402
+from ops.gradient_agreement import ANGLES, Agreement, agreements, pairs_file, spread, video_pairs  # noqa: E402
+from ops.modality import MODALITIES  # noqa: E402
+from ops.models import build_model  # noqa: E402
+from ops.options import Config  # noqa: E402
+from ops.predict import load_model  # noqa: E402
+from ops.result_files import check_writable, write_whole  # noqa: E402
+from ops.sampling import FrameSampler  # noqa: E402
+from ops.transforms import eval_transform  # noqa: E402
+
+EXAMPLE = """examples:
+  python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --csv pairs.csv
+  python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --untrained
+
+Pairs of frames are drawn from validation videos, neighbours and any two of a video. Of each pair are measured how
+unlike the frames are (hamming: share of signs of the stem's activations that differ, by which clustering cuts;
+pixel_distance: mean difference of levels; activation_distance: 1 - cosine) and the angles between the frames' own
+gradients, of the stem's weights and of the frame itself, both against the gradient that reaches the first frame's
+cluster: `ops/gradient_agreement.py` says what exactly. The table tells how the distances and the angles correlate over
+all pairs. A frame without any gradient has no angle; its pairs count for nothing.
+"""
+
+
+def build_parser() -> cli.ArgumentParser:
+    parser = cli.ArgumentParser(
+        prog="gradient_agreement.py", usage="%(prog)s dataset [modality] --weights CKPT [options]",
+        description=__doc__, epilog=EXAMPLE,
+    )  # fmt: skip
+    flags.add_dataset_flags(parser, modality_needed=False)
+    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
+    parser.add_argument("--untrained", action="store_true", help="new weights in the checkpoint's network; BatchNorms "
+                        "then pass what they get")  # fmt: skip
+    parser.add_argument("--num_videos", type=flags.number(int, least=1), default=16, metavar="N",
+                        help="videos, from all classes alike (16)")  # fmt: skip
+    parser.add_argument("--num_pairs", type=flags.number(int, least=1), default=64, metavar="N",
+                        help="pairs of each kind a video (64)")  # fmt: skip
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the pairs there, a row each")
+    parser.add_argument("--seed", type=flags.number(int, least=0, most=2**32 - 1), default=0, metavar="N",
+                        help="of videos, pairs and new weights (0)")  # fmt: skip
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    return parser
+
+
+def open_videos(config: Config) -> FrameFolders:
+    """The validation videos as evaluation shows them to the model."""
+    sampler = FrameSampler(config.num_segments, True, config.num_frames, stride=config.frame_stride)
+    videos = read_list(config.list_file(config.spec.val_list), config.root, config.spec)
+
+    def transform(height, width, rng):
+        return eval_transform(height, width, rng, config.frame_size)
+
+    return FrameFolders(videos, config.root, config.spec, MODALITIES[config.modality], sampler, transform, config.seed)
+
+
+def format_table(rows: Sequence[Agreement]) -> str:
+    """A line for each kind of pairs and distance: correlations with both angles."""
+    lines = [f"{'':30}{'angle of weights':>26}{'angle of frames':>26}"]
+    lines.append(f"{'pairs':<10}{'distance':<20}" + f"{'number':>8}{'Pearson':>9}{'Spearman':>9}" * len(ANGLES))
+    for of_weights, of_frames in zip(rows[::2], rows[1::2], strict=True):
+        cells = (f"{row.pairs:>8}{row.pearson:>9.3f}{row.spearman:>9.3f}" for row in (of_weights, of_frames))
+        lines.append(f"{of_weights.kind:<10}{of_weights.distance:<20}{''.join(cells)}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = build_parser().parse_intermixed_args(argv)
+    device = options.pick_device(args.device)
+    if args.csv:
+        check_writable(args.csv, "--csv")
+    model, config = load_model(args.weights)
+    if args.modality not in (None, config.modality):
+        raise cli.InputError(f"{args.weights} was trained on {config.modality}, not {args.modality}; leave"
+                             f" {args.modality} out")  # fmt: skip
+    if model.clustering is None:
+        raise cli.InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that"
+                             " clusters")  # fmt: skip
+    data = ("dataset", "root_path", *options.SPEC_FIELDS)
+    config = replace(config, **{name: getattr(args, name, None) for name in data})
+    num_class = model.new_fc.out_features
+    if config.spec.num_class != num_class:
+        raise cli.InputError(f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"
+                             " the data it was trained for")  # fmt: skip
+    if args.untrained:
+        torch.manual_seed(args.seed)
+        model = build_model(num_class=num_class, **config.model_options).eval()
+    model, videos = model.to(device), open_videos(config)
+    places = spread([video.label for video in videos.videos], args.num_videos, np.random.default_rng(args.seed))
+    pairs = []
+    for place in tqdm(places, "videos", unit="video", leave=False, disable=None):
+        steps, label, name = videos.load(0, place)
+        pairs += video_pairs(model, steps, label, name, args.num_pairs, np.random.default_rng([args.seed, place]))
+    if not pairs:
+        raise cli.InputError(f"none of the {len(places)} videos has two frames to compare; give longer ones")
+    if args.csv:
+        write_whole(args.csv, pairs_file(pairs))
+    print(f"{len(pairs)} pairs of frames of {len(places)} videos" + f", written to {args.csv}" * bool(args.csv))
+    print(format_table(agreements(pairs)))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,137 @@
+"""Figures of the study. One style (`ops/pictures.py`), Okabe and Ito's colours, every axis with its unit."""
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ops import pictures
+from tools.studies.plan import CLUSTERS, EQUAL_TIME, FRAMES, METHODS, Cell
+from tools.studies.results import Results, over_seeds, spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOK = {  # method -> colour, marker
+    "uniform": ("#000000", "o"), "dense": ("#7f7f7f", "s"), "random": ("#56B4E9", "^"), "even": ("#E69F00", "D"),
+    "cumulative": ("#009E73", "v"), "slope": ("#D55E00", "P"),
+}  # fmt: skip
+WIDTH, DPI = 9, 150  # inches; 1350 pixels, shown at 880 on a README's page
+CHANCE = 25
+SETS = {
+    "t128": "long runs,\nmoving", "t128-still": "long runs,\nstill", "t128-short": "short runs,\nmoving",
+    "t128-short-still": "short runs,\nstill",
+}  # fmt: skip
+
+
+@contextmanager
+def drawing(path: Path, columns: int, height: float, **kwargs) -> Iterator[tuple["Figure", list["Axes"]]]:
+    """A figure of axes beside each other, written to `path` in the end."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(pictures.STYLE | {"legend.frameon": False, "axes.titlesize": 10}):
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+        axes = figure.subplots(1, columns, squeeze=False, **kwargs)[0]
+        yield figure, list(axes)
+        pictures.save(figure, path)
+
+
+def mark_chance(axis: "Axes") -> None:
+    axis.axhline(CHANCE, color="0.6", linestyle=":", linewidth=1, zorder=0)
+    axis.text(0.99, CHANCE + 1, "chance", color="0.45", fontsize=8, ha="right", transform=axis.get_yaxis_transform())
+
+
+def draw_line(axis: "Axes", results: Results, cells: dict[float, Cell], label: str, shift: float = 1, **look) -> None:
+    """Means with bars of one standard deviation at the places that are the keys; what was not run is left out."""
+    points = {x * shift: spread(values) for x, cell in cells.items() if (values := over_seeds(results, cell).values())}
+    if points:
+        means, deviations = zip(*points.values(), strict=True)
+        axis.errorbar([*points], means, deviations, label=label, capsize=2.5, linewidth=1.3, elinewidth=0.9,
+                      markersize=5, **look)  # fmt: skip
+
+
+def draw_sparsity(results: Results, path: Path) -> None:
+    """Accuracy over the number of frames, a panel for each g."""
+    with drawing(path, len(CLUSTERS), 3.7, sharey=True) as (figure, axes):
+        for g, axis in zip(CLUSTERS, axes, strict=True):
+            for place, method in enumerate(METHODS):
+                colour, marker = LOOK[method]
+                cells = {t: Cell(data, method, g, 0) for data, t in FRAMES.items()}
+                draw_line(axis, results, cells, method, 1.03 ** (place - 2.5), color=colour, marker=marker)
+            longer = {t: Cell(data, "uniform", g, 0, EQUAL_TIME[data]) for data, t in FRAMES.items()}
+            draw_line(axis, results, longer, "uniform, equal time", 1.03**-3.5, color=LOOK["uniform"][0], marker="o",
+                      linestyle="--", markerfacecolor="white")  # fmt: skip
+            mark_chance(axis)
+            axis.set_xscale("log", base=2)
+            axis.set_xticks([*FRAMES.values()], [str(t) for t in FRAMES.values()])
+            axis.minorticks_off()
+            axis.set(title=f"g = {g} representations", xlabel="frames of a video", ylim=(15, 102))
+        axes[0].set_ylabel("top-1 accuracy (%)")
+        figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=7, handlelength=1.8,
+                      columnspacing=1.2)  # fmt: skip
+
+
+def draw_emptiness(results: Results, path: Path) -> None:
+    """Accuracy of the cuts on the four kinds of empty frames: bars with every seed as a dot."""
+    methods = ("random", "even", "cumulative", "slope")
+    with drawing(path, 1, 3.2) as (figure, (axis,)):
+        for place, method in enumerate(methods):
+            for x, data in enumerate(SETS):
+                values = [*over_seeds(results, Cell(data, method, 16, 0)).values()]
+                if values:
+                    at = x + (place - 1.5) * 0.2
+                    axis.bar(at, np.mean(values), 0.18, color=LOOK[method][0], label=method if x == 0 else None)
+                    axis.plot([at] * len(values), values, "o", color="black", markersize=3, markerfacecolor="white")
+        mark_chance(axis)
+        axis.set_xticks(range(len(SETS)), SETS.values())
+        axis.set(ylim=(15, 102), ylabel="top-1 accuracy (%)", xlabel="runs of empty frames, background")
+        figure.legend(loc="outside right center")
+
+
+def draw_cost(rows: list[dict], path: Path) -> None:
+    """Milliseconds of a training step over the number of frames, from `tools/benchmark.py step`."""
+    look = {
+        "TSM, all frames": ("#000000", "o", "-"), "TSM, sampled": ("#7f7f7f", "s", "-"),
+        "cumulative, in chunks": ("#009E73", "v", "-"), "slope, in chunks": ("#D55E00", "P", "-"),
+        "slope, representative": ("#D55E00", "P", "--"),
+    }  # fmt: skip
+    with drawing(path, 2, 3.3) as (figure, axes):
+        for kind, (colour, marker, line) in look.items():
+            times = {int(row["frames"]): row for row in rows if row["kind"] == kind}
+            for axis, column in zip(axes, ("step ms", "step/TSM"), strict=True):
+                factor = 0.001 if column == "step ms" else 1
+                axis.plot([*times], [factor * row[column] for row in times.values()], label=kind, color=colour,
+                          marker=marker, linestyle=line, markersize=5, linewidth=1.3)  # fmt: skip
+        ticks = sorted({int(row["frames"]) for row in rows})
+        for axis in axes:
+            axis.set_xscale("log", base=2)
+            axis.set_yscale("log")
+            axis.set_xticks(ticks, [str(t) for t in ticks])
+            axis.minorticks_off()
+            axis.set_xlabel("frames of a video")
+        axes[0].set_ylabel("time of a training step (s)")
+        axes[1].set_ylabel("time relative to TSM on all frames")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, columnspacing=1.2)
+
+
+def draw_gradients(pairs: dict[str, np.ndarray], path: Path) -> None:
+    """Angles between gradients over Hamming distances; `pairs` has a panel's title -> (n, 3) of distance, angle, kind.
+
+    Kind is 0 for neighbours and 1 for random pairs of frames.
+    """
+    with drawing(path, max(1, len(pairs)), 3.6, sharey=True) as (figure, axes):
+        for axis, (title, points) in zip(axes, pairs.items(), strict=False):
+            for kind, (name, colour) in enumerate({"neighbours": "#0072B2", "any two frames": "#E69F00"}.items()):
+                x, y, _ = points[points[:, 2] == kind].T
+                axis.plot(100 * x, y, ".", color=colour, markersize=3, alpha=0.35, linewidth=0, label=name)
+            axis.set(title=title, xlabel="Hamming distance of signs (%)", ylim=(0, None))
+        axes[0].set_ylabel("angle between stem gradients (°)")
+        for mark in figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                                  markerscale=3).legend_handles:  # fmt: skip
+            mark.set_alpha(1)
+
+
+FIGURES: dict[str, Callable[[Results, Path], None]] = {"sparsity": draw_sparsity, "emptiness": draw_emptiness}

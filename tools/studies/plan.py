@@ -1,0 +1,206 @@
+"""What the study runs: data sets, cells, and the command of each.
+
+A cell is one run of `main.py`, or one test of its weights by `test_models.py`. All cells tune a thin ResNet, 32 pixels,
+that was trained on 32-frame videos before (`easy`, then `medium`). There it saw random cuts, so that none of the
+methods compared is the one that the starting weights know. A seed decides everything: videos, weights, order of
+training, crops. Cells run on one thread each, so that they give the same bits again, and several at a time.
+"""
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ops import options
+
+SETS = {  # name -> training videos, validation videos, options of tools/make_move4mnist.py
+    "easy": (1000, 200, "--preset easy"),
+    "medium": (1000, 200, "--preset medium"),
+    "t32": (400, 300, "--preset long --num_frames 32 --empty_run 2/3/4"),
+    "t64": (400, 300, "--preset long --num_frames 64 --empty_run 4/6/8"),
+    "t128": (400, 300, "--preset long"),
+    "t256": (400, 300, "--preset long --num_frames 256 --empty_run 16/24/32"),
+    "t128-still": (400, 300, "--preset long --still_background"),
+    "t128-short": (400, 300, "--preset long --empty_run 1-3"),
+    "t128-short-still": (400, 300, "--preset long --empty_run 1-3 --still_background"),
+}
+FRAMES = {"t32": 32, "t64": 64, "t128": 128, "t256": 256}
+SCHEDULES = {"easy": "-b 16 --lr 0.02", "medium": "-b 16 --lr 0.02 --lr_type cos"}
+TUNING = "-b 8 --lr 0.003 --lr_type cos"
+NETWORK = "--arch resnet_thin --input_size 32 --shift --shift_div 4 --npb --dropout 0 --gd 5 --crop_scales 1 0.875"
+METHODS = {  # name -> what main.py is told
+    "uniform": "--cluster none",
+    "dense": "--cluster none --dense_sample",
+    **{name: f"--cluster {name}" for name in ("random", "even", "cumulative", "slope")},
+}
+SAMPLING = ("uniform", "dense")
+GRADIENTS = {
+    "plain": "",
+    "exact": "--stem_chunk 32",
+    "representative": "--stem_chunk 32 --stem_grad representative",
+}
+CLUSTERS = (4, 8, 16)
+EPOCHS = 4
+EQUAL_TIME = {"t32": 5, "t64": 8, "t128": 14, "t256": 28}  # epochs of 4 to 16 sampled frames that take as long as 4
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the study: the accuracy of `method` with `g` clusters, or frames, on data set `data`.
+
+    `after` is the stage that clustering stands behind, `gradient` a key of `GRADIENTS`; `g_test` makes it a test of the
+    same cell without it, with another number of clusters.
+    """
+
+    data: str
+    method: str
+    g: int
+    seed: int
+    epochs: int = EPOCHS
+    after: str = "layer1"
+    gradient: str = "plain"
+    g_test: int | None = None
+
+    @property
+    def name(self) -> str:
+        parts = [self.data, self.method, f"g{self.g}", f"e{self.epochs}"]
+        parts += [self.after] * (self.after != "layer1") + [self.gradient] * (self.gradient != "plain")
+        parts += [f"test{self.g_test}"] * (self.g_test is not None)
+        return "-".join([*parts, f"s{self.seed}"])
+
+    @property
+    def trained(self) -> "Cell":
+        """The cell whose weights this one tests, or itself."""
+        return replace(self, g_test=None)
+
+    @property
+    def needs(self) -> "Cell | None":
+        """The cell that must be there before."""
+        return self.start if self.g_test is None else self.trained
+
+    @property
+    def start(self) -> "Cell | None":
+        """The cell whose weights this one tunes."""
+        if self.data == "easy":
+            return None
+        if self.data == "medium":
+            return replace(self, data="easy", epochs=7)
+        return Cell("medium", "random", 16, self.seed, 6, self.after)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where everything lies: below `root` data sets and runs, and what the latter print; `runs` places new runs."""
+
+    root: Path
+    runs: Path | None = None
+
+    def data(self, name: str, seed: int) -> Path:
+        return self.root / "data" / f"{name}-s{seed}"
+
+    def log(self, cell: Cell) -> Path:
+        """The log folder of a training cell's run."""
+        return (self.runs or self.root) / "log" / self._config(cell).store_name
+
+    def output(self, cell: Cell) -> Path:
+        """What the command of a cell printed."""
+        return (self.runs or self.root) / "output" / f"{cell.name}.txt"
+
+    def weights(self, cell: Cell) -> Path:
+        return self.root / "checkpoint" / self._config(cell).store_name / "ckpt.best.pth.tar"
+
+    def _config(self, cell: Cell) -> options.Config:
+        return options.parse(self.command(cell.trained)[2:])[0]
+
+    def make_data(self, name: str, seed: int) -> list[list[str]]:
+        """The commands that make a data set, or what an interruption left of them: frames, then the packs runs read."""
+        num_train, num_val, how = SETS[name]
+        frames, packs = f"{self.data(name, seed)}-frames", str(self.data(name, seed))
+        make = f"{how} --digits glyphs --num_train {num_train} --num_val {num_val} --seed {seed} -j 1"
+        commands = [
+            ["python", "tools/make_move4mnist.py", "--out", frames, *make.split()],
+            ["python", "tools/pack_frames.py", frames, packs, "--raw", "-j", "1"],
+            ["rm", "-r", frames],
+        ]
+        return commands[Path(frames).exists() :]
+
+    def command(self, cell: Cell) -> list[str]:
+        """The command of a cell. It goes on where it was interrupted, and is what a user would type."""
+        words = ["movingmnist", "RGB", "--root_path", str(self.data(cell.data, cell.seed)), "-j", "0"]
+        if cell.g_test is not None:
+            confusion = str(self.output(cell).with_suffix(""))
+            return ["python", "test_models.py", *words, "--weights", str(self.weights(cell)), "--test_segments",
+                    str(cell.g_test), "--confusion", confusion]  # fmt: skip
+        words += [*NETWORK.split(), "--num_segments", str(cell.g), *METHODS[cell.method].split()]
+        words += [] if cell.method in SAMPLING else ["--cluster_after", cell.after]
+        words += [*GRADIENTS[cell.gradient].split(), "--epochs", str(cell.epochs)]
+        words += [*SCHEDULES.get(cell.data, TUNING).split(), "--eval_freq", "100", "--seed", str(cell.seed)]
+        words += ["--tune_from", str(self.weights(cell.start))] if cell.start else []
+        runs = self.runs or self.root
+        return ["python", "main.py", *words, "--root_log", str(runs / "log"), "--root_model", str(runs / "checkpoint"),
+                "--suffix", cell.name, "--resume", "auto"]  # fmt: skip
+
+
+# ---------------------------------------------------------------- experiments
+
+def sparsity(seed: int) -> Iterator[Cell]:
+    """All methods on ever longer videos that show the moving digit equally often; sampling with as much time, too."""
+    for data in FRAMES:
+        for g in CLUSTERS:
+            yield from (Cell(data, method, g, seed) for method in METHODS)
+        yield Cell(data, "uniform", 16, seed, EQUAL_TIME[data])
+
+
+def emptiness(seed: int) -> Iterator[Cell]:
+    """Long and short runs of empty frames before moving and still backgrounds."""
+    for data in ("t128", "t128-still", "t128-short", "t128-short-still"):
+        yield from (Cell(data, method, 16, seed) for method in ("random", "even", "cumulative", "slope"))
+
+
+def placement(seed: int) -> Iterator[Cell]:
+    """Clustering behind each stage, each with starting weights of its own."""
+    for after in ("conv1", "layer1", "layer2", "layer3"):
+        yield from (Cell("t128", method, 16, seed, after=after) for method in ("even", "cumulative", "slope"))
+
+
+def gradients(seed: int) -> Iterator[Cell]:
+    """Gradients through all frames, in chunks or not, against one frame a cluster."""
+    for gradient in GRADIENTS:
+        yield from (Cell("t128", method, 16, seed, gradient=gradient) for method in ("cumulative", "slope"))
+
+
+def test_clusters(seed: int) -> Iterator[Cell]:
+    """Other numbers of clusters in testing than in training."""
+    for method in ("cumulative", "slope"):
+        for g in (*CLUSTERS, 32):
+            yield from (Cell("t128", method, g, seed, g_test=g_test) for g_test in (*CLUSTERS, 32))
+
+
+def longer(seed: int) -> Iterator[Cell]:
+    """Three times the tuning."""
+    yield from (Cell("t128", method, 16, seed, 3 * EPOCHS) for method in ("random", "even", "cumulative", "slope"))
+
+
+EXPERIMENTS = {
+    "sparsity": sparsity,
+    "emptiness": emptiness,
+    "longer": longer,
+    "gradients": gradients,
+    "test_clusters": test_clusters,
+    "placement": placement,
+}
+
+
+def choose_cells(seeds: Sequence[int], quick: bool = False) -> list[Cell]:
+    """All cells with those they start from or test, each once, behind what it needs; one experiment after the other.
+
+    `quick` leaves the 16 representations of 32 and 128 frames: 14 cells a seed, and those they start from.
+    """
+    found: dict[Cell, None] = {}
+    for experiment in [sparsity] if quick else EXPERIMENTS.values():
+        for cell in (cell for seed in seeds for cell in experiment(seed)):
+            if quick and (cell.g != 16 or cell.data not in ("t32", "t128")):
+                continue
+            line = [cell]
+            while before := line[-1].needs:
+                line.append(before)
+            found.update(dict.fromkeys(reversed(line)))
+    return list(found)

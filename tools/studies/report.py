@@ -1,0 +1,244 @@
+"""docs/results.md from results: every figure in it is computed here, and so are the verdicts."""
+from collections.abc import Iterable, Sequence
+
+from ops.gradient_agreement import agreements
+from tools.studies.hypotheses import HYPOTHESES, judge
+from tools.studies.plan import CLUSTERS, COST, EPOCHS, EQUAL_TIME, FRAMES, METHODS, SETS, Cell
+from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, spread
+
+HEAD = """\
+# Results of the study
+
+Written by `python tools/study.py report` from the logs of the runs; nothing here is filled in by hand. All figures are in
+[results.csv](results.csv), a row a cell. `bash scripts/study.sh` makes data, runs and this page anew, and goes on where
+it was interrupted; `--quick` takes a small part. `python tools/study.py plan` prints the command of every cell,
+`python tools/study.py check CELL` runs one again: on the same machine it gives the same figures, to the digit.
+
+**What was run.** {cells} cells on Move4MNIST: a digit moves left, right, up or down in 14 to 18 frames of a video, a
+second one stands still in 5 to 7, all others are empty. Network: a thin ResNet-18 (8 to 64 channels) on 32 x 32 pixels,
+with temporal shift. All methods tune the same starting weights for {epochs} epochs over {train} videos (batch 8, learning
+rate 0.003 falling as a cosine) and differ in nothing but how a video becomes `g` representations. The starting weights
+were trained on 32-frame videos cut **at random**, so that they know none of the methods compared. Accuracy is top-1 on
+{val} videos after the last epoch; none is chosen by its accuracy. Tables show mean ± standard deviation over {seeds} seeds;
+a seed changes everything: videos, weights, order and crops. {val} videos leave a standard error of 1.5 to 3 points to each
+run.
+
+**Where.** {machine}, one thread a cell, PyTorch {torch}, program revision {revision}.
+
+**What this is not.** A toy set, a toy network and short tuning: it shows what the methods do and when they differ, not
+what they reach on real videos. None of the published accuracies has been reproduced.
+"""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def accuracy(results: Results, cell: Cell) -> str:
+    """`88.7 ± 1.2`, with the number of seeds where some are missing; `-` for none."""
+    values = over_seeds(results, cell)
+    if not values:
+        return "-"
+    mean, deviation = spread(values.values())
+    text = f"{mean:.1f} ± {deviation:.1f}" if len(values) > 1 else f"{mean:.1f}"
+    return text + f" ({len(values)} seeds)" * (1 < len(values) < len(seeds_of(results)))
+
+
+def seconds(results: Results, cell: Cell) -> str:
+    """Seconds of training, mean over seeds."""
+    values = over_seeds(results, cell, "seconds").values()
+    return f"{spread(values)[0]:.0f}" if values else "-"
+
+
+def hypotheses(results: Results) -> str:
+    rows = []
+    for number, hypothesis in enumerate(HYPOTHESES, 1):
+        verdict = judge(hypothesis, results)
+        low, high = min(verdict.differences, default=0), max(verdict.differences, default=0)
+        mean = sum(verdict.differences) / max(1, len(verdict.differences))
+        figures = (f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", f"{verdict.held} of {len(verdict.differences)}")
+        rows.append((str(number), hypothesis.claim, f"**{verdict.word}**", *(figures if verdict.differences else "--")))
+    head = ("", "expected", "verdict", "difference in points, mean (range)", "held in")
+    return f"""\
+## What was expected, and what came out
+
+Written down before the cells were run ([hypotheses.py](../tools/studies/hypotheses.py)). Each is compared seed by seed:
+**held** means for all seeds and settings it names, **failed** for none, **mixed** for some.
+
+{table(head, rows)}"""
+
+
+def sparsity(results: Results) -> str:
+    parts = []
+    for g in CLUSTERS:
+        rows = [(method, *(accuracy(results, Cell(data, method, g, 0)) for data in FRAMES)) for method in METHODS]
+        if g == 16:
+            cells = [Cell(data, "uniform", g, 0, epochs) for data, epochs in EQUAL_TIME.items()]
+            rows.append((f"uniform, {'/'.join(map(str, EQUAL_TIME.values()))} epochs",
+                         *(accuracy(results, cell) for cell in cells)))  # fmt: skip
+        parts.append(f"`g = {g}`, top-1 in percent:\n\n"
+                     + table(("", *(f"{t} frames" for t in FRAMES.values())), rows))  # fmt: skip
+    rows = [(method, *(seconds(results, Cell(data, method, 16, 0)) for data in FRAMES)) for method in METHODS]
+    rows.append(("uniform, more epochs", *(seconds(results, Cell(data, "uniform", 16, 0, epochs))
+                                           for data, epochs in EQUAL_TIME.items())))  # fmt: skip
+    times = table(("", *(f"{t} frames" for t in FRAMES.values())), rows)
+    return f"""\
+## Methods over sparsity
+
+The moving digit is seen equally often in videos of 32, 64, 128 and 256 frames; runs of empty frames grow with the video.
+`uniform` and `dense` are TSM on `g` sampled frames; the others see all frames and cut them into `g` clusters, `random`
+and `even` without looking at them. Sampling is cheaper an epoch: `uniform` is therefore also given as many epochs as
+take the time of {EPOCHS} epochs of slope.
+
+![Accuracy over the number of frames for 4, 8 and 16 representations](../images/sparsity.png)
+
+{chr(10).join(parts)}
+Seconds of training, `g = 16` (two cells at a time on two cores):
+
+{times}"""
+
+
+def emptiness(results: Results) -> str:
+    names = {"t128": "long (8/12/16), moving", "t128-still": "long, still", "t128-short": "short (1-3), moving",
+             "t128-short-still": "short, still"}  # fmt: skip
+    methods = ("random", "even", "cumulative", "slope")
+    rows = [(text, *(accuracy(results, Cell(data, method, 16, 0)) for method in methods))
+            for data, text in names.items()]  # fmt: skip
+    return f"""\
+## Empty runs and backgrounds
+
+128 frames, `g = 16`. Runs of empty frames are long or short; behind them camera, light and a thing move, or stand still.
+
+![Accuracy for long and short empty runs before moving and still backgrounds](../images/emptiness.png)
+
+{table(("empty runs, background", *methods), rows)}
+Why: slope spends a cut on every one of the `g - 1` largest changes. Long runs have few ends, and all fit; between many
+short runs, a black frame or a digit that comes and goes changes more signs than a digit that moves by a pixel, and cuts
+are used up before the moving digit gets its own.
+
+![Distance curves and slope's cuts on the four kinds of videos](../images/distance_curves.png)
+"""
+
+
+def longer(results: Results) -> str:
+    methods = ("random", "even", "cumulative", "slope")
+    rows = [(str(epochs), *(accuracy(results, Cell("t128", method, 16, 0, epochs)) for method in methods))
+            for epochs in (EPOCHS, 3 * EPOCHS)]  # fmt: skip
+    return f"""\
+## Longer tuning
+
+128 frames, `g = 16`, {EPOCHS} and {3 * EPOCHS} epochs.
+
+{table(("epochs", *methods), rows)}"""
+
+
+def placement(results: Results) -> str:
+    methods = ("even", "cumulative", "slope")
+    rows = [(f"`{after}`", *(accuracy(results, Cell("t128", method, 16, 0, after=after)) for method in methods),
+             seconds(results, Cell("t128", "slope", 16, 0, after=after)))
+            for after in ("conv1", "layer1", "layer2", "layer3")]  # fmt: skip
+    return f"""\
+## Where the clustering stands
+
+128 frames, `g = 16`. Every place has starting weights of its own, trained with the clustering there. Temporal shift is
+only behind the clustering, so that a later place leaves fewer blocks that mix frames.
+
+{table(("clustering after", *methods, "seconds (slope)"), rows)}"""
+
+
+def gradients(results: Results) -> str:
+    names = {"plain": "all frames at once", "exact": "in chunks of 32, exact", "representative": "in chunks of 32, one "
+             "random frame a cluster"}  # fmt: skip
+    rows = [(text, *(accuracy(results, Cell("t128", method, 16, 0, gradient=name)) for method in ("cumulative", "slope")),
+             seconds(results, Cell("t128", "slope", 16, 0, gradient=name))) for name, text in names.items()]  # fmt: skip
+    return f"""\
+## Gradients through one frame a cluster
+
+The paper argues that frames of a cluster have like gradients, so that one may stand for all. 128 frames, `g = 16`.
+
+{table(("gradient of the stem", "cumulative", "slope", "seconds (slope)"), rows)}"""
+
+
+def test_clusters(results: Results) -> str:
+    counts = (*CLUSTERS, 32)
+    parts = []
+    for method in ("cumulative", "slope"):
+        rows = [(f"{g} in training", *(accuracy(results, Cell("t128", method, g, 0, g_test=g_test)) for g_test in counts))
+                for g in counts]  # fmt: skip
+        parts.append(table((f"`{method}`", *(f"{g_test} in testing" for g_test in counts)), rows))
+    return f"""\
+## Other numbers of clusters in testing
+
+128 frames; `test_models.py --test_segments`.
+
+{chr(10).join(parts)}"""
+
+
+def agreement(pairs: Pairs) -> str:
+    """Correlations of distances with angles, mean and spread over seeds."""
+    names = {"hamming": "Hamming distance of signs", "activation_distance": "1 - cosine of activations",
+             "pixel_distance": "difference of pixels"}  # fmt: skip
+    kinds = {"neighbour": "neighbours", "random": "any two"}
+    found: dict[tuple[str, str, str, str], list[float]] = {}
+    for (net, _), some in pairs.items():
+        for row in agreements(some):
+            found.setdefault((net, row.angle, row.kind, row.distance), []).append(row.spearman)
+
+    def correlation(*key: str) -> str:
+        mean, deviation = spread(found[key])
+        return f"{mean:.2f} ± {deviation:.2f}"
+
+    nets = list(dict.fromkeys(net for net, _ in pairs))
+    columns = [(net, kind) for net in nets for kind in kinds]
+    parts = []
+    for angle, text in (("angle_degrees", "weights"), ("input_angle_degrees", "frame")):
+        rows = [(name, *(correlation(net, angle, kind, distance) for net, kind in columns))
+                for distance, name in names.items()]  # fmt: skip
+        parts.append(f"Rank correlation with the angle between gradients of the stem's **{text}**"
+                     + "s" * (text == "frame") + ":\n\n"
+                     + table(("", *(f"{net}, {kinds[kind]}" for net, kind in columns)), rows))  # fmt: skip
+    number = sum(len(some) for some in pairs.values())
+    return f"""\
+## The premise: like signs, like gradients?
+
+Clustering by signs rests on this: frames whose activations have the same signs have like gradients. For {number:,} pairs
+of frames of 128-frame validation videos, `tools/gradient_agreement.py` measures how unlike two frames are, and the angle
+between the gradients that each of them alone gives under the same gradient from above; for a trained network (slope,
+`g = 16`) and one with new weights. Both controls, activations and pixels, ignore signs.
+
+![Angle between gradients over Hamming distance, trained and untrained](../images/gradient_agreement.png)
+
+{chr(10).join(parts)}
+Mean ± standard deviation over seeds (Spearman)."""
+
+
+def cost(rows: Cost) -> str:
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    frames = sorted({int(row["frames"]) for row in rows})
+    by_place = {(row["kind"], int(row["frames"])): row for row in rows}
+    body = [(kind, *(f"{by_place[kind, t]['step/TSM']:.2f}" for t in frames)) for kind in kinds]
+    return f"""\
+## Cost of a step
+
+Time of a training step of a ResNet-18 on one video of 64 x 64 pixels, 16 representations, relative to TSM on all frames;
+one thread, `python tools/benchmark.py {COST}`.
+
+![Time of a training step over the number of frames](../images/cost.png)
+
+{table(("", *(f"{t} frames" for t in frames)), body)}"""
+
+
+SECTIONS = (sparsity, emptiness, longer, placement, gradients, test_clusters)
+
+
+def write(results: Results, pairs: Pairs, costs: Cost, machine: str) -> str:
+    """The whole page."""
+    train, val, _ = SETS["t128"]
+    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=len(seeds_of(results)),
+                       machine=machine, torch=", ".join(sorted({result.torch for result in results.values()})),
+                       revision=", ".join(sorted({result.revision for result in results.values()})))  # fmt: skip
+    parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
+    parts += [agreement(pairs)] * bool(pairs) + [cost(costs)] * bool(costs)
+    return "\n".join(parts)

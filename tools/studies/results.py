@@ -1,0 +1,104 @@
+"""What came out of the study's cells: from logs and outputs to docs/results.csv, and from there to means and spreads."""
+import csv
+import json
+import re
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from ops.cli import InputError
+from tools.studies.plan import Cell, Study
+
+WHOLE = ("g", "seed", "epochs", "g_test")  # fields of a Cell that are numbers
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one cell gave: top-1 accuracy in percent, loss, seconds of all training epochs (0 for tests)."""
+
+    top1: float
+    loss: float
+    seconds: float
+    torch: str
+    revision: str
+
+
+Results = dict[Cell, Result]
+
+
+def log_rows(study: Study, cell: Cell) -> list[dict[str, str]]:
+    """The rows of a training cell's log.csv."""
+    try:
+        with (study.log(cell) / "log.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise InputError(f"{study.log(cell)}: the log of {cell.name} cannot be read ({error.strerror})") from None
+
+
+def validation(study: Study, cell: Cell) -> tuple[float, float]:
+    """Top-1 accuracy in percent and loss on the validation videos, after the last epoch."""
+    if cell.g_test is None:
+        last = [row for row in log_rows(study, cell) if row["split"] == "val"][-1]
+        return float(last["top1"]), float(last["loss"])
+    found = re.search(r"Prec@1 (\S+) .*Loss (\S+)", study.output(cell).read_text())
+    if not found:
+        raise InputError(f"{study.output(cell)} does not hold the line `Testing Results`; remove it and run again")
+    return float(found[1]), float(found[2])
+
+
+def gather(study: Study, cells: Iterable[Cell]) -> Results:
+    """The results of those cells that have been run."""
+    found = {}
+    for cell in cells:
+        if study.output(cell).exists():
+            versions = json.loads((study.log(cell.trained) / "args.json").read_text())["versions"]
+            rows = [] if cell.g_test else log_rows(study, cell)
+            seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
+            found[cell] = Result(*validation(study, cell), seconds, versions["torch"], versions["git"] or "")
+    return found
+
+
+def write_csv(path: Path, results: Results) -> None:
+    """One row a cell, in the order of its name."""
+    with path.open("w", newline="") as file:
+        columns = [field.name for kind in (Cell, Result) for field in fields(kind)]
+        writer = csv.DictWriter(file, ["cell", *columns], lineterminator="\n")
+        writer.writeheader()
+        for cell, result in sorted(results.items(), key=lambda item: item[0].name):
+            figures = asdict(result) | {"seconds": f"{result.seconds:.1f}"}
+            writer.writerow({"cell": cell.name, **asdict(cell), **figures})
+
+
+def read_csv(path: Path) -> Results:
+    """What `write_csv` wrote."""
+    found = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            known = {field.name: row[field.name] for field in fields(Cell)}
+            known |= {name: int(row[name]) if row[name] else None for name in WHOLE}
+            figures = (float(row[name]) for name in ("top1", "loss", "seconds"))
+            found[Cell(**known)] = Result(*figures, row["torch"], row["revision"])
+    return found
+
+
+def seeds_of(results: Results) -> list[int]:
+    return sorted({cell.seed for cell in results})
+
+
+def over_seeds(results: Results, cell: Cell, figure: str = "top1") -> dict[int, float]:
+    """A figure of this cell for each seed that it was run with; the cell's own seed does not matter."""
+    same = {seed: replace(cell, seed=seed) for seed in seeds_of(results)}
+    return {seed: getattr(results[one], figure) for seed, one in same.items() if one in results}
+
+
+def spread(values: Iterable[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation; the latter is 0 for one value."""
+    values = list(values)
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def differences(results: Results, cell: Cell, other: Cell) -> list[float]:
+    """Top-1 of `cell` less that of `other` for each seed that both were run with, in points."""
+    first, second = over_seeds(results, cell), over_seeds(results, other)
+    return [first[seed] - second[seed] for seed in first if seed in second]
