@@ -31,8 +31,10 @@ SMALLER = {  # program -> flags behind every command of it that runs: the last o
     "main.py": "--arch resnet_thin --input_size 32 --epochs 1 --pretrain none -j 0 --device cpu",
     "test_models.py": "-j 0 --device cpu",
     "tools/predict.py": "--device cpu",
+    "tools/gradient_agreement.py": "--num_videos 2 --num_pairs 4 --device cpu",
     "tools/make_move4mnist.py": "--num_train 8 --num_val 4 -j 1 --digits glyphs",
 }
+SHELLS = ("bash", "sh", "shell")
 PLACEHOLDER = re.compile(r"checkpoint/NAME/ckpt\.best\.pth\.tar|path_to_the_best_model\.pth|\bCKPT\b")
 PROGRAM = re.compile(r"(main|test_models|tools/\w+)\.py")
 STARTS = {"scripts/slurm_train.sh": "main.py"}  # scripts that hand their arguments on
@@ -108,7 +110,7 @@ def inline_commands_of(page: str, text: str) -> Iterator[Command]:
 
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 BLOCKS = [block for page, text in TEXTS.items() for block in blocks_of(page, text)]
-SHELL = [command for block in BLOCKS if block.language == "bash" for command in commands_of(block)]
+SHELL = [command for block in BLOCKS if block.language in SHELLS for command in commands_of(block)]
 INLINE = [command for page, text in TEXTS.items() for command in inline_commands_of(page, text)]
 
 
@@ -207,7 +209,7 @@ def run_python(block: Block, run_program, names: dict) -> None:
     exec(compile("\n" * (block.line - 1) + block.text, ROOT / block.page, "exec"), names)
 
 
-RUNNERS = {"bash": run_shell, "python": run_python}
+RUNNERS = dict.fromkeys(SHELLS, run_shell) | {"python": run_python}
 
 
 def run_block(block: Block, run_program, monkeypatch) -> None:
@@ -226,10 +228,13 @@ def test_marked_blocks_run(block, run_program, monkeypatch):
 
 
 @pytest.mark.parametrize("page", TEXTS)
-def test_marks_stand_before_blocks_and_python_has_one(page):
+def test_no_command_escapes(page):
     blocks = [block for block in BLOCKS if block.page == page]
+    assert TEXTS[page].count("```") == 2 * len(blocks)  # none is indented, or left open
     assert TEXTS[page].count("<!-- run") == sum(block.needs is not None for block in blocks)
     assert [block.line for block in blocks if block.language == "python" and block.needs is None] == []
+    others = [block for block in blocks if block.language not in RUNNERS]
+    assert [block.line for block in others if re.search(r"^\$? *(python3?|torchrun|bash) ", block.text, re.M)] == []
 
 
 MOVED = "intro\n\n<!-- run: mine -->\n```bash\nls data/mine\npython tools/check_dataset.py \\\n  data/{} RGB{}\n```\n"
