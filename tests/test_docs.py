@@ -140,7 +140,7 @@ def check_parses(command: Command, monkeypatch) -> None:
                 OWN_PARSERS[command.program](command.arguments)
                 return
             for name in ("parse_args", "parse_intermixed_args"):
-                patch.setattr(cli.ArgumentParser, name, stopping(getattr(cli.ArgumentParser, name)), raising=False)
+                patch.setattr(cli.ArgumentParser, name, stopping(getattr(cli.ArgumentParser, name)))
             load_program(command.program).main(command.arguments)
         except Parsed:
             return
@@ -252,7 +252,7 @@ def test_a_command_that_fails_is_named_with_its_line_and_error(name, flag, messa
         run_block(block, run_program, monkeypatch)
 
 
-@pytest.mark.parametrize("line, code, message", [
+@pytest.mark.parametrize("line, count, message", [
     ("python main.py ucf101 RGB --shift_div 4", 1, "page.md:2: python .*\n--shift_div has no effect without --shift"),
     ("torchrun main.py ucf101 RGB --epoch 4", 1, "page.md:2: torchrun main.py ucf101 RGB --epoch 4"),
     ("sbatch --nodes=2 scripts/slurm_train.sh ucf101 BGR", 1, "page.md:2: sbatch"),
@@ -261,10 +261,10 @@ def test_a_command_that_fails_is_named_with_its_line_and_error(name, flag, messa
     ("python tools/make_lists.py ucf101 --speed 2", 1, "page.md:2: python tools/make_lists.py ucf101"),
     ("python tools/compare_runs.py", 1, "page.md:2: python tools/compare_runs.py"),
 ])  # fmt: skip
-def test_a_command_that_does_not_parse_is_named(line, code, message, monkeypatch):
+def test_a_command_that_does_not_parse_is_named(line, count, message, monkeypatch):
     (block,) = blocks_of("page.md", f"```bash\n{line}\n```\n")
     commands = [*commands_of(block)]
-    assert len(commands) == code
+    assert len(commands) == count
     with pytest.raises(AssertionError, match=message):
         check_parses(commands[-1], monkeypatch)
 
