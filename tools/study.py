@@ -66,11 +66,12 @@ def make_jobs(study: Study, cells: list[Cell]) -> list[Job]:
 
 
 def make_other_jobs(study: Study, seeds: Sequence[int]) -> list[Job]:
-    """Jobs that measure something else than accuracy: how gradients agree, and last what a step costs."""
-    commands = {f"gradients-{net}-s{seed}": study.agreement(net, seed) for net in NETS for seed in seeds}
-    commands["cost"] = ["python", "tools/benchmark.py", *COST.split(), "--json", str(study.root / "cost.json")]
-    return [Job(name, lambda command=command: [command], study.root / "output" / f"{name}.txt")
-            for name, command in commands.items()]  # fmt: skip
+    """Jobs that give something else than accuracy: how gradients agree, what a step costs, pictures of clusters."""
+    commands = {f"gradients-{net}-s{seed}": [study.agreement(net, seed)] for net in NETS for seed in seeds}
+    commands["cost"] = [["python", "tools/benchmark.py", *COST.split(), "--json", str(study.root / "cost.json")]]
+    commands["pictures"] = study.pictures(seeds[0])
+    return [Job(name, lambda commands=commands: commands, study.root / "output" / f"{name}.txt")
+            for name, commands in commands.items()]  # fmt: skip
 
 
 def run(study: Study, cells: list[Cell], others: list[Job], at_once: int) -> None:
@@ -111,18 +112,19 @@ def check(study: Study, name: str) -> int:
     return 0 if same else 1
 
 
-def collect(study: Study, docs: Path) -> None:
-    """Bring what the page is made of from logs into `docs`."""
+def collect(study: Study, out: Path) -> None:
+    """Bring what the page is made of from logs into `out`/docs and `out`/images."""
+    docs = out / "docs"
     cells = results.gather(study, choose_cells(SEEDS))
     if not cells:
         raise cli.InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
     docs.mkdir(parents=True, exist_ok=True)
     results.write_csv(docs / "results.csv", cells)
-    for file in (study.root / "gradients").glob("*.csv"):
-        (docs / "gradients").mkdir(exist_ok=True)
-        shutil.copy(file, docs / "gradients")
-    if (study.root / "cost.json").exists():
-        shutil.copy(study.root / "cost.json", docs)
+    places = {"gradients/*.csv": docs / "gradients", "cost.json": docs, "images/clusters_*.png": out / "images"}
+    for pattern, folder in places.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in study.root.glob(pattern):
+            shutil.copy(file, folder)
 
 
 def write_report(out: Path) -> None:
@@ -144,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.command == "report":
         if not args.from_docs:
-            collect(Study(args.root), args.out / "docs")
+            collect(Study(args.root), args.out)
         write_report(args.out)
         return 0
     study = Study(args.root)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ops import pictures
-from tools.studies.plan import CLUSTERS, EQUAL_TIME, FRAMES, METHODS, Cell
+from tools.studies.plan import CLUSTERS, EMPTINESS, EQUAL_TIME, FRAMES, METHODS, Cell
 from tools.studies.results import Cost, Pairs, Results, over_seeds, spread
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ LOOK = {  # method -> colour, marker
 }  # fmt: skip
 WIDTH, DPI = 9, 150  # inches; 1350 pixels, shown at 880 on a README's page
 CHANCE = 25
-SETS = {
-    "t128": "long runs,\nmoving", "t128-still": "long runs,\nstill", "t128-short": "short runs,\nmoving",
-    "t128-short-still": "short runs,\nstill",
-}  # fmt: skip
-
 
 @contextmanager
 def drawing(path: Path, columns: int, height: float, **kwargs) -> Iterator[tuple["Figure", list["Axes"]]]:
@@ -79,15 +74,15 @@ def draw_emptiness(results: Results, path: Path) -> None:
     methods = ("random", "even", "cumulative", "slope")
     with drawing(path, 1, 3.2) as (figure, (axis,)):
         for place, method in enumerate(methods):
-            for x, data in enumerate(SETS):
+            for x, data in enumerate(EMPTINESS):
                 values = [*over_seeds(results, Cell(data, method, 16, 0)).values()]
                 if values:
                     at = x + (place - 1.5) * 0.2
                     axis.bar(at, np.mean(values), 0.18, color=LOOK[method][0], label=method if x == 0 else None)
                     axis.plot([at] * len(values), values, "o", color="black", markersize=3, markerfacecolor="white")
         mark_chance(axis)
-        axis.set_xticks(range(len(SETS)), SETS.values())
-        axis.set(ylim=(15, 102), ylabel="top-1 accuracy (%)", xlabel="runs of empty frames, background")
+        axis.set_xticks(range(len(EMPTINESS)), [text.replace(", ", ",\n") for text in EMPTINESS.values()])
+        axis.set(ylim=(15, 102), ylabel="top-1 accuracy (%)", xlabel="empty frames")
         figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
 
 

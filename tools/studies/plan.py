@@ -23,6 +23,12 @@ SETS = {  # name -> training videos, validation videos, options of tools/make_mo
     "t128-short-still": (400, 300, "--preset long --empty_run 1-3 --still_background"),
 }
 FRAMES = {"t32": 32, "t64": 64, "t128": 128, "t256": 256}
+EMPTINESS = {  # of 128 frames
+    "t128": "long runs, moving background",
+    "t128-still": "long runs, still background",
+    "t128-short": "short runs, moving background",
+    "t128-short-still": "short runs, still background",
+}
 SCHEDULES = {"easy": "-b 16 --lr 0.02", "medium": "-b 16 --lr 0.02 --lr_type cos"}
 TUNING = "-b 8 --lr 0.003 --lr_type cos"
 NETWORK = "--arch resnet_thin --input_size 32 --shift --shift_div 4 --npb --dropout 0 --gd 5 --crop_scales 1 0.875"
@@ -149,6 +155,15 @@ class Study:
                 str(seed), "--csv", str(self.root / "gradients" / f"{net}-s{seed}.csv"),
                 *["--untrained"] * (net == "untrained")]  # fmt: skip
 
+    def pictures(self, seed: int) -> list[list[str]]:
+        """The commands that draw a video of each class with its clusters, and slope's cuts on four data sets."""
+        draw = ["python", "tools/draw_clusters.py", str(self.data("t128", seed)), "--weights",
+                str(self.weights(Cell("t128", "slope", 16, seed))), "--out", str(self.root / "images")]  # fmt: skip
+        others = [name for name in EMPTINESS if name != "t128"]
+        compare = ["--compare", *(str(self.data(name, seed)) for name in others), "--titles", EMPTINESS["t128"],
+                   *(EMPTINESS[name] for name in others)]  # fmt: skip
+        return [draw, [*draw, *compare]]
+
 
 # ---------------------------------------------------------------- experiments
 
@@ -162,7 +177,7 @@ def sparsity(seed: int) -> Iterator[Cell]:
 
 def emptiness(seed: int) -> Iterator[Cell]:
     """Long and short runs of empty frames before moving and still backgrounds."""
-    for data in ("t128", "t128-still", "t128-short", "t128-short-still"):
+    for data in EMPTINESS:
         yield from (Cell(data, method, 16, seed) for method in ("random", "even", "cumulative", "slope"))
 
 

@@ -3,7 +3,7 @@ from collections.abc import Iterable, Sequence
 
 from ops.gradient_agreement import agreements
 from tools.studies.hypotheses import HYPOTHESES, judge
-from tools.studies.plan import CLUSTERS, COST, EPOCHS, EQUAL_TIME, FRAMES, METHODS, SETS, Cell
+from tools.studies.plan import CLUSTERS, COST, EMPTINESS, EPOCHS, EQUAL_TIME, FRAMES, METHODS, SETS, Cell
 from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, spread
 
 HEAD = """\
@@ -104,16 +104,14 @@ Seconds of training, `g = 16` (two cells at a time on two cores):
 
 
 def emptiness(results: Results) -> str:
-    names = {"t128": "long (8/12/16), moving", "t128-still": "long, still", "t128-short": "short (1-3), moving",
-             "t128-short-still": "short, still"}  # fmt: skip
     methods = ("random", "even", "cumulative", "slope")
     rows = [(text, *(accuracy(results, Cell(data, method, 16, 0)) for method in methods))
-            for data, text in names.items()]  # fmt: skip
+            for data, text in EMPTINESS.items()]  # fmt: skip
     return f"""\
 ## Empty runs and backgrounds
 
-128 frames, `g = 16`. Runs of empty frames are long or short; behind them camera, light and a thing move, or stand
-still.
+128 frames, `g = 16`. Runs of empty frames are long (8, 12 or 16 frames) or short (1 to 3); behind them camera, light
+and a thing move, or stand still.
 
 ![Accuracy for long and short empty runs before moving and still backgrounds](../images/emptiness.png)
 
@@ -122,7 +120,7 @@ Why: slope spends a cut on every one of the `g - 1` largest changes. Long runs h
 short runs, a black frame or a digit that comes and goes changes more signs than a digit that moves by a pixel, and cuts
 are used up before the moving digit gets its own.
 
-![Distance curves and slope's cuts on the four kinds of videos](../images/distance_curves.png)
+![Distance curves and slope's cuts on the four kinds of videos](../images/clusters_compare.png)
 """
 
 
