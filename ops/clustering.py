@@ -1,8 +1,9 @@
 """Temporal clustering of activations: every frame is seen, only one mean per cluster goes on.
 
 Liu, Pintea, Karimi Nejadasl, Booij, van Gemert: *No frame left behind: Full Video Action Recognition*, CVPR 2021,
-arXiv 2103.15395. Frames whose activations have the same signs pass the same linear map of a ReLU network, so their
-gradients agree and one mean may stand for them. A video is therefore cut in time where the signs change most:
+arXiv 2103.15395. Frames with the same signs in every layer pass the same linear map of a ReLU network, so their
+gradients agree and one mean may stand for them; the signs of one layer tell most of it (how much: docs/method.md). A
+video is therefore cut in time where the signs change most:
 
     d[i] = share of signs that differ between frames i-1 and i          (Hamming distance, in [0, 1])
     slope       cuts at the g-1 largest d[i]

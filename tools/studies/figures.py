@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ops import pictures
-from tools.studies.plan import CLUSTERS, EMPTINESS, EQUAL_TIME, FRAMES, METHODS, Cell
+from tools.studies.plan import CLUSTERS, CUTS, EMPTINESS, EQUAL_TIME, FRAMES, METHODS, Cell
 from tools.studies.results import Cost, Pairs, Results, over_seeds, spread
 
 if TYPE_CHECKING:
@@ -71,14 +71,13 @@ def draw_sparsity(results: Results, path: Path) -> None:
 
 def draw_emptiness(results: Results, path: Path) -> None:
     """Accuracy of the cuts on the four kinds of empty frames: bars with every seed as a dot."""
-    methods = ("random", "even", "cumulative", "slope")
     with drawing(path, 1, 3.2) as (figure, (axis,)):
-        for place, method in enumerate(methods):
+        for place, method in enumerate(CUTS):
             for x, data in enumerate(EMPTINESS):
                 values = [*over_seeds(results, Cell(data, method, 16, 0)).values()]
                 if values:
-                    at = x + (place - 1.5) * 0.2
-                    axis.bar(at, np.mean(values), 0.18, color=LOOK[method][0], label=method if x == 0 else None)
+                    at = x + (place - 1) * 0.25
+                    axis.bar(at, np.mean(values), 0.23, color=LOOK[method][0], label=method if x == 0 else None)
                     axis.plot([at] * len(values), values, "o", color="black", markersize=3, markerfacecolor="white")
         mark_chance(axis)
         axis.set_xticks(range(len(EMPTINESS)), [text.replace(", ", ",\n") for text in EMPTINESS.values()])

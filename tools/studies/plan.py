@@ -38,6 +38,8 @@ METHODS = {  # name -> what main.py is told
     **{name: f"--cluster {name}" for name in ("random", "even", "cumulative", "slope")},
 }
 SAMPLING = ("uniform", "dense")
+PAPER = ("cumulative", "slope")
+CUTS = ("even", *PAPER)
 GRADIENTS = {
     "plain": "",
     "exact": "--stem_chunk 32",
@@ -178,31 +180,31 @@ def sparsity(seed: int) -> Iterator[Cell]:
 def emptiness(seed: int) -> Iterator[Cell]:
     """Long and short runs of empty frames before moving and still backgrounds."""
     for data in EMPTINESS:
-        yield from (Cell(data, method, 16, seed) for method in ("random", "even", "cumulative", "slope"))
+        yield from (Cell(data, method, 16, seed) for method in CUTS)
 
 
 def placement(seed: int) -> Iterator[Cell]:
     """Clustering behind each stage, each with starting weights of its own."""
     for after in ("conv1", "layer1", "layer2", "layer3"):
-        yield from (Cell("t128", method, 16, seed, after=after) for method in ("even", "cumulative", "slope"))
+        yield from (Cell("t128", method, 16, seed, after=after) for method in PAPER)
 
 
 def gradients(seed: int) -> Iterator[Cell]:
     """Gradients through all frames, in chunks or not, against one frame a cluster."""
     for gradient in GRADIENTS:
-        yield from (Cell("t128", method, 16, seed, gradient=gradient) for method in ("cumulative", "slope"))
+        yield from (Cell("t128", method, 16, seed, gradient=gradient) for method in PAPER)
 
 
 def test_clusters(seed: int) -> Iterator[Cell]:
     """Other numbers of clusters in testing than in training."""
-    for method in ("cumulative", "slope"):
+    for method in PAPER:
         for g in (*CLUSTERS, 32):
             yield from (Cell("t128", method, g, seed, g_test=g_test) for g_test in (*CLUSTERS, 32))
 
 
 def longer(seed: int) -> Iterator[Cell]:
     """Three times the tuning."""
-    yield from (Cell("t128", method, 16, seed, 3 * EPOCHS) for method in ("random", "even", "cumulative", "slope"))
+    yield from (Cell("t128", method, 16, seed, 3 * EPOCHS) for method in CUTS)
 
 
 EXPERIMENTS = {

@@ -3,7 +3,7 @@ from collections.abc import Iterable, Sequence
 
 from ops.gradient_agreement import agreements
 from tools.studies.hypotheses import HYPOTHESES, judge
-from tools.studies.plan import CLUSTERS, COST, EMPTINESS, EPOCHS, EQUAL_TIME, FRAMES, METHODS, SETS, Cell
+from tools.studies.plan import CLUSTERS, COST, CUTS, EMPTINESS, EPOCHS, EQUAL_TIME, FRAMES, METHODS, PAPER, SETS, Cell
 from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, spread
 
 HEAD = """\
@@ -104,8 +104,7 @@ Seconds of training, `g = 16` (two cells at a time on two cores):
 
 
 def emptiness(results: Results) -> str:
-    methods = ("random", "even", "cumulative", "slope")
-    rows = [(text, *(accuracy(results, Cell(data, method, 16, 0)) for method in methods))
+    rows = [(text, *(accuracy(results, Cell(data, method, 16, 0)) for method in CUTS))
             for data, text in EMPTINESS.items()]  # fmt: skip
     return f"""\
 ## Empty runs and backgrounds
@@ -115,7 +114,7 @@ and a thing move, or stand still.
 
 ![Accuracy for long and short empty runs before moving and still backgrounds](../images/emptiness.png)
 
-{table(("empty runs, background", *methods), rows)}
+{table(("empty runs, background", *CUTS), rows)}
 Why: slope spends a cut on every one of the `g - 1` largest changes. Long runs have few ends, and all fit; between many
 short runs, a black frame or a digit that comes and goes changes more signs than a digit that moves by a pixel, and cuts
 are used up before the moving digit gets its own.
@@ -125,20 +124,18 @@ are used up before the moving digit gets its own.
 
 
 def longer(results: Results) -> str:
-    methods = ("random", "even", "cumulative", "slope")
-    rows = [(str(epochs), *(accuracy(results, Cell("t128", method, 16, 0, epochs)) for method in methods))
+    rows = [(str(epochs), *(accuracy(results, Cell("t128", method, 16, 0, epochs)) for method in CUTS))
             for epochs in (EPOCHS, 3 * EPOCHS)]  # fmt: skip
     return f"""\
 ## Longer tuning
 
 128 frames, `g = 16`, {EPOCHS} and {3 * EPOCHS} epochs.
 
-{table(("epochs", *methods), rows)}"""
+{table(("epochs", *CUTS), rows)}"""
 
 
 def placement(results: Results) -> str:
-    methods = ("even", "cumulative", "slope")
-    rows = [(f"`{after}`", *(accuracy(results, Cell("t128", method, 16, 0, after=after)) for method in methods),
+    rows = [(f"`{after}`", *(accuracy(results, Cell("t128", method, 16, 0, after=after)) for method in PAPER),
              seconds(results, Cell("t128", "slope", 16, 0, after=after)))
             for after in ("conv1", "layer1", "layer2", "layer3")]  # fmt: skip
     return f"""\
@@ -147,7 +144,7 @@ def placement(results: Results) -> str:
 128 frames, `g = 16`. Every place has starting weights of its own, trained with the clustering there. Temporal shift is
 only behind the clustering, so that a later place leaves fewer blocks that mix frames.
 
-{table(("clustering after", *methods, "seconds (slope)"), rows)}"""
+{table(("clustering after", *PAPER, "seconds (slope)"), rows)}"""
 
 
 def gradients(results: Results) -> str:
@@ -155,20 +152,20 @@ def gradients(results: Results) -> str:
              "representative": "in chunks of 32, one random frame a cluster"}  # fmt: skip
     rows = []
     for name, text in names.items():
-        cumulative, slope = (Cell("t128", method, 16, 0, gradient=name) for method in ("cumulative", "slope"))
+        cumulative, slope = (Cell("t128", method, 16, 0, gradient=name) for method in PAPER)
         rows.append((text, accuracy(results, cumulative), accuracy(results, slope), seconds(results, slope)))
     return f"""\
 ## Gradients through one frame a cluster
 
 The paper argues that frames of a cluster have like gradients, so that one may stand for all. 128 frames, `g = 16`.
 
-{table(("gradient of the stem", "cumulative", "slope", "seconds (slope)"), rows)}"""
+{table(("gradient of the stem", *PAPER, "seconds (slope)"), rows)}"""
 
 
 def test_clusters(results: Results) -> str:
     counts = (*CLUSTERS, 32)
     parts = []
-    for method in ("cumulative", "slope"):
+    for method in PAPER:
         cells = {g: [Cell("t128", method, g, 0, g_test=g_test) for g_test in counts] for g in counts}
         rows = [(f"{g} in training", *(accuracy(results, cell) for cell in row)) for g, row in cells.items()]
         parts.append(table((f"`{method}`", *(f"{g_test} in testing" for g_test in counts)), rows))
