@@ -104,6 +104,12 @@ def test_the_page_is_made_of_the_tables_beside_it():
         assert (docs / picture).is_file()
 
 
+def test_the_readme_repeats_rows_of_the_page():
+    part = (ROOT / "README.md").read_text().split("\n## Results\n")[1].split("\n## ")[0]
+    rows = [line for line in part.splitlines() if line.startswith("| ")]
+    assert len(rows) > 5 and {*rows} <= {*(ROOT / "docs/results.md").read_text().splitlines()}
+
+
 def test_correlations_are_means_over_seeds():
     def pairs(angles):
         return [Pair("v", i, i + 1, kind, i / 10, i / 10, i / 10, angle, angle) for kind in ("neighbour", "random")

@@ -36,7 +36,7 @@ def drawing(path: Path, columns: int, height: float, **kwargs) -> Iterator[tuple
 
 def mark_chance(axis: "Axes") -> None:
     axis.axhline(CHANCE, color="0.6", linestyle=":", linewidth=1, zorder=0)
-    axis.text(0.99, CHANCE + 1, "chance", color="0.45", fontsize=8, ha="right", transform=axis.get_yaxis_transform())
+    axis.text(0.01, CHANCE - 1, "chance", color="0.45", fontsize=8, va="top", transform=axis.get_yaxis_transform())
 
 
 def draw_line(axis: "Axes", results: Results, cells: dict[float, Cell], label: str, shift: float = 1, **look) -> None:
