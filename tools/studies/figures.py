@@ -81,7 +81,7 @@ def draw_emptiness(results: Results, path: Path) -> None:
                     axis.plot([at] * len(values), values, "o", color="black", markersize=3, markerfacecolor="white")
         mark_chance(axis)
         axis.set_xticks(range(len(EMPTINESS)), [text.replace(", ", ",\n") for text in EMPTINESS.values()])
-        axis.set(ylim=(15, 102), ylabel="top-1 accuracy (%)", xlabel="empty frames")
+        axis.set(xlim=(-0.75, 3.6), ylim=(0, 102), ylabel="top-1 accuracy (%)", xlabel="empty frames")
         figure.legend(*axis.get_legend_handles_labels(), loc="outside right center")
 
 

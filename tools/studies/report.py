@@ -115,9 +115,10 @@ and a thing move, or stand still.
 ![Accuracy for long and short empty runs before moving and still backgrounds](../images/emptiness.png)
 
 {table(("empty runs, background", *CUTS), rows)}
-Why: slope spends a cut on every one of the `g - 1` largest changes. Long runs have few ends, and all fit; between many
-short runs, a black frame or a digit that comes and goes changes more signs than a digit that moves by a pixel, and cuts
-are used up before the moving digit gets its own.
+Why: slope spends its `g - 1` cuts on the largest changes, whatever they are. A frame that turns black changes more
+signs than a digit that appears, and that far more than a digit that moves by a pixel. Long runs have few ends, so that
+cuts are left for the digit; short runs have many, and in the lower two videos every cut goes to black frames. Whether
+the background moves hardly matters: its changes are small, and spread over all frames.
 
 ![Distance curves and slope's cuts on the four kinds of videos](../images/clusters_compare.png)
 """
