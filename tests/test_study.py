@@ -21,7 +21,7 @@ EVEN, SLOPE = Cell("t128", "even", 16, 0), Cell("t128", "slope", 16, 0)
 
 
 def result(top1: float) -> Result:
-    return Result(top1, 0.5, 60.0, "2.6.0", "abc", "2 cores")
+    return Result(top1, 0.5, 60.0, "2.6.0", "abc", "2 cores", "2026-11-22")
 
 
 # ---------------------------------------------------------------- the plan

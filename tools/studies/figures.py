@@ -86,7 +86,9 @@ def draw_emptiness(results: Results, path: Path) -> None:
 
 
 def draw_cost(rows: Cost, path: Path) -> None:
-    """Milliseconds of a training step over the number of frames, from `tools/benchmark.py step`."""
+    """Time of a training step over the number of frames, from `tools/benchmark.py step`."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
     look = {
         "TSM, all frames": ("#000000", "o", "-"), "TSM, sampled": ("#7f7f7f", "s", "-"),
         "cumulative, in chunks": ("#009E73", "v", "-"), "slope, in chunks": ("#D55E00", "P", "-"),
@@ -103,6 +105,8 @@ def draw_cost(rows: Cost, path: Path) -> None:
         for axis in axes:
             axis.set_xscale("log", base=2)
             axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_xticks(ticks, [str(t) for t in ticks])
             axis.minorticks_off()
             axis.set_xlabel("frames of a video")
@@ -115,7 +119,7 @@ def draw_agreement(pairs: Pairs, path: Path) -> None:
     """Angles between the stem's gradients over Hamming distances, a panel for each network, all its seeds."""
     nets = list(dict.fromkeys(net for net, _ in pairs))
     colours = {"random": ("any two frames of a video", "#E69F00"), "neighbour": ("neighbours", "#0072B2")}
-    with drawing(path, len(nets), 3.6, sharey=True) as (figure, axes):
+    with drawing(path, len(nets), 3.6, sharex=True, sharey=True) as (figure, axes):
         for net, axis in zip(nets, axes, strict=True):
             for kind, (text, colour) in colours.items():
                 tables = [table for (name, _), table in pairs.items() if name == net]

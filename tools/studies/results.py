@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import statistics
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -27,6 +28,7 @@ class Result:
     torch: str
     revision: str  # of the program, from git
     machine: str
+    date: str  # of its end
 
 
 Results = dict[Cell, Result]
@@ -69,10 +71,11 @@ def gather(study: Study, cells: Iterable[Cell]) -> Results:
     for cell in cells:
         if study.output(cell).exists():
             versions = json.loads((study.log(cell.trained) / "args.json").read_text())["versions"]
+            date = time.strftime("%Y-%m-%d", time.localtime(study.output(cell).stat().st_mtime))
             rows = [] if cell.g_test else log_rows(study, cell)
             seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
             found[cell] = Result(*validation(study, cell), seconds, versions["torch"], versions["git"] or "unknown",
-                                 this_machine())  # fmt: skip
+                                 this_machine(), date)  # fmt: skip
     return found
 
 
@@ -106,7 +109,8 @@ def read_csv(path: Path) -> Results:
             known = {field.name: row[field.name] for field in fields(Cell)}
             known |= {name: int(row[name]) if row[name] else None for name in WHOLE}
             figures = (float(row[name]) for name in ("top1", "loss", "seconds"))
-            found[Cell(**known)] = Result(*figures, row["torch"], row["revision"], row["machine"])
+            where = (row[name] for name in ("torch", "revision", "machine", "date"))
+            found[Cell(**known)] = Result(*figures, *where)
     return found
 
 
