@@ -35,6 +35,10 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/compare_runs.py": "run",
     "tools/gradient_agreement.py": "mini --weights good.pth --device cpu",
     "tools/draw_clusters.py": "mini --weights good.pth --device cpu",
+    "tools/study.py plan": "plan --quick",
+    "tools/study.py run": "run --quick",
+    "tools/study.py check": "check easy-random-g16-e7-s0",
+    "tools/study.py report": "report --from_docs",
     "tools/make_lists.py folder": "folder --root folders",
     "tools/make_lists.py ucf101": "ucf101 --root folders",
     "tools/make_lists.py breakfast": "breakfast --root folders",
@@ -158,6 +162,10 @@ VALUES = {
         "--methods": "slope kmeans", "--num_segments": "0", "--compare": ("nowhere", "no folder nowhere"),
         "--titles": "a", "--device": "abacus",
     },
+    "tools/study.py plan": {"--root": None, "--seeds": "-1"},
+    "tools/study.py run": {"--root": ("file", "file/gradients"), "--seeds": "x", "--jobs": "0"},
+    "tools/study.py check": {"--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
+    "tools/study.py report": {"--root": None, "--out": ("file", "file/docs/results.csv")},
     "tools/make_lists.py folder": {
         "--root": ("nowhere", "no folder nowhere"), "--frames": "nowhere", "--image_tmpl": "{}{}",
         "--val_fraction": "1", "--seed": "-1", "--first_frame": "one",
@@ -200,7 +208,8 @@ VALUES = {
         "--stem_chunk": "x", "--stem_memory": "x", "--stem_grad": "x", "--json": "no/where", "--device": "cuda",
     },
 }  # fmt: skip
-# --train_list takes any value where no training list is read, and so does --category_file where no class is named
+# --train_list takes any value where no training list is read, and so does --category_file where no class is named, and
+# --root where nothing in it is read
 FLAG_ROWS = [(program, flag, *((value, flag.removeprefix("--")) if isinstance(value, str) else value))
              for program, flags in VALUES.items() for flag, value in flags.items() if value is not None]  # fmt: skip
 UNTRIED = {"something", "somethingv2", "jester", "kinetics"}  # sub-commands with the flags of others
