@@ -148,7 +148,6 @@ class Study:
         return ["python", "main.py", *words, "--root_log", str(runs / "log"), "--root_model", str(runs / "checkpoint"),
                 "--suffix", cell.name, "--resume", "auto"]  # fmt: skip
 
-
     def agreement(self, net: str, seed: int) -> list[str]:
         """The command that compares gradients of frames in a `trained` or `untrained` network."""
         cell = Cell("t128", "slope", 16, seed)

@@ -98,7 +98,7 @@ given so many epochs that it takes about the time of {EPOCHS} epochs of slope; w
 ![Accuracy over the number of frames for 4, 8 and 16 representations](../images/sparsity.png)
 
 {chr(10).join(parts)}
-Seconds of training, `g = 16` (two cells at a time on two cores):
+Seconds of training, `g = 16`, one thread a cell and as many cells at a time as there are cores:
 
 {times}"""
 
