@@ -159,10 +159,14 @@ def test_from_data_to_page(run_program, tmp_path, monkeypatch):
     assert again.code == 0 and "top-1" not in again.out
     checked = run_program("tools/study.py", "check", trained.name)
     assert checked.code == 0 and checked.out.endswith("the same\n")
-    assert run_program("tools/study.py", "report").code == 0
-    assert {*read_csv(tmp_path / "docs/results.csv")} == {*cells}
-    assert (tmp_path / "images/sparsity.png").stat().st_size > 10_000
-    assert "2 cells on Move4MNIST" in (tmp_path / "docs/results.md").read_text()
+    (tmp_path / "study/pictures").mkdir()
+    (tmp_path / "study/pictures/clusters_up.png").write_text("a picture")
+    for out in (tmp_path, tmp_path / "study"):
+        assert run_program("tools/study.py", "report", "--out", out).code == 0
+        assert {*read_csv(out / "docs/results.csv")} == {*cells}
+        assert (out / "images/sparsity.png").stat().st_size > 10_000
+        assert (out / "images/clusters_up.png").read_text() == "a picture"
+        assert "2 cells on Move4MNIST" in (out / "docs/results.md").read_text()
 
 
 def test_the_plan_is_printed_as_commands(run_program):

@@ -120,7 +120,7 @@ def collect(study: Study, out: Path) -> None:
         raise cli.InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
     docs.mkdir(parents=True, exist_ok=True)
     results.write_csv(docs / "results.csv", cells)
-    places = {"gradients/*.csv": docs / "gradients", "cost.json": docs, "images/clusters_*.png": out / "images"}
+    places = {"gradients/*.csv": docs / "gradients", "cost.json": docs, "pictures/clusters_*.png": out / "images"}
     for pattern, folder in places.items():
         folder.mkdir(parents=True, exist_ok=True)
         for file in study.root.glob(pattern):

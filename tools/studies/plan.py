@@ -159,7 +159,7 @@ class Study:
     def pictures(self, seed: int) -> list[list[str]]:
         """The commands that draw a video of each class with its clusters, and slope's cuts on four data sets."""
         draw = ["python", "tools/draw_clusters.py", str(self.data("t128", seed)), "--weights",
-                str(self.weights(Cell("t128", "slope", 16, seed))), "--out", str(self.root / "images")]  # fmt: skip
+                str(self.weights(Cell("t128", "slope", 16, seed))), "--out", str(self.root / "pictures")]  # fmt: skip
         others = [name for name in EMPTINESS if name != "t128"]
         compare = ["--compare", *(str(self.data(name, seed)) for name in others), "--titles", EMPTINESS["t128"],
                    *(EMPTINESS[name] for name in others)]  # fmt: skip
