@@ -13,7 +13,7 @@ from functools import partial  # noqa: E402
 
 from tqdm import tqdm  # noqa: E402
 
-from ops import cli  # noqa: E402
+from ops import cli, pictures  # noqa: E402
 from ops.flags import number  # noqa: E402
 from tools.studies import figures, report, results  # noqa: E402
 from tools.studies.plan import COST, NETS, Cell, Study, choose_cells  # noqa: E402
@@ -95,7 +95,7 @@ def run(study: Study, cells: list[Cell], others: list[Job], at_once: int) -> Non
 
 def check(study: Study, name: str) -> int:
     """Run a cell again from the same data and starting weights; 0 if its figures come out the same."""
-    cells = {cell.name: cell for cell in choose_cells(SEEDS)}
+    cells = {cell.name: cell for cell in choose_cells(study.seeds())}
     if name not in cells or not study.output(cells[name]).exists():
         raise cli.InputError(f"there is no cell {name!r} in {study.root} that has been run; `plan` prints the names")
     cell = cells[name]
@@ -115,7 +115,7 @@ def check(study: Study, name: str) -> int:
 def collect(study: Study, out: Path) -> None:
     """Bring what the page is made of from logs into `out`/docs and `out`/images."""
     docs = out / "docs"
-    cells = results.gather(study, choose_cells(SEEDS))
+    cells = results.gather(study, choose_cells(study.seeds()))
     if not cells:
         raise cli.InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
     docs.mkdir(parents=True, exist_ok=True)
@@ -145,6 +145,7 @@ def write_report(out: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.command == "report":
+        pictures.check(args.out / "images" / "sparsity.png")
         if not args.from_docs:
             collect(Study(args.root), args.out)
         write_report(args.out)

@@ -5,6 +5,7 @@ that was trained on 32-frame videos before (`easy`, then `medium`). There it saw
 methods compared is the one that the starting weights know. A seed decides everything: videos, weights, order of
 training, crops. Cells run on one thread each, so that they give the same bits again, and several at a time.
 """
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +103,11 @@ class Study:
 
     root: Path
     runs: Path | None = None
+
+    def seeds(self) -> list[int]:
+        """The seeds of everything that has been run."""
+        found = (re.search(r"-s(\d+)$", file.stem) for file in (self.root / "output").glob("*.txt"))
+        return sorted({int(match[1]) for match in found if match})
 
     def data(self, name: str, seed: int) -> Path:
         return self.root / "data" / f"{name}-s{seed}"

@@ -67,7 +67,7 @@ def this_machine() -> str:
 
 def gather(study: Study, cells: Iterable[Cell]) -> Results:
     """The results of those cells that have been run."""
-    found = {}
+    found, machine = {}, this_machine()
     for cell in cells:
         if study.output(cell).exists():
             versions = json.loads((study.log(cell.trained) / "args.json").read_text())["versions"]
@@ -75,7 +75,7 @@ def gather(study: Study, cells: Iterable[Cell]) -> Results:
             rows = [] if cell.g_test else log_rows(study, cell)
             seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
             found[cell] = Result(*validation(study, cell), seconds, versions["torch"], versions["git"] or "unknown",
-                                 this_machine(), date)  # fmt: skip
+                                 machine, date)  # fmt: skip
     return found
 
 
