@@ -24,7 +24,8 @@ def save_checkpoint(path: Path, content: dict, keep: str | None = None) -> None:
     """Write to a temporary name, flush to disk and rename, so that a file under `path` is always whole.
 
     A former file is renamed to `keep` beside it. The checksum inside is the CRC-32 of every record of torch's zip
-    format. Raises OSError where the disk does not take it; then the former files are as they were.
+    format. Raises OSError where the disk does not take it; then the former files are as they were, and so they are
+    where a loader's process dies meanwhile, whose RuntimeError comes at any place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -38,7 +39,12 @@ def save_checkpoint(path: Path, content: dict, keep: str | None = None) -> None:
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch wraps what a full disk tells it
         partial.unlink(missing_ok=True)
-        raise error if isinstance(error, OSError) else OSError(str(error).splitlines()[0]) from error
+        for cause in (error, error.__context__):
+            if "DataLoader worker" in str(cause):
+                raise cause from None
+        if isinstance(error, OSError):
+            raise
+        raise OSError(str(error).splitlines()[0]) from error
     folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when the folder is
     os.fsync(folder)
     os.close(folder)

@@ -250,3 +250,22 @@ def test_imagenet_weights_from_torchs_folder(tmp_path, monkeypatch):
 
 def test_names_of_the_files():
     assert (ckpt.LAST, ckpt.BEST) == ("ckpt.pth.tar", "ckpt.best.pth.tar")
+
+
+def test_a_loader_that_dies_while_a_checkpoint_is_written_is_no_full_disk(tmp_path, monkeypatch):
+    weights = {"state_dict": {"w": torch.ones(1)}}
+    ckpt.save_checkpoint(tmp_path / "a.pth", weights | {"epoch": 1})
+
+    def dies(content, file):
+        try:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        finally:
+            if content["epoch"] == 3:  # as torch does when it closes a file that is cut short
+                raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", dies)
+    for epoch in (2, 3):
+        with pytest.raises(RuntimeError, match="DataLoader worker"):
+            ckpt.save_checkpoint(tmp_path / "a.pth", weights | {"epoch": epoch})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+    assert ckpt.load_checkpoint(tmp_path / "a.pth")["epoch"] == 1
