@@ -1,4 +1,5 @@
 """Train and evaluate full-video action recognition models: `python main.py --help`."""
+
 import shlex
 import statistics
 import sys
@@ -14,28 +15,32 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from archs.resnet import ARCHS
-from ops import checkpoint as ckpt
-from ops import cli, distributed, options
-from ops.batches import EpochBatches
-from ops.dataset import FrameFolders, Video, make_loader, read_list
-from ops.dataset_config import DatasetSpec
-from ops.decoding import describe_decoder
-from ops.distributed import Processes
-from ops.engine import Result, evaluate
-from ops.interrupt import Interrupted
-from ops.modality import MODALITIES
+from ops.data.batches import EpochBatches
+from ops.data.dataset import FrameFolders, make_loader
+from ops.data.decoding import describe_decoder
+from ops.data.lists import Video, read_list
+from ops.data.modality import MODALITIES
+from ops.data.sampling import FrameSampler
+from ops.data.specs import DatasetSpec
+from ops.data.views import eval_transform, train_transform
+from ops.errors import InputError
+from ops.evaluation.testing import categories
 from ops.models import TSN, build_model
-from ops.move4mnist import PRESETS, make_dataset
-from ops.options import Config
-from ops.progress import Progress
-from ops.sampling import FrameSampler
-from ops.saving import new_folders, newest_checkpoint
-from ops.stepping import choose_amp, compile_network
+from ops.move4mnist.generator import PRESETS, make_dataset
+from ops.options import cli
+from ops.options import config as options
+from ops.options.config import Config
+from ops.run.progress import Progress
+from ops.run.saving import new_folders, newest_checkpoint
+from ops.run.signals import Interrupted
+from ops.run.training import Training
 from ops.streaming import choose_streaming
-from ops.sync_norm import synchronise
-from ops.testing import categories
-from ops.training import Training
-from ops.transforms import eval_transform, train_transform
+from ops.training import checkpoint as ckpt
+from ops.training import processes as distributed
+from ops.training.engine import Result, evaluate
+from ops.training.processes import Processes
+from ops.training.stepping import choose_amp, compile_network
+from ops.training.sync_norm import synchronise
 
 
 def make_data(config: Config) -> None:
@@ -53,9 +58,14 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
     """The videos of a split and the loader of their clips."""
     videos = read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
     sampler = FrameSampler(
-        config.num_segments, config.cluster != "none", config.num_frames, config.cluster_start_epoch,
-        config.dense_sample, train, config.frame_stride,
-    )  # fmt: skip
+        config.num_segments,
+        config.cluster != "none",
+        config.num_frames,
+        config.cluster_start_epoch,
+        config.dense_sample,
+        train,
+        config.frame_stride,
+    )
     modality = MODALITIES[config.modality]
     transform = partial(eval_transform, size=config.frame_size)
     if train:
@@ -63,10 +73,17 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
         transform = partial(
             train_transform, size=config.frame_size, flip=spec.flip, scales=scales, flow=config.modality == "Flow"
         )
-    dataset = FrameFolders(videos, config.root, spec, modality, sampler, transform, config.seed,
-                           train and config.on_bad_video == "skip")  # fmt: skip
-    batches = EpochBatches(len(videos), config.batch_size, config.seed if train else None, dataset.frame_counts,
-                           (processes.rank, processes.number), config.bucket)  # fmt: skip
+    dataset = FrameFolders(
+        videos, config.root, spec, modality, sampler, transform, config.seed, train and config.on_bad_video == "skip"
+    )
+    batches = EpochBatches(
+        len(videos),
+        config.batch_size,
+        config.seed if train else None,
+        dataset.frame_counts,
+        (processes.rank, processes.number),
+        config.bucket,
+    )
     return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
 
 
@@ -95,7 +112,7 @@ def describe(
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),
         "device": (f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device))
         + f", {processes.number} processes" * (processes.number > 1),
-    }  # fmt: skip
+    }
     if model.clustering:
         lines["stem"] = str(model.streaming or "all frames of a batch at once")
     if not config.evaluate:
@@ -103,7 +120,8 @@ def describe(
         lines["training"] = (
             f"epochs {config.start_epoch} to {config.epochs - 1}, batch {config.batch_size}"
             + f" x {config.accum}" * (config.accum > 1)
-            + f", {precision}".replace("torch.", "") * (precision is not None) + f", SGD lr {config.lr:g} "
+            + f", {precision}".replace("torch.", "") * (precision is not None)
+            + f", SGD lr {config.lr:g} "
             f"({config.lr_type}), wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
         )
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
@@ -121,8 +139,10 @@ def load_start(config: Config, model: TSN, stored: dict) -> bool:
         source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
         kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
         loaded = len(model.state_dict()) - len(kept)
-        print(f"weights   {config.tune_from}: {loaded} tensors loaded, "
-              + (f"new: {', '.join(kept)}" if kept else "none new"))  # fmt: skip
+        print(
+            f"weights   {config.tune_from}: {loaded} tensors loaded, "
+            + (f"new: {', '.join(kept)}" if kept else "none new")
+        )
         return (source.get("config") or {}).get("dataset", "") != config.dataset
     source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
     if source != "none":
@@ -136,16 +156,20 @@ def warn(text: str) -> None:
 
 
 def print_evaluation(r: Result) -> None:
-    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "
-          f"mean class accuracy {r.mean_class_accuracy:.3f}")  # fmt: skip
+    print(
+        f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "
+        f"mean class accuracy {r.mean_class_accuracy:.3f}"
+    )
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
 def refuse_to_overwrite(config: Config) -> None:
     old = [file for name in (ckpt.LAST, ckpt.PREVIOUS) if (file := config.run_folder / name).exists()]
     if old and not config.overwrite and not config.goes_on:
-        raise cli.InputError(f"{old[0]} is an earlier run of the same name; go on with --resume auto, start anew with"
-                             " --overwrite, or give this run another name with --suffix")  # fmt: skip
+        raise InputError(
+            f"{old[0]} is an earlier run of the same name; go on with --resume auto, start anew with"
+            " --overwrite, or give this run another name with --suffix"
+        )
 
 
 def refuse_to_cut_anew(config: Config, stored: dict) -> None:
@@ -153,9 +177,11 @@ def refuse_to_cut_anew(config: Config, stored: dict) -> None:
     for name in ("batch_size", "bucket", "accum"):
         own, former = getattr(config, name), stored["config"].get(name, Config.__dataclass_fields__[name].default)
         if own != former:
-            raise cli.InputError(f"{config.resume} stands within epoch {stored['epoch']}, which was cut with"
-                                 f" --{name} {former}; leave --{name} {own} out, or begin the epoch anew with"
-                                 f" --start_epoch {stored['epoch']}")  # fmt: skip
+            raise InputError(
+                f"{config.resume} stands within epoch {stored['epoch']}, which was cut with"
+                f" --{name} {former}; leave --{name} {own} out, or begin the epoch anew with"
+                f" --start_epoch {stored['epoch']}"
+            )
 
 
 def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
@@ -165,7 +191,7 @@ def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
         for problem in problems:
             warn(f"warning: {problem}; goes on from {path}, the one before")
         if path is None and config.evaluate:
-            raise cli.InputError(f"--resume auto finds no checkpoint in {config.run_folder}; give its path")
+            raise InputError(f"--resume auto finds no checkpoint in {config.run_folder}; give its path")
         config = replace(config, resume=path and str(path))
     else:
         stored = ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
@@ -214,7 +240,7 @@ def prepare(argv: Sequence[str] | None, processes: Processes) -> Run:
     if config.resume:
         config, stored = find_start(config, given)
     if not config.evaluate and config.start_epoch >= config.epochs:
-        raise cli.InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
+        raise InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
     device = options.pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
         refuse_to_overwrite(config)
@@ -242,9 +268,12 @@ def place_model(config: Config, model: TSN, device: torch.device, processes: Pro
     if chunk == "auto" and config.sync_bn and not config.freeze_stem_bn:
         chunk = 0  # processes would wait for each other in different numbers of chunks
     model.streaming = choose_streaming(
-        model, chunk, config.frame_size, config.stem_grad == "representative" and not config.evaluate,
+        model,
+        chunk,
+        config.frame_size,
+        config.stem_grad == "representative" and not config.evaluate,
         config.stem_memory,
-    )  # fmt: skip
+    )
     if config.compile:
         compile_network(model, device)
 

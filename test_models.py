@@ -1,32 +1,40 @@
 """Test trained models with the published protocols: `python test_models.py --help`."""
+
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from ops import cli, options, testing
-from ops.confusion import confusion_picture, confusion_table
-from ops.decoding import describe_decoder
-from ops.ensemble import score_videos
-from ops.progress import Progress
-from ops.result_files import check_writable, predictions_file, scores_file, write_whole
+from ops.data.decoding import describe_decoder
+from ops.errors import InputError
+from ops.evaluation import testing
+from ops.evaluation.ensemble import score_videos
+from ops.evaluation.result_files import check_writable, predictions_file, scores_file, write_whole
+from ops.evaluation.testing import Member, Settings
+from ops.options import cli
+from ops.options import config as options
+from ops.pictures.confusion import confusion_picture, confusion_table
+from ops.run.progress import Progress
 from ops.streaming import choose_streaming
-from ops.testing import Member, Settings
 
 PRINT_FREQ = 20  # steps between two lines where there is no terminal
 
 
 def check_outputs(settings: Settings) -> dict[str, Path]:
     """The files to be written, by what they hold, after a look that they can be."""
-    files = {"predictions": settings.csv_file, "scores": settings.scores,
-             "table": Path(f"{settings.confusion}.csv"), "picture": Path(f"{settings.confusion}.png")}  # fmt: skip
+    files = {
+        "predictions": settings.csv_file,
+        "scores": settings.scores,
+        "table": Path(f"{settings.confusion}.csv"),
+        "picture": Path(f"{settings.confusion}.png"),
+    }
     files = {name: path for name, path in files.items() if path}
     flags = {"predictions": "--csv_file", "scores": "--scores"}
     for name, path in files.items():
         check_writable(path, flags.get(name, "--confusion"))
     if len({path.absolute() for path in files.values()}) < len(files):
-        raise cli.InputError("two of --csv_file, --scores and --confusion name the same file; give each its own")
+        raise InputError("two of --csv_file, --scores and --confusion name the same file; give each its own")
     return files
 
 
@@ -41,8 +49,13 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
             lines.append(("stem", str(member.model.streaming or "all frames of a batch at once")))
     if len(members) > 1:
         lines.append(("fusion", "of " + ("probabilities" if settings.softmax else "scores before softmax")))
-    lines.append(("data", f"{config.dataset} in {config.root}: {len(videos)} videos of {config.spec.val_list}, "
-                          f"{config.spec.num_class} classes"))  # fmt: skip
+    lines.append(
+        (
+            "data",
+            f"{config.dataset} in {config.root}: {len(videos)} videos of {config.spec.val_list}, "
+            f"{config.spec.num_class} classes",
+        )
+    )
     lines.append(("decoder", describe_decoder()))
     lines.append(("device", str(device)))
     return "\n".join(f"{name:<9} {text}" for name, text in lines)
@@ -63,9 +76,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(describe(settings, members, device), flush=True)
     with Progress("test", len(loaders[0]), PRINT_FREQ) as progress:
         meters, scores = score_videos(
-            [member.model for member in members], loaders, [member.views for member in members],
-            settings.coeff, settings.softmax, device, progress,
-        )  # fmt: skip
+            [member.model for member in members],
+            loaders,
+            [member.views for member in members],
+            settings.coeff,
+            settings.softmax,
+            device,
+            progress,
+        )
     result = meters.result()
     labels, scores = torch.tensor([video.label for video in videos]).numpy(), scores.numpy()
     names, confusion = [video.path for video in videos], meters.metrics.confusion.numpy()
@@ -80,8 +98,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, path in files.items():
         write_whole(path, contents[name]())
     print("written   " + ", ".join(map(str, files.values())))
-    print(f"{result.videos} videos, {result.frames} frames in {result.seconds:.1f} s; "
-          f"mean class accuracy {result.mean_class_accuracy:.3f}")  # fmt: skip
+    print(
+        f"{result.videos} videos, {result.frames} frames in {result.seconds:.1f} s; "
+        f"mean class accuracy {result.mean_class_accuracy:.3f}"
+    )
     print(f"Testing Results: Prec@1 {result.top1:.3f} Prec@5 {result.top5:.3f} Loss {result.loss:.5f}")
 
 

@@ -3,6 +3,7 @@
 He et al., CVPR 2016 (ResNet); Xie et al., CVPR 2017 (ResNeXt). Blocks are torchvision's and so are the names of the
 weights, so that ImageNet weights and TSM's checkpoints load as they are.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -20,6 +20,7 @@ device, the precision of a sum, or on the other videos of the batch. Rounding ke
 the signs, distances and cuts of the float32 ones they were rounded from. Only what underflows loses its sign: below
 5e-41 in bfloat16, below 3e-8 in float16.
 """
+
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

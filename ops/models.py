@@ -5,17 +5,18 @@
 
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
+
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from archs.resnet import ARCHS, STAGES, ResNet
 from ops.clustering import TemporalClustering
-from ops.consensus import CONSENSUS
-from ops.modality import MODALITIES
-from ops.non_local import NonLocalWrapper
+from ops.data.modality import MODALITIES
+from ops.heads.average import CONSENSUS
 from ops.streaming import Streaming, stream
-from ops.temporal_shift import SHIFT_PLACES, TemporalPool
+from ops.temporal.non_local import NonLocalWrapper
+from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
 BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -97,8 +98,8 @@ class TSN(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> Tensor:
         """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
 
-        frames (sum t, channels, S, S), packed, uint8 as loaded or float as `ops/modality.py` makes them; lengths (n,).
-        Both may stay on the host. `draw`, whole numbers >= 0, decides which frames give representative gradients.
+        frames (sum t, channels, S, S), packed, uint8 as loaded or float as a modality makes them; lengths (n,). Both
+        may stay on the host. `draw`, whole numbers >= 0, decides which frames give representative gradients.
         n may be 0, whatever `frames` then are: the scores (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -156,6 +157,15 @@ def build_model(
     if temporal_pool:
         base_model.layer2 = TemporalPool(base_model.layer2, num_segments)
     return TSN(
-        base_model, num_class, num_segments, modality, stem, trunk, clustering, consensus_type, dropout, partial_bn,
+        base_model,
+        num_class,
+        num_segments,
+        modality,
+        stem,
+        trunk,
+        clustering,
+        consensus_type,
+        dropout,
+        partial_bn,
         freeze_stem_bn,
-    )  # fmt: skip
+    )

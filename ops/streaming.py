@@ -18,6 +18,7 @@ over all chunks by one momentum, each frame counting once.
 
 Under autocast the stem runs in its precision, in every pass; sums are float32.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -115,8 +116,9 @@ class _Chunks:
         self.model, self.frames, self.lengths, self.chunk = model, frames, lengths, chunk
         self.norms, self.seen = training_norms(model), 0
         device = model.new_fc.weight.device.type  # backward runs outside of the autocast that it has to repeat
-        self.autocast = partial(torch.autocast, device, torch.get_autocast_dtype(device),
-                                torch.is_autocast_enabled(device))  # fmt: skip
+        self.autocast = partial(
+            torch.autocast, device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        )
         self.strided = bool(self.norms)
         self.parts = self.cut(lengths)
 
@@ -291,8 +293,10 @@ def stream(
     """
     counts = lengths.tolist()
     if model.clustering is None or chunk < 1 or min(counts, default=0) < 1 or sum(counts) != len(frames):
-        raise ValueError(f"streaming takes a clustering model, a chunk >= 1, not {chunk}, and lengths >= 1 that add up,"
-                         f" not {counts} for {len(frames)} frames")  # fmt: skip
+        raise ValueError(
+            f"streaming takes a clustering model, a chunk >= 1, not {chunk}, and lengths >= 1 that add up,"
+            f" not {counts} for {len(frames)} frames"
+        )
     lengths = lengths.to(model.new_fc.weight.device, torch.int64)
     parameters = [p for stage in model.stem_modules for p in stage.parameters() if p.requires_grad]
     chunks = _Chunks(model, frames, counts, chunk)

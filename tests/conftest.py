@@ -1,4 +1,5 @@
 """What several test files need: a tiny data set, and programs run in this process or in one of their own."""
+
 import functools
 import importlib
 import importlib.util
@@ -17,8 +18,8 @@ import hypothesis
 import pytest
 import torch
 
-from ops import cli
-from ops.move4mnist import PRESETS, make_dataset
+from ops.move4mnist.generator import PRESETS, make_dataset
+from ops.options import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = replace(PRESETS["standard"], num_frames=20, main=(8, 10), distractor=(3, 4))
@@ -97,8 +98,13 @@ def run_process(tmp_path):
     """`run_process(*words)` runs a program, main.py, as a user does, in a process of its own in `tmp_path` -> `Ran`."""
 
     def run(*words, program="main.py") -> Ran:
-        done = subprocess.run([sys.executable, ROOT / program, *map(str, words)], cwd=tmp_path, text=True,
-                              capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, ROOT / program, *map(str, words)],
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -106,8 +112,9 @@ def run_process(tmp_path):
 
 def be_one_of(rank: int, number: int, port: int, folder: Path, function, args) -> NoReturn:
     """Be one process of those that torchrun would start, with its output in files."""
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(number), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1",
-                      MASTER_PORT=str(port))  # fmt: skip
+    os.environ.update(
+        RANK=str(rank), WORLD_SIZE=str(number), LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
     os.chdir(folder)
     for stream in (sys.stdout, sys.stderr):
         file = os.open(f"{rank}{stream.name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -142,15 +149,19 @@ def run_processes(tmp_path):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        some = [FORKS.Process(target=be_one_of, args=(rank, number, port, tmp_path, function, args))
-                for rank in range(number)]  # fmt: skip
+        some = [
+            FORKS.Process(target=be_one_of, args=(rank, number, port, tmp_path, function, args))
+            for rank in range(number)
+        ]
         for process in some:
             process.start()
         for process in some:
             process.join(60)
             process.kill()
         files = [[tmp_path / f"{rank}<{name}>" for name in ("stdout", "stderr")] for rank in range(number)]
-        return [Ran(process.exitcode, *(file.read_text() for file in pair))
-                for process, pair in zip(some, files, strict=True)]  # fmt: skip
+        return [
+            Ran(process.exitcode, *(file.read_text() for file in pair))
+            for process, pair in zip(some, files, strict=True)
+        ]
 
     return run

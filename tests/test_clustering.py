@@ -1,4 +1,5 @@
 """The paper's clustering against a slow, obvious reference, and the properties it promises."""
+
 import numpy as np
 import pytest
 import torch

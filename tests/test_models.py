@@ -1,13 +1,14 @@
 """The video classifier: clustering always on, videos independent of each other, weights under TSM's names."""
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ops.checkpoint import load_weights
 from ops.clustering import CLUSTERINGS
+from ops.data.views import normalise
 from ops.models import build_model
-from ops.transforms import normalise
+from ops.training.checkpoint import load_weights
 
 METHODS = [*CLUSTERINGS]
 
@@ -22,10 +23,12 @@ def thin(**options):
 
 def video(*scenes, size=32, seed=0):
     """uint8 frames (t, 3, size, size); equal numbers show the same picture."""
-    return torch.stack([
-        torch.from_numpy(np.random.default_rng([seed, scene]).integers(0, 256, (3, size, size), np.uint8))
-        for scene in scenes
-    ])  # fmt: skip
+    return torch.stack(
+        [
+            torch.from_numpy(np.random.default_rng([seed, scene]).integers(0, 256, (3, size, size), np.uint8))
+            for scene in scenes
+        ]
+    )
 
 
 def lengths(*values):
@@ -33,6 +36,7 @@ def lengths(*values):
 
 
 # ---------------------------------------------------------------- clustering is part of the model
+
 
 @pytest.mark.parametrize("method", ["slope", "cumulative"])
 @pytest.mark.parametrize("training", [True, False])
@@ -59,11 +63,20 @@ def test_still_scenes_score_as_one_frame_of_each():
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("options", [
-    {}, {"shift": True}, {"cluster": "slope", "cluster_after": "layer2"}, {"cluster": "even"}, {"cluster": "random"},
-    {"cluster_after": "conv1", "shift": True, "shift_place": "block"}, {"consensus_type": "identity", "shift": True},
-    {"temporal_pool": True, "shift": True}, {"non_local": True},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shift": True},
+        {"cluster": "slope", "cluster_after": "layer2"},
+        {"cluster": "even"},
+        {"cluster": "random"},
+        {"cluster_after": "conv1", "shift": True, "shift_place": "block"},
+        {"consensus_type": "identity", "shift": True},
+        {"temporal_pool": True, "shift": True},
+        {"non_local": True},
+    ],
+)
 def test_a_video_scores_the_same_in_any_company(options):
     model = thin(**options).double().eval()
     for norm in model.modules():
@@ -102,8 +115,9 @@ def test_without_clustering_every_video_needs_num_segments_frames():
         model(video(*range(7)), lengths(4, 3))
 
 
-@pytest.mark.parametrize("cluster_after, stem", [("conv1", 1), ("layer1", 2), ("layer2", 3), ("layer3", 4),
-                                                 ("layer4", 5)])  # fmt: skip
+@pytest.mark.parametrize(
+    "cluster_after, stem", [("conv1", 1), ("layer1", 2), ("layer2", 3), ("layer3", 4), ("layer4", 5)]
+)
 def test_stem_and_trunk(cluster_after, stem):
     model = thin(cluster_after=cluster_after)
     stages = ("conv1", "layer1", "layer2", "layer3", "layer4")
@@ -130,6 +144,7 @@ def test_temporal_pool_of_any_number_of_steps(num_segments):
 
 # ---------------------------------------------------------------- consensus, classifier
 
+
 @torch.inference_mode()
 def test_identity_consensus_keeps_each_score_and_avg_is_their_mean():
     single, mean = thin(consensus_type="identity").eval(), thin(consensus_type="avg").eval()
@@ -151,11 +166,15 @@ def test_classifier_starts_small_and_dropout_works_in_training_only():
 
 # ---------------------------------------------------------------- partial BatchNorm
 
+
 def norm_states(model):
     """Names of the norms that train, as (uses batch statistics, has trainable weights)."""
     norms = {n: m for n, m in model.named_modules() if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm3d))}
-    return ({n for n, m in norms.items() if m.training}, {n for n, m in norms.items() if m.weight.requires_grad},
-            set(norms))  # fmt: skip
+    return (
+        {n for n, m in norms.items() if m.training},
+        {n for n, m in norms.items() if m.weight.requires_grad},
+        set(norms),
+    )
 
 
 def test_partial_batchnorm_trains_the_first_norm_only():
@@ -189,6 +208,7 @@ def test_non_local_blocks_learn_under_partial_batchnorm():
 
 # ---------------------------------------------------------------- non-local blocks in the model
 
+
 @torch.inference_mode()
 def test_new_non_local_blocks_change_nothing():
     plain, with_blocks = thin(shift=True).eval(), thin(shift=True, non_local=True).eval()
@@ -205,19 +225,32 @@ def test_non_local_blocks_stand_where_tsm_has_them():
     assert {key.split(".nl.")[0] for key in keys if ".nl." in key} == {
         f"base_model.{block}" for block in ("layer2.0", "layer2.2", "layer3.0", "layer3.2", "layer3.4")
     }
-    for key in ("layer2.0.block.conv1.net.weight", "layer2.0.nl.g.0.weight", "layer2.0.nl.theta.bias",
-                "layer2.0.nl.phi.0.weight", "layer2.0.nl.W.0.weight", "layer2.0.nl.W.1.running_var",
-                "layer2.1.conv1.net.weight"):  # fmt: skip
+    for key in (
+        "layer2.0.block.conv1.net.weight",
+        "layer2.0.nl.g.0.weight",
+        "layer2.0.nl.theta.bias",
+        "layer2.0.nl.phi.0.weight",
+        "layer2.0.nl.W.0.weight",
+        "layer2.0.nl.W.1.running_var",
+        "layer2.1.conv1.net.weight",
+    ):
         assert f"base_model.{key}" in keys
 
 
 # ---------------------------------------------------------------- names of weights
 
+
 def test_keys_follow_tsm():
     keys = set(build_model("resnet18", 4, 8, shift=True).state_dict())
-    assert {"base_model.conv1.weight", "base_model.layer1.0.conv1.weight", "base_model.layer2.0.conv1.net.weight",
-            "base_model.layer2.0.conv2.weight", "base_model.layer2.0.downsample.0.weight", "new_fc.weight",
-            "new_fc.bias"} <= keys  # fmt: skip
+    assert {
+        "base_model.conv1.weight",
+        "base_model.layer1.0.conv1.weight",
+        "base_model.layer2.0.conv1.net.weight",
+        "base_model.layer2.0.conv2.weight",
+        "base_model.layer2.0.downsample.0.weight",
+        "new_fc.weight",
+        "new_fc.bias",
+    } <= keys
     assert all(key.startswith(("base_model.", "new_fc.")) for key in keys)
 
 

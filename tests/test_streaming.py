@@ -1,4 +1,5 @@
 """The stem in chunks: the same means, cuts and gradients as at once, and no more memory for longer videos."""
+
 import copy
 import shlex
 from contextlib import nullcontext
@@ -12,10 +13,10 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ops.clustering import CLUSTERINGS, sign_distances
-from ops.dataset import VideoBatch
-from ops.engine import train_one_epoch
+from ops.data.dataset import VideoBatch
 from ops.models import build_model
 from ops.streaming import AT_ONCE, KEPT, Streaming, choose_streaming, copied_ahead, saved_bytes, stream
+from ops.training.engine import train_one_epoch
 
 CPU = torch.device("cpu")
 METHODS = [*CLUSTERINGS]
@@ -64,9 +65,16 @@ def counted(model):
 
 # ---------------------------------------------------------------- as at once
 
+
 @settings(max_examples=30, derandomize=True)
-@given(st.sampled_from(METHODS), st.integers(1, 6), st.lists(st.integers(1, 15), min_size=1, max_size=4),
-       st.integers(1, 20), st.sampled_from(["conv1", "layer1"]), st.booleans())  # fmt: skip
+@given(
+    st.sampled_from(METHODS),
+    st.integers(1, 6),
+    st.lists(st.integers(1, 15), min_size=1, max_size=4),
+    st.integers(1, 20),
+    st.sampled_from(["conv1", "layer1"]),
+    st.booleans(),
+)
 def test_gradients_equal_plain_autograd(method, g, lengths, chunk, cluster_after, frozen):
     """With running statistics in the stem, in evaluation or by `freeze_stem_bn`."""
     model = thin(g, method, cluster_after=cluster_after, freeze_stem_bn=frozen).double().train(frozen)
@@ -134,8 +142,9 @@ def test_how_often_the_stem_runs(method, passes):
 
 
 @pytest.mark.parametrize("method", ["cumulative", "even"])
-@pytest.mark.parametrize("frozen, passes, again", [(True, [3, 3, 1, 3, 2], [4, 4, 3, 1, 0]),
-                                                   (False, [3, 3, 3, 3], [3, 3, 2, 1, 0])])  # fmt: skip
+@pytest.mark.parametrize(
+    "frozen, passes, again", [(True, [3, 3, 1, 3, 2], [4, 4, 3, 1, 0]), (False, [3, 3, 3, 3], [3, 3, 2, 1, 0])]
+)
 def test_a_budget_of_memory_saves_runs_and_changes_no_bit(method, frozen, passes, again):
     """Activations of the first frames stay as long as they fit; the last chunk is there anyway."""
     model, lengths = thin(4, method, freeze_stem_bn=frozen).train(), torch.tensor([7, 5])
@@ -170,7 +179,13 @@ def test_tensors_are_copied_one_ahead(monkeypatch):
     for tensor in copied_ahead(map(FakeTensor, "abc"), torch.device("cuda")):
         work.append(f"compute {tensor}")
     assert [step for step in work if "waits" not in step] == [
-        "copy a", "copy b", "compute a", "copy c", "compute b", "compute c"]  # fmt: skip
+        "copy a",
+        "copy b",
+        "compute a",
+        "copy c",
+        "compute b",
+        "compute c",
+    ]
     for tensor in "abc":  # nothing is computed on before its copy, nor overwritten while it is
         copied, computed = work.index(f"copy {tensor}"), work.index(f"compute {tensor}")
         assert work[copied - 1] == "copying waits" and "computing waits" in work[copied:computed]
@@ -196,6 +211,7 @@ def test_nothing_but_weights_is_kept_between_forward_and_backward():
 
 
 # ---------------------------------------------------------------- BatchNorm in training mode
+
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_chunk_is_a_batch(method):
@@ -256,11 +272,15 @@ def test_frozen_stem_statistics_stay():
         model.eval().train()
         assert not any(norm.training or norm.weight.requires_grad for norm in frozen)
         assert model.base_model.layer2[0].bn1.training
-    assert not any(n.training for n in thin(freeze_stem_bn=True, partial_bn=True).train().base_model.modules()
-                   if isinstance(n, nn.BatchNorm2d))  # fmt: skip
+    assert not any(
+        n.training
+        for n in thin(freeze_stem_bn=True, partial_bn=True).train().base_model.modules()
+        if isinstance(n, nn.BatchNorm2d)
+    )
 
 
 # ---------------------------------------------------------------- representative gradients
+
 
 def stem_gradient(model, draw=None):
     model.zero_grad()
@@ -295,6 +315,7 @@ def test_representative_backward_runs_as_many_frames_as_clusters(training):
 
 
 # ---------------------------------------------------------------- when to stream
+
 
 def test_choice():
     model = thin()
@@ -337,13 +358,26 @@ def test_training_learns_one_batch(representative):
 
 # ---------------------------------------------------------------- through the command line
 
+
 def test_runs_in_chunks(run_main, tiny_data):
     """Trained in chunks, evaluated in chunks and at once; the choice is told, and a resumed run keeps it."""
     words = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 -b 4 -j 0 --device cpu")
     words += ["--root_path", tiny_data]
     told = "stem      in chunks of 8 frames, gradient of one frame a cluster"
-    trained = run_main(*words, "--epochs", 1, "--stem_chunk", 8, "--stem_grad", "representative", "--frame_stride", 2,
-                       "--freeze_stem_bn", "--suffix", "s")  # fmt: skip
+    trained = run_main(
+        *words,
+        "--epochs",
+        1,
+        "--stem_chunk",
+        8,
+        "--stem_grad",
+        "representative",
+        "--frame_stride",
+        2,
+        "--freeze_stem_bn",
+        "--suffix",
+        "s",
+    )
     assert trained.code == 0 and told in trained.out, trained
     assert "seen: one in 2, 4 cumulative clusters" in trained.out
     resume = ["--resume", f"checkpoint/{next(iter(Path('checkpoint').iterdir())).name}/ckpt.pth.tar"]

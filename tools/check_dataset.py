@@ -1,29 +1,26 @@
 """Read every list line and every frame of a dataset before a long run, and list all that is wrong."""
+
 import collections
 import csv
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+from tqdm import tqdm
 
-from tqdm import tqdm  # noqa: E402
-
-from ops import (
-    cli,  # noqa: E402
-    flags,  # noqa: E402
-)
-from ops.dataset import Video, parse_line, read_lines  # noqa: E402
-from ops.dataset_config import DatasetSpec  # noqa: E402
-from ops.decoding import decode  # noqa: E402
-from ops.frames import Folder, Raw, frame_files, is_flow, open_frames  # noqa: E402
-from ops.options import Config  # noqa: E402
-from ops.result_files import check_writable  # noqa: E402
-from ops.testing import categories  # noqa: E402
+from ops.data.decoding import decode
+from ops.data.lists import Video, parse_line, read_lines
+from ops.data.specs import DatasetSpec
+from ops.data.stores import Folder, Raw, frame_files, is_flow, open_frames
+from ops.errors import InputError
+from ops.evaluation.result_files import check_writable
+from ops.evaluation.testing import categories
+from ops.options import cli, flags
+from ops.options.config import Config
 
 EXAMPLE = """examples:
   python tools/check_dataset.py ucf101 RGB --root_path data/ucf101
@@ -70,7 +67,7 @@ def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> 
     problem = partial(Problem, name, number)
     try:
         frames = open_frames(root / video.path)
-    except cli.InputError as error:
+    except InputError as error:
         return 0, [problem("unreadable pack", str(error))]
     if isinstance(frames, Raw):
         text, held = frames.problem(spec, video.num_frames), len(frames.pixels)
@@ -102,7 +99,7 @@ def check_pictures(frames: Folder, video: Video, spec: DatasetSpec) -> tuple[int
         try:
             size, _ = decode(frames.read(file), f"{frames.path}/{file}")
             sizes[size] += 1
-        except cli.InputError as error:
+        except InputError as error:
             problems.append(("unreadable frame", str(error)))
     if len(sizes) > 1:
         text = ", ".join(f"{count} of {width}x{height}" for (height, width), count in sizes.most_common())
@@ -115,10 +112,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="check_dataset.py", usage="%(prog)s dataset modality [options]", description=__doc__, epilog=EXAMPLE
     )
     flags.add_dataset_flags(parser)
-    parser.add_argument("-j", type=flags.number(int, least=1), default=os.cpu_count() or 1, metavar="N",
-                        help="threads that read frames (default: one a core)")  # fmt: skip
-    parser.add_argument("--csv", type=Path, default=Path("problems.csv"), metavar="FILE",
-                        help="where the problems are written, if any (default problems.csv)")  # fmt: skip
+    parser.add_argument(
+        "-j",
+        type=flags.number(int, least=1),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="threads that read frames (default: one a core)",
+    )
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        default=Path("problems.csv"),
+        metavar="FILE",
+        help="where the problems are written, if any (default problems.csv)",
+    )
     options = vars(parser.parse_args(argv))
     threads, table = options.pop("j"), options.pop("csv")
     config = Config(**options)
@@ -144,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with table.open("w", newline="") as file:
             csv.writer(file).writerows([Problem._fields, *problems])
     except OSError as error:
-        raise cli.InputError(f"--csv {table} cannot be written: {error.strerror}") from None
+        raise InputError(f"--csv {table} cannot be written: {error.strerror}") from None
     for kind, count in collections.Counter(problem.kind for problem in problems).most_common():
         example = next(problem for problem in problems if problem.kind == kind)
         print(f"{count:>6}  {kind:<17} e.g. {example.list_file} line {example.line}: {example.what}")

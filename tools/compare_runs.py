@@ -1,16 +1,19 @@
 """Compare finished runs: one table, and on demand one picture."""
+
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
 
-from ops import cli, options, pictures  # noqa: E402
-from ops.colours import CLUSTERS  # noqa: E402
-from ops.options import Config  # noqa: E402
-from ops.predict import Prediction, frame_names, hold, load_model, predict, read_folder  # noqa: E402
+from ops.errors import InputError
+from ops.evaluation.predict import Prediction, frame_names, hold, load_model, predict, read_folder
+from ops.options import cli
+from ops.options import config as options
+from ops.options.config import Config
+from ops.pictures import video as pictures
+from ops.pictures.colours import CLUSTERS
 
 EXAMPLE = """example:
   python tools/compare_runs.py log/TSM_movingmnist_*
@@ -39,7 +42,7 @@ def summarise(folder: Path) -> dict[str, str]:
             f"{sum(float(row['seconds']) for row in rows) / 60:.1f}",
         )
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, csv.Error) as error:
-        raise cli.InputError(f"{folder} is not the log folder of a run that was validated: {error}") from None
+        raise InputError(f"{folder} is not the log folder of a run that was validated: {error}") from None
     return dict(zip(COLUMNS, values, strict=True))
 
 

@@ -1,28 +1,30 @@
 """Draw how videos are cut into clusters: by several methods, or in several data sets."""
+
 import re
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from ops import cli, options, pictures  # noqa: E402
-from ops.cluster_pictures import CutVideo, cut_video, draw_comparison, draw_methods  # noqa: E402
-from ops.clustering import CLUSTERINGS  # noqa: E402
-from ops.dataset import Video, read_list  # noqa: E402
-from ops.dataset_config import DESCRIPTION  # noqa: E402
-from ops.flags import number  # noqa: E402
-from ops.frames import open_frames  # noqa: E402
-from ops.models import TSN  # noqa: E402
-from ops.move4mnist import facts_of  # noqa: E402
-from ops.options import SPEC_FIELDS, Config  # noqa: E402
-from ops.predict import category_names, hold, load_model, make_steps  # noqa: E402
-from ops.transforms import eval_transform  # noqa: E402
+from ops.clustering import CLUSTERINGS
+from ops.data.lists import Video, read_list
+from ops.data.specs import DESCRIPTION
+from ops.data.stores import open_frames
+from ops.data.views import eval_transform
+from ops.errors import InputError
+from ops.evaluation.predict import category_names, hold, load_model, make_steps
+from ops.models import TSN
+from ops.move4mnist.generator import facts_of
+from ops.options import cli
+from ops.options import config as options
+from ops.options.config import SPEC_FIELDS, Config
+from ops.options.flags import number
+from ops.pictures import video as pictures
+from ops.pictures.methods import CutVideo, cut_video, draw_comparison, draw_methods
 
 EXAMPLE = """examples:
   python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -41,18 +43,43 @@ CHUNK = 32  # frames sent through a network at a time
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="draw_clusters.py", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("data", type=Path, metavar="DATA_FOLDER", help="a data set: its lists, and frames or packs")
-    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote, "
-                        "trained with clustering")  # fmt: skip
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="CKPT",
+        help="a checkpoint that main.py wrote, trained with clustering",
+    )
     parser.add_argument("--out", type=Path, default=Path("images"), metavar="FOLDER", help="for the pictures (images)")
-    parser.add_argument("--val_list", metavar="FILE", help="list of the videos, a file or its name in the data set's "
-                        "folder (the validation list)")  # fmt: skip
-    parser.add_argument("--videos", nargs="+", metavar="PATH", help="videos to draw, as the list names them; with "
-                        "--compare one, or one for each data set (the first of each class)")  # fmt: skip
-    parser.add_argument("--methods", nargs="+", choices=CLUSTERINGS, default=["slope", "cumulative", "even"],
-                        metavar="METHOD", help=f"of {', '.join(CLUSTERINGS)} (slope cumulative even)")  # fmt: skip
+    parser.add_argument(
+        "--val_list",
+        metavar="FILE",
+        help="list of the videos, a file or its name in the data set's folder (the validation list)",
+    )
+    parser.add_argument(
+        "--videos",
+        nargs="+",
+        metavar="PATH",
+        help="videos to draw, as the list names them; with "
+        "--compare one, or one for each data set (the first of each class)",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=CLUSTERINGS,
+        default=["slope", "cumulative", "even"],
+        metavar="METHOD",
+        help=f"of {', '.join(CLUSTERINGS)} (slope cumulative even)",
+    )
     parser.add_argument("--num_segments", type=number(int, least=1), metavar="G", help="clusters (as in training)")
-    parser.add_argument("--compare", nargs="+", type=Path, default=[], metavar="FOLDER", help="draw one picture of a "
-                        "video of DATA_FOLDER and of each of these")  # fmt: skip
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="draw one picture of a video of DATA_FOLDER and of each of these",
+    )
     parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
     return parser
@@ -61,7 +88,7 @@ def build_parser() -> cli.ArgumentParser:
 def config_for(folder: Path, config: Config, val_list: str | None) -> Config:
     """The config of a checkpoint, for the data set in `folder`: of the same layout unless that describes itself."""
     if not folder.is_dir():
-        raise cli.InputError(f"no folder {folder}; give a data set's, with its lists")
+        raise InputError(f"no folder {folder}; give a data set's, with its lists")
     if (folder / DESCRIPTION).is_file():
         config = replace(config, **dict.fromkeys(SPEC_FIELDS), dataset=str(folder))
     return replace(config, root_path=str(folder), val_list=val_list or config.val_list)
@@ -77,8 +104,7 @@ def choose(config: Config, paths: Sequence[str] | None) -> list[Video]:
     by_path = {video.path: video for video in videos}
     for path in paths:
         if path not in by_path:
-            raise cli.InputError(f"{source} names no video {path}; name {videos[0].path}, say, or another"
-                                 " --val_list")  # fmt: skip
+            raise InputError(f"{source} names no video {path}; name {videos[0].path}, say, or another --val_list")
     return [by_path[path] for path in paths]
 
 
@@ -88,8 +114,10 @@ def kinds_of(folder: Path, video: Video) -> np.ndarray | None:
     if facts is None:
         return None
     if len(facts.kinds) != video.num_frames:
-        raise cli.InputError(f"{folder}: move4mnist.json tells of {len(facts.kinds)} frames but the list says that"
-                             f" {video.path} has {video.num_frames}; make the data set again")  # fmt: skip
+        raise InputError(
+            f"{folder}: move4mnist.json tells of {len(facts.kinds)} frames but the list says that"
+            f" {video.path} has {video.num_frames}; make the data set again"
+        )
     return facts.kinds
 
 
@@ -115,14 +143,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = [args.videos] * len(folders)  # of each data set
     if args.compare and args.videos:
         if len(args.videos) not in (1, len(folders)):
-            parser.error(f"argument --videos: gives {len(args.videos)}, for {len(folders)} data sets there must be one"
-                         " of each or one for all")  # fmt: skip
+            parser.error(
+                f"argument --videos: gives {len(args.videos)}, for {len(folders)} data sets there must be one"
+                " of each or one for all"
+            )
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = options.pick_device(args.device)
     model, config = load_model(args.weights)
     if model.clustering is None or config.modality == "Flow":
-        raise cli.InputError(f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
-                             " trained with --cluster")  # fmt: skip
+        raise InputError(
+            f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
+            " trained with --cluster"
+        )
     model.to(device)
     configs = [config_for(folder, config, args.val_list) for folder in folders]
     chosen = [choose(place, some) for place, some in zip(configs, paths, strict=True)]
@@ -130,8 +162,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.compare:
         file = args.out / "clusters_compare.png"
-        draw_comparison([cut(model, place, args, videos[0], title)
-                         for place, videos, title in zip(configs, chosen, titles, strict=True)], file)  # fmt: skip
+        draw_comparison(
+            [
+                cut(model, place, args, videos[0], title)
+                for place, videos, title in zip(configs, chosen, titles, strict=True)
+            ],
+            file,
+        )
         print(f"drew {file}")
         return
     names = category_names(configs[0], configs[0].spec.num_class, None)

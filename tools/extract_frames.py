@@ -1,28 +1,27 @@
 """Cut every video of a folder into JPEG frames: `python tools/extract_frames.py videos frames` (see --help)."""
-import sys
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+from tqdm import tqdm
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import re  # noqa: E402
-import shutil  # noqa: E402
-import signal  # noqa: E402
-import subprocess  # noqa: E402
-import tempfile  # noqa: E402
-import threading  # noqa: E402
-from collections.abc import Callable, Iterator, Sequence  # noqa: E402
-from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: E402
-from contextlib import contextmanager, suppress  # noqa: E402
-from itertools import islice  # noqa: E402
-
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli  # noqa: E402
-from ops.ffmpeg import find_ffmpeg, shrink_filter  # noqa: E402
-from ops.frame_folders import leads_back  # noqa: E402
+from ops.data.ffmpeg import find_ffmpeg, shrink_filter
+from ops.data.prepare.discovery import leads_back
+from ops.errors import InputError
+from ops.options import cli
 
 try:
     import fcntl
@@ -46,6 +45,7 @@ class Broken(Exception):
 
 def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
     """A parser of `kind` numbers in [low, high], for argparse."""
+
     def parse(text: str) -> float:
         if not low <= kind(text) <= high:
             raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
@@ -68,25 +68,53 @@ def frame_template(text: str) -> str:
 
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
-        epilog=EXAMPLE, description="Cut every video below SRC into JPEG frames, one folder a video, with ffmpeg:\n"
-                                    "the one on the PATH, else the one of the PyPI package imageio-ffmpeg.")
+        epilog=EXAMPLE,
+        description="Cut every video below SRC into JPEG frames, one folder a video, with ffmpeg:\n"
+        "the one on the PATH, else the one of the PyPI package imageio-ffmpeg.",
+    )
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of videos, at any depth")
     parser.add_argument("dst", type=Path, metavar="DST", help="folder for the frame folders, laid out like SRC")
-    parser.add_argument("--template", type=frame_template, default="img_{:05d}.jpg", metavar="NAME",
-                        help="names of the frames (img_{:05d}.jpg)")
+    parser.add_argument(
+        "--template",
+        type=frame_template,
+        default="img_{:05d}.jpg",
+        metavar="NAME",
+        help="names of the frames (img_{:05d}.jpg)",
+    )
     parser.add_argument("--first", type=number(int, 0), default=1, metavar="N", help="number of the first frame (1)")
-    parser.add_argument("--short_side", type=number(int, 0), default=256, metavar="PX",
-                        help="shrink frames to this short side; smaller ones keep their size, as readers enlarge them "
-                             "anyway; 0 keeps all sizes (256)")
-    parser.add_argument("--fps", type=number(float, 0.001, 1000), metavar="F",
-                        help="frames per second; above the video's own rate frames repeat (every frame exactly once)")
-    parser.add_argument("--quality", type=number(int, 1, 31), default=2, metavar="Q",
-                        help="of the JPEGs, as ffmpeg's -q:v: 1 is best, 2 looks like the video, 31 is smallest (2)")
-    parser.add_argument("--keep_damaged", action="store_true",
-                        help=f"of videos with errors keep the frames that can be decoded; DST/{DAMAGED} lists them")
+    parser.add_argument(
+        "--short_side",
+        type=number(int, 0),
+        default=256,
+        metavar="PX",
+        help="shrink frames to this short side; smaller ones keep their size, as readers enlarge them "
+        "anyway; 0 keeps all sizes (256)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=number(float, 0.001, 1000),
+        metavar="F",
+        help="frames per second; above the video's own rate frames repeat (every frame exactly once)",
+    )
+    parser.add_argument(
+        "--quality",
+        type=number(int, 1, 31),
+        default=2,
+        metavar="Q",
+        help="of the JPEGs, as ffmpeg's -q:v: 1 is best, 2 looks like the video, 31 is smallest (2)",
+    )
+    parser.add_argument(
+        "--keep_damaged",
+        action="store_true",
+        help=f"of videos with errors keep the frames that can be decoded; DST/{DAMAGED} lists them",
+    )
     parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one a core)")
-    parser.add_argument("--ext", default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v", metavar="A,B",
-                        help="endings of video files, in either case (%(default)s)")
+    parser.add_argument(
+        "--ext",
+        default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v",
+        metavar="A,B",
+        help="endings of video files, in either case (%(default)s)",
+    )
     return parser
 
 
@@ -95,25 +123,33 @@ def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
     endings = {"." + ending.strip().lstrip(".").lower() for ending in extensions.split(",") if ending.strip(" .")}
 
     def refuse(error: OSError) -> None:
-        raise cli.InputError(f"{error.filename}: {error.strerror}")
+        raise InputError(f"{error.filename}: {error.strerror}")
 
     videos, real_dst = [], os.path.realpath(dst)
     for folder, folders, files in os.walk(src, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and not leads_back(Path(folder, name))
-                      and os.path.realpath(os.path.join(folder, name)) != real_dst]
-        videos += [Path(folder, name).relative_to(src) for name in files
-                   if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and not leads_back(Path(folder, name))
+            and os.path.realpath(os.path.join(folder, name)) != real_dst
+        ]
+        videos += [
+            Path(folder, name).relative_to(src)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
+        ]
     if not videos:
-        raise cli.InputError(f"{src} holds no video file (--ext {extensions})")
+        raise InputError(f"{src} holds no video file (--ext {extensions})")
     found = {}
     for video in sorted(videos):
         target = video.with_suffix("")
         if target in found:
-            raise cli.InputError(f"{found[target]} and {video} would both become {dst / target}: rename one")
+            raise InputError(f"{found[target]} and {video} would both become {dst / target}: rename one")
         found[target] = video
     for target, video in found.items():
         if inside := next((parent for parent in target.parents if parent in found), None):
-            raise cli.InputError(f"the frames of {video} would lie inside those of {found[inside]}: rename one")
+            raise InputError(f"the frames of {video} would lie inside those of {found[inside]}: rename one")
     return found
 
 
@@ -122,18 +158,19 @@ def check_record(dst: Path, settings: dict, made_with: str, frames_there: bool) 
     path = dst / RECORD
     if not path.exists():
         if frames_there:
-            raise cli.InputError(f"{dst} holds frames of these videos but no {RECORD} that says how they were made: "
-                                 "give another DST")
+            raise InputError(
+                f"{dst} holds frames of these videos but no {RECORD} that says how they were made: give another DST"
+            )
         path.write_text(json.dumps(settings | {"ffmpeg": made_with}, indent=1) + "\n")
         return
     try:
         old = json.loads(path.read_text())
         differ = [f"--{key} {old[key]} there, {new} now" for key, new in settings.items() if old[key] != new]
     except (ValueError, LookupError, TypeError):
-        raise cli.InputError(f"{path} is damaged: delete it together with the frames beside it") from None
+        raise InputError(f"{path} is damaged: delete it together with the frames beside it") from None
     if differ:
         asked = "; ".join(differ).replace("None", "(every frame)")
-        raise cli.InputError(f"{dst} holds frames made otherwise: {asked}. Give the same options or another DST")
+        raise InputError(f"{dst} holds frames made otherwise: {asked}. Give the same options or another DST")
 
 
 @contextmanager
@@ -145,7 +182,7 @@ def partial_folder(dst: Path) -> Iterator[Path]:
             try:
                 fcntl and fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise cli.InputError(f"another run is writing to {dst}") from None
+                raise InputError(f"another run is writing to {dst}") from None
         try:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
             (dst / PARTIAL).mkdir(exist_ok=True)
@@ -183,7 +220,7 @@ class Extractor:
         full = any("No space left" in line or "quota exceeded" in line for line in complaints)
         broken = code < 0 or not num_frames or damage and not self.keep_damaged
         if full or not broken and not all(map(ends_well, parts)):  # ffmpeg 4 says nothing of a full disk
-            raise cli.InputError(f"no space left for {target}; with more of it, the same command continues")
+            raise InputError(f"no space left for {target}; with more of it, the same command continues")
         if broken:
             shutil.rmtree(work, ignore_errors=True)
             raise Broken(damage or "ffmpeg found no frame in it")
@@ -191,7 +228,7 @@ class Extractor:
             os.rename(part, work / self.settings["template"].format(int(part.stem)))
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise cli.InputError(f"{target} holds something else than these frames: remove it or give another DST")
+            raise InputError(f"{target} holds something else than these frames: remove it or give another DST")
         os.rename(work, target)
         return num_frames, damage
 
@@ -205,11 +242,39 @@ class Extractor:
         side, fps = self.settings["short_side"], self.settings["fps"]
         filters = [f"fps={fps}"] * bool(fps) + [shrink_filter(side), "settb=1/25", "setpts=N"]
         program, *passthrough = self.ffmpeg
-        before = ["-nostdin", "-nostats", "-v", "error", *strictness, "-reinit_filter", "0",
-                  "-threads", str(self.threads)]
-        after = ["-map", "0:V:0", "-vf", ",".join(filters), *passthrough, "-enc_time_base", "1/25", "-threads", "1",
-                 "-c:v", "mjpeg", "-q:v", str(self.settings["quality"]), "-qmin", "1",
-                 "-start_number", str(self.settings["first"]), "-f", "image2", "%d.part"]
+        before = [
+            "-nostdin",
+            "-nostats",
+            "-v",
+            "error",
+            *strictness,
+            "-reinit_filter",
+            "0",
+            "-threads",
+            str(self.threads),
+        ]
+        after = [
+            "-map",
+            "0:V:0",
+            "-vf",
+            ",".join(filters),
+            *passthrough,
+            "-enc_time_base",
+            "1/25",
+            "-threads",
+            "1",
+            "-c:v",
+            "mjpeg",
+            "-q:v",
+            str(self.settings["quality"]),
+            "-qmin",
+            "1",
+            "-start_number",
+            str(self.settings["first"]),
+            "-f",
+            "image2",
+            "%d.part",
+        ]
         return [program, *before, "-i", f"file:{video}", *after]
 
     def decode(self, video: Path, work: Path, strictness: list[str]) -> tuple[int, list[str]]:
@@ -217,9 +282,16 @@ class Extractor:
         with self.lock:
             if self.stopped:
                 return -1, []
-            process = subprocess.Popen(self.command(video, strictness), cwd=work, text=True, errors="replace",
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                       start_new_session=True)  # Ctrl-C reaches this program alone, see stop()
+            process = subprocess.Popen(
+                self.command(video, strictness),
+                cwd=work,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )  # Ctrl-C reaches this program alone, see stop()
             self.running.add(process)
         with process.stderr as lines:
             complaints = [re.sub(r"^(\[[^]]* @ [^]]*\] ?)+", "", line).strip() for line in islice(lines, 50)]
@@ -248,9 +320,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     src, dst = Path(os.path.abspath(args.src)), args.dst
     if not src.is_dir():
-        raise cli.InputError(f"{args.src} is not a folder of videos")
+        raise InputError(f"{args.src} is not a folder of videos")
     if os.path.realpath(src) == os.path.realpath(dst):
-        raise cli.InputError(f"SRC and DST are both {src}: give the frames a folder of their own")
+        raise InputError(f"SRC and DST are both {src}: give the frames a folder of their own")
     videos = find_videos(src, dst, args.ext)
     ffmpeg, version = find_ffmpeg()
     settings = {key: getattr(args, key) for key in ("template", "first", "short_side", "fps", "quality")}
@@ -261,8 +333,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed, num_frames = {}, 0
     try:
         dst.mkdir(parents=True, exist_ok=True)
-        with partial_folder(dst) as partial, ThreadPoolExecutor(jobs) as pool, \
-                tqdm(total=len(todo), unit="video", disable=None) as bar:  # a bar on a terminal only
+        with (
+            partial_folder(dst) as partial,
+            ThreadPoolExecutor(jobs) as pool,
+            tqdm(total=len(todo), unit="video", disable=None) as bar,
+        ):  # a bar on a terminal only
             check_record(dst, settings, version, frames_there=len(todo) < len(videos))
             extract = Extractor(ffmpeg, settings, args.keep_damaged, threads, partial)
             try:
@@ -286,9 +361,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if failed:
                     write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
     except OSError as error:
-        raise cli.InputError(f"{error.filename or dst}: {error.strerror or error}") from None
-    print(f"{len(todo) - len(failed)} videos extracted, {len(videos) - len(todo)} already there, {len(failed)} failed"
-          + f" (see {dst / FAILED})" * bool(failed) + f", {num_frames} frames written")
+        raise InputError(f"{error.filename or dst}: {error.strerror or error}") from None
+    print(
+        f"{len(todo) - len(failed)} videos extracted, {len(videos) - len(todo)} already there, {len(failed)} failed"
+        + f" (see {dst / FAILED})" * bool(failed)
+        + f", {num_frames} frames written"
+    )
     return 1 if failed else 0
 
 

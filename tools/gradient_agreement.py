@@ -1,25 +1,27 @@
 """Test the premise of clustering: do frames with like sign patterns have like gradients?"""
-import sys
+
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+import numpy as np
+import torch
+from tqdm import tqdm
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli, flags, options  # noqa: E402
-from ops.dataset import FrameFolders, read_list  # noqa: E402
-from ops.gradient_agreement import ANGLES, Agreement, agreements, pairs_file, spread, video_pairs  # noqa: E402
-from ops.modality import MODALITIES  # noqa: E402
-from ops.models import build_model  # noqa: E402
-from ops.options import Config  # noqa: E402
-from ops.predict import load_model  # noqa: E402
-from ops.result_files import check_writable, write_whole  # noqa: E402
-from ops.sampling import FrameSampler  # noqa: E402
-from ops.transforms import eval_transform  # noqa: E402
+from ops.data.dataset import FrameFolders
+from ops.data.lists import read_list
+from ops.data.modality import MODALITIES
+from ops.data.sampling import FrameSampler
+from ops.data.views import eval_transform
+from ops.errors import InputError
+from ops.evaluation.gradient_agreement import ANGLES, Agreement, agreements, pairs_file, spread, video_pairs
+from ops.evaluation.predict import load_model
+from ops.evaluation.result_files import check_writable, write_whole
+from ops.models import build_model
+from ops.options import cli, flags
+from ops.options import config as options
+from ops.options.config import Config
 
 EXAMPLE = """examples:
   python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --csv pairs.csv
@@ -29,27 +31,43 @@ Pairs of frames are drawn from validation videos, neighbours and any two of a vi
 unlike the frames are (hamming: share of signs of the stem's activations that differ, by which clustering cuts;
 pixel_distance: mean difference of levels; activation_distance: 1 - cosine) and the angles between the frames' own
 gradients, of the stem's weights and of the frame itself, both against the gradient that reaches the first frame's
-cluster: `ops/gradient_agreement.py` says what exactly. The table tells how the distances and the angles correlate over
-all pairs. A frame without any gradient has no angle; its pairs count for nothing.
+cluster: `ops/evaluation/gradient_agreement.py` says what exactly. The table tells how the distances and the angles
+correlate over all pairs. A frame without any gradient has no angle; its pairs count for nothing.
 """
 
 
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
-        prog="gradient_agreement.py", usage="%(prog)s dataset [modality] --weights CKPT [options]",
-        description=__doc__, epilog=EXAMPLE,
-    )  # fmt: skip
+        prog="gradient_agreement.py",
+        usage="%(prog)s dataset [modality] --weights CKPT [options]",
+        description=__doc__,
+        epilog=EXAMPLE,
+    )
     flags.add_dataset_flags(parser, modality_needed=False)
     parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
-    parser.add_argument("--untrained", action="store_true", help="new weights in the checkpoint's network; BatchNorms "
-                        "then pass what they get")  # fmt: skip
-    parser.add_argument("--num_videos", type=flags.number(int, least=1), default=16, metavar="N",
-                        help="videos, from all classes alike (16)")  # fmt: skip
-    parser.add_argument("--num_pairs", type=flags.number(int, least=1), default=64, metavar="N",
-                        help="pairs of each kind a video (64)")  # fmt: skip
+    parser.add_argument(
+        "--untrained",
+        action="store_true",
+        help="new weights in the checkpoint's network; BatchNorms then pass what they get",
+    )
+    parser.add_argument(
+        "--num_videos",
+        type=flags.number(int, least=1),
+        default=16,
+        metavar="N",
+        help="videos, from all classes alike (16)",
+    )
+    parser.add_argument(
+        "--num_pairs", type=flags.number(int, least=1), default=64, metavar="N", help="pairs of each kind a video (64)"
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the pairs there, a row each")
-    parser.add_argument("--seed", type=flags.number(int, least=0, most=2**32 - 1), default=0, metavar="N",
-                        help="of videos, pairs and new weights (0)")  # fmt: skip
+    parser.add_argument(
+        "--seed",
+        type=flags.number(int, least=0, most=2**32 - 1),
+        default=0,
+        metavar="N",
+        help="of videos, pairs and new weights (0)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
     return parser
 
@@ -82,17 +100,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_writable(args.csv, "--csv")
     model, config = load_model(args.weights)
     if args.modality not in (None, config.modality):
-        raise cli.InputError(f"{args.weights} was trained on {config.modality}, not {args.modality}; leave"
-                             f" {args.modality} out")  # fmt: skip
+        raise InputError(
+            f"{args.weights} was trained on {config.modality}, not {args.modality}; leave {args.modality} out"
+        )
     if model.clustering is None:
-        raise cli.InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that"
-                             " clusters")  # fmt: skip
+        raise InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that clusters")
     data = ("dataset", "root_path", *options.SPEC_FIELDS)
     config = replace(config, **{name: getattr(args, name, None) for name in data})
     num_class = model.new_fc.out_features
     if config.spec.num_class != num_class:
-        raise cli.InputError(f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"
-                             " the data it was trained for")  # fmt: skip
+        raise InputError(
+            f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"
+            " the data it was trained for"
+        )
     if args.untrained:
         torch.manual_seed(args.seed)
         model = build_model(num_class=num_class, **config.model_options).eval()
@@ -103,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         steps, label, name = videos.load(0, place)
         pairs += video_pairs(model, steps, label, name, args.num_pairs, np.random.default_rng([args.seed, place]))
     if not pairs:
-        raise cli.InputError(f"none of the {len(places)} videos has two frames to compare; give longer ones")
+        raise InputError(f"none of the {len(places)} videos has two frames to compare; give longer ones")
     if args.csv:
         write_whole(args.csv, pairs_file(pairs))
     print(f"{len(pairs)} pairs of frames of {len(places)} videos" + f", written to {args.csv}" * bool(args.csv))

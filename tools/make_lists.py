@@ -1,25 +1,21 @@
 """Write a dataset's list files from its annotation files and the frames really there (see --help)."""
-import sys
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+from tqdm import tqdm
 
-import argparse  # noqa: E402
-import hashlib  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import shlex  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
-from dataclasses import replace  # noqa: E402
-from multiprocessing.pool import ThreadPool  # noqa: E402
-from typing import NamedTuple  # noqa: E402
-
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli  # noqa: E402
-from ops.annotations import BREAKFAST, BREAKFAST_NAME, PARSERS, Annotation, Item, parse_breakfast  # noqa: E402
-from ops.dataset_config import DATASETS, DESCRIPTION, DatasetSpec, dataset_root  # noqa: E402
-from ops.frame_folders import (  # noqa: E402
+from ops.data.prepare.annotations import BREAKFAST, BREAKFAST_NAME, PARSERS, Annotation, Item, parse_breakfast
+from ops.data.prepare.discovery import (
     FolderIndex,
     FrameCounter,
     guess_first,
@@ -28,6 +24,9 @@ from ops.frame_folders import (  # noqa: E402
     sub_folders,
     walk,
 )
+from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root
+from ops.errors import InputError
+from ops.options import cli
 
 TEST_LIST, MISSING = "test_videofolder.txt", "missing.txt"
 READERS = 4  # folders read at a time: no faster on a disk of this machine, but on one behind a network
@@ -136,8 +135,10 @@ def make_lines(annotation: Annotation, root: Path, frames: Path, counter: FrameC
             else:
                 lines[split].append(f"{prefix}{path} {num_frames} {item.label}")
     if not any(lines.values()):
-        raise cli.InputError(f"not one of {len(items)} videos has its frames in {frames}{first_of(problems)}; extract"
-                             " them with tools/extract_frames.py, or see --frames and --image_tmpl")  # fmt: skip
+        raise InputError(
+            f"not one of {len(items)} videos has its frames in {frames}{first_of(problems)}; extract"
+            " them with tools/extract_frames.py, or see --frames and --image_tmpl"
+        )
     return lines, problems
 
 
@@ -149,7 +150,7 @@ def fits_a_line(path: str) -> bool:
 def write_files(root: Path, files: dict[str, str | None]) -> None:
     """Write files into `root`, all or none; None removes one that is there."""
     if blocked := [name for name in files if (root / name).is_dir()]:
-        raise cli.InputError(f"cannot write {root / blocked[0]}: a folder of this name is there")
+        raise InputError(f"cannot write {root / blocked[0]}: a folder of this name is there")
     temporary = {name: root / f".{name}.{os.getpid()}" for name, text in files.items() if text is not None}
     try:
         for name, path in temporary.items():
@@ -160,7 +161,7 @@ def write_files(root: Path, files: dict[str, str | None]) -> None:
             else:
                 temporary[name].replace(root / name)
     except OSError as error:
-        raise cli.InputError(f"cannot write into {root}: {error.strerror}") from None
+        raise InputError(f"cannot write into {root}: {error.strerror}") from None
     finally:
         for path in temporary.values():
             path.unlink(missing_ok=True)
@@ -176,8 +177,10 @@ def find_breakfast(frames: Path, split: str) -> tuple[Annotation, list[Problem]]
         paths += [f"{folder}/{name}".lstrip("/") for name in names if BREAKFAST_NAME.fullmatch(name)]
         names[:] = [name for name in names if not BREAKFAST_NAME.fullmatch(name)]
     if not paths:
-        raise cli.InputError(f"no folder named like P03_cereals or P03_cereals_ch0 below {frames}; extract the frames"
-                             " with tools/extract_frames.py, or see --frames")  # fmt: skip
+        raise InputError(
+            f"no folder named like P03_cereals or P03_cereals_ch0 below {frames}; extract the frames"
+            " with tools/extract_frames.py, or see --frames"
+        )
     annotation, problems = parse_breakfast(paths, split)
     return annotation, [Problem("-", *problem) for problem in problems]
 
@@ -215,10 +218,12 @@ def find_folder(frames: Path, args: argparse.Namespace) -> tuple[Annotation, Fra
     parts = [name for name in ("train", "val", "test") if name in tops] if {"train", "val"} <= set(tops) else [""]
     if parts != [""]:
         if others := [name for name in tops if name not in parts]:
-            raise cli.InputError(f"{frames}: train and val stand beside {', '.join(others[:3])}; keep train, val and"
-                                 " test only, or classes only")  # fmt: skip
+            raise InputError(
+                f"{frames}: train and val stand beside {', '.join(others[:3])}; keep train, val and"
+                " test only, or classes only"
+            )
         if args.val_fraction is not None:
-            raise cli.InputError(f"--val_fraction {args.val_fraction}: {frames} is split into train and val already")
+            raise InputError(f"--val_fraction {args.val_fraction}: {frames} is split into train and val already")
     found: dict[str, Classes] = {}
     problems: list[Problem] = []
     for part in parts:
@@ -226,8 +231,9 @@ def find_folder(frames: Path, args: argparse.Namespace) -> tuple[Annotation, Fra
         problems += strays
     folders = [video for classes in found.values() for videos in classes.values() for video in videos]
     if not folders:
-        raise cli.InputError(f"no <class>/<video>/<frames> in {frames}{first_of(problems)};"
-                             " tools/extract_frames.py makes them")  # fmt: skip
+        raise InputError(
+            f"no <class>/<video>/<frames> in {frames}{first_of(problems)}; tools/extract_frames.py makes them"
+        )
     template = args.image_tmpl or guess_template(frames, folders)
     first = guess_first(frames, folders, template) if args.first_frame is None else args.first_frame
     counter = FrameCounter(template, first)
@@ -239,23 +245,36 @@ def find_folder(frames: Path, args: argparse.Namespace) -> tuple[Annotation, Fra
             problems += [Problem(part or "-", video, reason) for video, reason in reasons.items() if reason]
             classes[name] = [video for video in videos if not reasons[video]]
     categories = [name for name, videos in found[parts[0]].items() if videos]
-    notes = [f"{name} has no sound video in {frames / parts[0]}, so it is no class"
-             for name in found[parts[0]] if name not in categories]  # fmt: skip
+    notes = [
+        f"{name} has no sound video in {frames / parts[0]}, so it is no class"
+        for name in found[parts[0]]
+        if name not in categories
+    ]
     if len(categories) < 2:
-        raise cli.InputError(f"{frames / parts[0]}: {len(categories)} classes with sound videos, 2 or more are needed"
-                             f"{first_of(problems)}")  # fmt: skip
+        raise InputError(
+            f"{frames / parts[0]}: {len(categories)} classes with sound videos, 2 or more are needed"
+            f"{first_of(problems)}"
+        )
     if parts == [""]:
         whole = {name: found[""][name] for name in categories}
         chosen = {name: choose_val(videos, args.val_fraction or 0.2, args.seed) for name, videos in whole.items()}
-        found = {part: {name: [video for video in videos if (video in chosen[name]) == (part == "val")]
-                        for name, videos in whole.items()} for part in ("train", "val")}  # fmt: skip
+        found = {
+            part: {
+                name: [video for video in videos if (video in chosen[name]) == (part == "val")]
+                for name, videos in whole.items()
+            }
+            for part in ("train", "val")
+        }
     splits: dict[str, list[Item]] = {}
     for part, classes in found.items():
         if unknown := [name for name, videos in classes.items() if videos and name not in categories]:
-            raise cli.InputError(f"{frames / part / unknown[0]}: no such class in {frames / parts[0]}")
+            raise InputError(f"{frames / part / unknown[0]}: no such class in {frames / parts[0]}")
         notes += [f"{part} has no video of {name}" for name in categories if not classes.get(name)]
-        splits[part] = [Item((os.path.dirname(video),), (os.path.basename(video),), label)
-                        for label, name in enumerate(categories) for video in classes.get(name, [])]  # fmt: skip
+        splits[part] = [
+            Item((os.path.dirname(video),), (os.path.basename(video),), label)
+            for label, name in enumerate(categories)
+            for video in classes.get(name, [])
+        ]
     return Annotation(categories, splits, "sorted class names", notes=tuple(notes)), counter, problems
 
 
@@ -292,29 +311,53 @@ def build_parser() -> cli.ArgumentParser:
     commands = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET", help=", ".join(EXAMPLES))
     for name, text in DATASET_HELP.items():
         own = name == "folder"
-        command = commands.add_parser(name, description=f"{PURPOSE}\n\n{text}",
-                                      epilog=f"example:\n  python tools/make_lists.py {EXAMPLES[name]}")  # fmt: skip
+        command = commands.add_parser(
+            name, description=f"{PURPOSE}\n\n{text}", epilog=f"example:\n  python tools/make_lists.py {EXAMPLES[name]}"
+        )
         add = command.add_argument
-        add("--root", metavar="DIR", required=own, help="the dataset's folder, which gets the lists"
-            + f" (default $FULL_VIDEO_DATA/{name}, else data/{name})" * (not own))  # fmt: skip
-        add("--frames", metavar="DIR",
-            help="where the frame folders are, in ROOT or linked there (default ROOT/frames if it is there, else ROOT)")
-        add("--image_tmpl", metavar="T",
-            help=f"how frames are named (default {'guessed from them' if own else DATASETS[name].image_tmpl})")
+        add(
+            "--root",
+            metavar="DIR",
+            required=own,
+            help="the dataset's folder, which gets the lists"
+            + f" (default $FULL_VIDEO_DATA/{name}, else data/{name})" * (not own),
+        )
+        add(
+            "--frames",
+            metavar="DIR",
+            help="where the frame folders are, in ROOT or linked there (default ROOT/frames if it is there, else ROOT)",
+        )
+        add(
+            "--image_tmpl",
+            metavar="T",
+            help=f"how frames are named (default {'guessed from them' if own else DATASETS[name].image_tmpl})",
+        )
         if name in PARSERS:
             add("--annotations", metavar="DIR", help="folder of the annotation files (default: see above)")
         if name in ("ucf101", "hmdb51"):
-            add("--split", choices=("1", "2", "3"), default="1", help="official split; lists of 2 and 3 are named "
-                "train_split2_videofolder.txt and so on (default 1)")  # fmt: skip
+            add(
+                "--split",
+                choices=("1", "2", "3"),
+                default="1",
+                help="official split; lists of 2 and 3 are named train_split2_videofolder.txt and so on (default 1)",
+            )
         if name == "breakfast":
-            add("--split", choices=tuple(BREAKFAST), default="timeception", help="whose videos test; lists of s1 are "
-                "named train_split1_videofolder.txt and so on (default timeception)")  # fmt: skip
+            add(
+                "--split",
+                choices=tuple(BREAKFAST),
+                default="timeception",
+                help="whose videos test; lists of s1 are "
+                "named train_split1_videofolder.txt and so on (default timeception)",
+            )
         if own:
             add("--val_fraction", type=fraction, metavar="F", help="share of each class that validates (default 0.2)")
             add("--seed", type=whole, default=0, metavar="N", help="another seed, another split (default 0)")
             add("--first_frame", type=whole, metavar="N", help="number of the first frame (default guessed)")
-            add("--no_flip", action="store_true",
-                help="mirrored videos would be of another class (left and right, say), so training must not mirror")
+            add(
+                "--no_flip",
+                action="store_true",
+                help="mirrored videos would be of another class (left and right, say), so training must not mirror",
+            )
     return parser
 
 
@@ -322,16 +365,16 @@ def find_places(args: argparse.Namespace) -> tuple[Path, Path]:
     """The dataset's folder and that of its frames; InputError if one is missing or the second is not in the first."""
     root = dataset_root(args.dataset, args.root)
     if not root.is_dir():
-        raise cli.InputError(f"no folder {root}; put the dataset there or name its folder with --root")
+        raise InputError(f"no folder {root}; put the dataset there or name its folder with --root")
     frames = Path(args.frames) if args.frames else root / "frames" if (root / "frames").is_dir() else root
     if not frames.is_dir():
-        raise cli.InputError(f"--frames: no folder {frames}")
+        raise InputError(f"--frames: no folder {frames}")
     for absolute in (os.path.abspath, os.path.realpath):  # first as they are named: root/frames may be a link
         inside = os.path.relpath(absolute(frames), absolute(root))
         if inside.split(os.sep)[0] != os.pardir:
             return root, root / inside
     link = shlex.join(["ln", "-s", os.path.abspath(frames), str(root / "frames")])
-    raise cli.InputError(f"--frames {frames} is not in {root}, to which lists are relative; link it there: {link}")
+    raise InputError(f"--frames {frames} is not in {root}, to which lists are relative; link it there: {link}")
 
 
 def list_names(spec: DatasetSpec, split: str) -> dict[str, str]:
@@ -358,10 +401,12 @@ def show_command(args: argparse.Namespace, root: Path, spec: DatasetSpec, names:
         words[2] = str(root) if os.sep in str(root) else os.path.join(os.curdir, root)
     else:
         registered = DATASETS[args.dataset]
-        given = {"--root_path": (str(root), str(dataset_root(args.dataset))),
-                 "--train_list": (names["train"], registered.train_list),
-                 "--val_list": (names["val"], registered.val_list),
-                 "--image_tmpl": (spec.image_tmpl, registered.image_tmpl)}  # fmt: skip
+        given = {
+            "--root_path": (str(root), str(dataset_root(args.dataset))),
+            "--train_list": (names["train"], registered.train_list),
+            "--val_list": (names["val"], registered.val_list),
+            "--image_tmpl": (spec.image_tmpl, registered.image_tmpl),
+        }
         words += [word for flag, (value, usual) in given.items() if value != usual for word in (flag, value)]
     return shlex.join(words + ([] if trains else ["--evaluate", "--resume", "CHECKPOINT"]))
 
@@ -402,15 +447,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     files[spec.category_file] = "".join(f"{name}\n" for name in annotation.categories)
     files[MISSING] = "".join(f"{problem.line()}\n" for problem in problems) or None
     if args.dataset == "folder":
-        files[DESCRIPTION] = json.dumps({
-            "num_class": spec.num_class, "image_tmpl": spec.image_tmpl, "first_frame": spec.first_frame,
-            "flip": spec.flip, "train_list": spec.train_list, "val_list": spec.val_list,
-            "category_file": spec.category_file,
-        }, indent=2) + "\n"  # fmt: skip
+        files[DESCRIPTION] = (
+            json.dumps(
+                {
+                    "num_class": spec.num_class,
+                    "image_tmpl": spec.image_tmpl,
+                    "first_frame": spec.first_frame,
+                    "flip": spec.flip,
+                    "train_list": spec.train_list,
+                    "val_list": spec.val_list,
+                    "category_file": spec.category_file,
+                },
+                indent=2,
+            )
+            + "\n"
+        )
     write_files(root, files)
 
-    print(f"{args.dataset}{' split ' * bool(split)}{split}: {spec.num_class} classes ({annotation.order}); frames"
-          f" {spec.image_tmpl}, {spec.first_frame} is the first, in {frames}")  # fmt: skip
+    print(
+        f"{args.dataset}{' split ' * bool(split)}{split}: {spec.num_class} classes ({annotation.order}); frames"
+        f" {spec.image_tmpl}, {spec.first_frame} is the first, in {frames}"
+    )
     print(show_table(annotation, lines))
     print(f"wrote {', '.join(name for name, text in files.items() if text is not None)} in {root}")
     print("".join(f"{line}\n" for line in report(annotation, lines, problems, names)), end="")

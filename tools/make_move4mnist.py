@@ -1,21 +1,20 @@
 """Make the toy data set Move4MNIST: `python tools/make_move4mnist.py --out data/movingmnist` (see --help)."""
-import sys
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+import numpy as np
+from PIL import Image, ImageDraw
+from tqdm import tqdm
 
-import argparse  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
-from dataclasses import replace  # noqa: E402
-from functools import partial  # noqa: E402
-
-import numpy as np  # noqa: E402
-from PIL import Image, ImageDraw  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli  # noqa: E402
-from ops.move4mnist import CLASSES, PRESETS, Move4Config, make_dataset  # noqa: E402
-from ops.move4mnist_sources import PICTURES, SIZE, SPLITS  # noqa: E402
+from ops.errors import InputError
+from ops.move4mnist.generator import CLASSES, PRESETS, Move4Config, make_dataset
+from ops.move4mnist.sources import PICTURES, SIZE, SPLITS
+from ops.options import cli
 
 EXAMPLE = """example:
   python tools/make_move4mnist.py --out data/movingmnist --sheet sheet.png
@@ -44,28 +43,41 @@ def parse_runs(text: str) -> tuple[int, ...]:
 
 def show_presets() -> str:
     """A line for each preset, as the video options would say it."""
+
     def line(c: Move4Config) -> str:
         main, distractor = (f"{low}-{high}" for low, high in (c.main, c.distractor))
-        return (f"--num_frames {c.num_frames} --speed {c.speed:g} --main {main} --distractor {distractor} "
-                f"--empty_run {'/'.join(map(str, c.empty_run))} --p_black {c.p_black}")
+        return (
+            f"--num_frames {c.num_frames} --speed {c.speed:g} --main {main} --distractor {distractor} "
+            f"--empty_run {'/'.join(map(str, c.empty_run))} --p_black {c.p_black}"
+        )
+
     return "presets:\n" + "".join(f"  {name:9}{line(config)}\n" for name, config in PRESETS.items())
 
 
 def build_parser() -> cli.ArgumentParser:
     """All options; those that shape a video default to None, which leaves the preset's value."""
-    parser = cli.ArgumentParser(description="Write Move4MNIST: videos of a digit that moves left, right, up or down,\n"
-                                            "between empty frames and a distractor.",
-                                epilog=f"{show_presets()}\n{EXAMPLE}")
+    parser = cli.ArgumentParser(
+        description="Write Move4MNIST: videos of a digit that moves left, right, up or down,\n"
+        "between empty frames and a distractor.",
+        epilog=f"{show_presets()}\n{EXAMPLE}",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder for frames and lists")
     parser.add_argument("--num_train", type=int, default=1800, metavar="N", help="training videos (1800)")
     parser.add_argument("--num_val", type=int, default=600, metavar="N", help="validation videos (600)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (0)")
     parser.add_argument("-j", "--workers", type=int, metavar="J", help="processes (one a core)")
-    parser.add_argument("--digits", choices=("auto", "mnist", "glyphs"), default="auto",
-                        help="mnist is kept in the folder that holds DIR and downloaded where missing; glyphs are "
-                             "distorted digits of a font; auto takes mnist if it can (auto)")
-    parser.add_argument("--backgrounds", metavar="FOLDER", help="your own pictures, in it or in folders below; "
-                                                                "without it, backgrounds are drawn")
+    parser.add_argument(
+        "--digits",
+        choices=("auto", "mnist", "glyphs"),
+        default="auto",
+        help="mnist is kept in the folder that holds DIR and downloaded where missing; glyphs are "
+        "distorted digits of a font; auto takes mnist if it can (auto)",
+    )
+    parser.add_argument(
+        "--backgrounds",
+        metavar="FOLDER",
+        help="your own pictures, in it or in folders below; without it, backgrounds are drawn",
+    )
     parser.add_argument("--sheet", metavar="FILE.png", help="also draw one video of each class into a picture")
     video = parser.add_argument_group("the videos")
     video.add_argument("--preset", choices=PRESETS, default="standard", help="standard is as published (standard)")
@@ -82,8 +94,11 @@ def build_parser() -> cli.ArgumentParser:
 def draw_sheet(folder: Path) -> Image.Image:
     """A contact sheet of a data set in `folder`: its first video of each class, in two rows of 16 frames."""
     gap, caption, cell = 3, 18, SIZE + 3
-    lines = [line.rsplit(" ", 2) for split in SPLITS
-             for line in (folder / f"{split}_videofolder.txt").read_text().splitlines()]
+    lines = [
+        line.rsplit(" ", 2)
+        for split in SPLITS
+        for line in (folder / f"{split}_videofolder.txt").read_text().splitlines()
+    ]
     firsts = {int(label): (path, int(num_frames)) for path, num_frames, label in reversed(lines)}
     sheet = Image.new("L", (16 * cell + 3 * gap, len(firsts) * (2 * cell + caption + 2 * gap) + gap), 255)
     draw, top = ImageDraw.Draw(sheet), gap
@@ -105,17 +120,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
     config = replace(PRESETS[args.preset], **changes)
     if args.sheet and Path(args.sheet).suffix.lower() not in PICTURES:
-        raise cli.InputError(f"--sheet {args.sheet}: must end in .png or another picture's ending")
-    done = make_dataset(args.out, config, args.num_train, args.num_val, args.seed, args.workers, args.digits,
-                        args.backgrounds, partial(tqdm, unit="video", disable=None))  # a bar on a terminal only
+        raise InputError(f"--sheet {args.sheet}: must end in .png or another picture's ending")
+    done = make_dataset(
+        args.out,
+        config,
+        args.num_train,
+        args.num_val,
+        args.seed,
+        args.workers,
+        args.digits,
+        args.backgrounds,
+        partial(tqdm, unit="video", disable=None),
+    )  # a bar on a terminal only
     print(done)
     if args.sheet:
         try:
             Path(args.sheet).parent.mkdir(parents=True, exist_ok=True)
             draw_sheet(done.out).save(args.sheet)
         except OSError as error:
-            raise cli.InputError(f"{done.out} is made, but --sheet {args.sheet} cannot be written "
-                                 f"({error.strerror})") from error
+            raise InputError(
+                f"{done.out} is made, but --sheet {args.sheet} cannot be written ({error.strerror})"
+            ) from error
     return 0
 
 

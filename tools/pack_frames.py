@@ -1,24 +1,23 @@
 """Pack the frame folders of a dataset into one file a video: `python tools/pack_frames.py SRC DST` (see --help)."""
-import sys
+
+import os
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+import numpy as np
+from tqdm import tqdm
 
-import os  # noqa: E402
-import re  # noqa: E402
-import zipfile  # noqa: E402
-from collections.abc import Callable, Sequence  # noqa: E402
-from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: E402
-from functools import partial  # noqa: E402
-
-import numpy as np  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli  # noqa: E402
-from ops.dataset_config import DATASETS, DESCRIPTION, check_template, dataset_spec  # noqa: E402
-from ops.flags import number  # noqa: E402
-from ops.frame_folders import PICTURES, FrameCounter, guess_first, guess_template, walk  # noqa: E402
-from ops.frames import RAW, ZIP, Folder  # noqa: E402
+from ops.data.prepare.discovery import PICTURES, FrameCounter, guess_first, guess_template, walk
+from ops.data.specs import DATASETS, DESCRIPTION, check_template, dataset_spec
+from ops.data.stores import RAW, ZIP, Folder
+from ops.errors import InputError
+from ops.options import cli
+from ops.options.flags import number
 
 EXAMPLE = """examples:
   python tools/pack_frames.py data/mine data/mine_packed
@@ -45,25 +44,37 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("src", type=Path, metavar="SRC", help="a dataset's folder: lists, and frame folders below")
     parser.add_argument("dst", type=Path, metavar="DST", help="folder for the packs, laid out like SRC")
     parser.add_argument("--raw", action="store_true", help="pack decoded pixels instead of the files")
-    parser.add_argument("--image_tmpl", metavar="TEMPLATE",
-                        help="with --raw: how frames are named (as the dataset's, else found out)")
-    parser.add_argument("--first_frame", type=number(int, least=0), metavar="N",
-                        help="with --raw: number of a video's first frame (as the dataset's, else found out)")
-    parser.add_argument("-j", "--workers", type=number(int, least=1), default=os.cpu_count() or 1, metavar="J",
-                        help="videos at a time (one a core)")
+    parser.add_argument(
+        "--image_tmpl", metavar="TEMPLATE", help="with --raw: how frames are named (as the dataset's, else found out)"
+    )
+    parser.add_argument(
+        "--first_frame",
+        type=number(int, least=0),
+        metavar="N",
+        help="with --raw: number of a video's first frame (as the dataset's, else found out)",
+    )
+    parser.add_argument(
+        "-j",
+        "--workers",
+        type=number(int, least=1),
+        default=os.cpu_count() or 1,
+        metavar="J",
+        help="videos at a time (one a core)",
+    )
     return parser
 
 
 def find_folders(src: Path) -> list[str]:
     """Folders below `src` that hold pictures, relative to it."""
+
     def holds_pictures(folder: str) -> bool:
         return any(name.lower().endswith(PICTURES) and name[0] != "." for name in os.listdir(src / folder))
 
     found = [folder for folder, _ in walk(src) if holds_pictures(folder)]
     if not found:
-        raise cli.InputError(f"{src} holds no folder of frames ({', '.join(PICTURES)})")
+        raise InputError(f"{src} holds no folder of frames ({', '.join(PICTURES)})")
     if "" in found:
-        raise cli.InputError(f"{src} itself holds pictures: give the folder around the videos' folders as SRC")
+        raise InputError(f"{src} itself holds pictures: give the folder around the videos' folders as SRC")
     return found
 
 
@@ -82,7 +93,7 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
     """The frames of a folder as the loader decodes them: uint8 (t, H, W) if all are grey, else (t, H, W, 3)."""
     count, problem = counter.count(str(folder))
     if problem:
-        raise cli.InputError(f"{folder}: {problem}")
+        raise InputError(f"{folder}: {problem}")
     names = [counter.template.format(counter.first + i) for i in range(count)]
     size = None
     with path.open("wb") as file:
@@ -93,12 +104,12 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
             if size is None:
                 size = tuple(clip.shape[2:])
                 shape = (count, *size) if channels == 1 else (count, *size, channels)
-                np.lib.format.write_array_header_1_0(
-                    file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-                )  # fmt: skip
+                np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             if clip.shape[2:] != size:
-                raise cli.InputError(f"{folder}: {names[0]} is {size[1]}x{size[0]} but {names[start]} is"
-                                     f" {clip.shape[3]}x{clip.shape[2]}; raw packs need one size")  # fmt: skip
+                raise InputError(
+                    f"{folder}: {names[0]} is {size[1]}x{size[0]} but {names[start]} is"
+                    f" {clip.shape[3]}x{clip.shape[2]}; raw packs need one size"
+                )
             file.write(clip.permute(0, 2, 3, 1).expand(-1, -1, -1, channels).numpy().tobytes())
         else:
             return
@@ -108,8 +119,10 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
 def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None) -> Pack:
     """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
     if image_tmpl and image_tmpl.count("{") > 1:
-        raise cli.InputError(f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
-                             " a frame, cannot be made; leave --raw out")  # fmt: skip
+        raise InputError(
+            f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
+            " a frame, cannot be made; leave --raw out"
+        )
     if (src / DESCRIPTION).is_file() or src.name in DATASETS:
         spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
         image_tmpl, first = spec.image_tmpl, spec.first_frame
@@ -141,7 +154,7 @@ def pack_all(write: Pack, jobs: dict[Path, Path], workers: int) -> tuple[int, di
             for future in as_completed(futures):
                 try:
                     written += future.result()
-                except cli.InputError as error:
+                except InputError as error:
                     failed[futures[future]] = str(error)
                 bar.update()
         except BaseException:  # Ctrl-C, a full disk
@@ -157,7 +170,7 @@ def copy_lists(src: Path, dst: Path) -> int:
     for name in names:
         content = (src / name).read_bytes()
         if (dst / name).exists() and (dst / name).read_bytes() != content:
-            raise cli.InputError(f"{dst / name} differs from {src / name}: remove it or give another DST")
+            raise InputError(f"{dst / name} differs from {src / name}: remove it or give another DST")
         (dst / name).write_bytes(content)
     return len(names)
 
@@ -167,16 +180,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     src, dst = args.src, args.dst
     if not src.is_dir():
-        raise cli.InputError(f"{src} is not a folder of frame folders")
+        raise InputError(f"{src} is not a folder of frame folders")
     if (os.path.realpath(dst) + "/").startswith(os.path.realpath(src) + "/"):
-        raise cli.InputError(f"DST {dst} is or lies in SRC {src}: give the packs a folder of their own")
+        raise InputError(f"DST {dst} is or lies in SRC {src}: give the packs a folder of their own")
     if not args.raw and (args.image_tmpl or args.first_frame is not None):
-        raise cli.InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
+        raise InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
     folders = find_folders(src)
     write = raw_writer(src, folders, args.image_tmpl, args.first_frame) if args.raw else write_zip
     ending, other = (RAW, ZIP) if args.raw else (ZIP, RAW)
     if clash := next((f"{folder}{other}" for folder in folders if (dst / f"{folder}{other}").exists()), None):
-        raise cli.InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")
+        raise InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")
     jobs = {src / folder: dst / f"{folder}{ending}" for folder in folders}
     jobs = {folder: path for folder, path in jobs.items() if not path.exists()}
     try:
@@ -188,11 +201,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             lines = [f"{folder}\t{failed[folder]}\n" for folder in sorted(failed)]
             (dst / FAILED).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise cli.InputError(f"{error.filename or dst}: {error.strerror or error}; with that put right, the same"
-                             " command continues") from None  # fmt: skip
-    print(f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed"
-          + f" (see {dst / FAILED})" * bool(failed)
-          + f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied")  # fmt: skip
+        raise InputError(
+            f"{error.filename or dst}: {error.strerror or error}; with that put right, the same command continues"
+        ) from None
+    print(
+        f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed"
+        + f" (see {dst / FAILED})" * bool(failed)
+        + f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
+    )
     return 1 if failed else 0
 
 

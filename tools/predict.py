@@ -1,19 +1,21 @@
 """Say what happens in one video, and draw which of its frames a model merged."""
-import sys
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+from torch import Tensor
+from tqdm import tqdm
 
-from torch import Tensor  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli, options, pictures  # noqa: E402
-from ops.ffmpeg import find_ffmpeg  # noqa: E402
-from ops.flags import number  # noqa: E402
-from ops.options import Config  # noqa: E402
-from ops.predict import category_names, frame_names, hold, load_model, predict, read_folder, shrink  # noqa: E402
-from ops.video_file import read_video  # noqa: E402
+from ops.data.ffmpeg import find_ffmpeg
+from ops.data.video_file import read_video
+from ops.errors import InputError
+from ops.evaluation.predict import category_names, frame_names, hold, load_model, predict, read_folder, shrink
+from ops.options import cli
+from ops.options import config as options
+from ops.options.config import Config
+from ops.options.flags import number
+from ops.pictures import video as pictures
 
 EXAMPLE = """examples:
   python tools/predict.py holiday.mp4 --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -35,15 +37,34 @@ def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="predict.py", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER", help="a video file, or a folder of frames")
     parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw frames, clusters and distances there "
-                        "(also .pdf, .svg; needs matplotlib)")  # fmt: skip
-    parser.add_argument("--category_file", type=Path, metavar="FILE", help="class names, one a line in the order of "
-                        "labels (default: those of the dataset trained on, if it is there)")  # fmt: skip
-    parser.add_argument("--short_side", type=number(int, least=0), default=256, metavar="PX",
-                        help="shrink the frames of a video file to this short side first, as tools/extract_frames.py "
-                             "did for training; 0 keeps their size (256)")  # fmt: skip
-    parser.add_argument("--chunk", type=number(int, least=1), default=32, metavar="N",
-                        help="frames decoded and sent through the network at a time (32)")  # fmt: skip
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE.png",
+        help="draw frames, clusters and distances there (also .pdf, .svg; needs matplotlib)",
+    )
+    parser.add_argument(
+        "--category_file",
+        type=Path,
+        metavar="FILE",
+        help="class names, one a line in the order of "
+        "labels (default: those of the dataset trained on, if it is there)",
+    )
+    parser.add_argument(
+        "--short_side",
+        type=number(int, least=0),
+        default=256,
+        metavar="PX",
+        help="shrink the frames of a video file to this short side first, as tools/extract_frames.py "
+        "did for training; 0 keeps their size (256)",
+    )
+    parser.add_argument(
+        "--chunk",
+        type=number(int, least=1),
+        default=32,
+        metavar="N",
+        help="frames decoded and sent through the network at a time (32)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
     return parser
 
@@ -51,11 +72,11 @@ def build_parser() -> cli.ArgumentParser:
 def read(video: Path, config: Config, short_side: int, chunk: int) -> Iterator[Tensor]:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
     if config.modality == "Flow":
-        raise cli.InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
+        raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
     if video.is_dir():
         return read_folder(video, frame_names(video, config), chunk, config.frame_size)
     if not video.is_file():
-        raise cli.InputError(f"no video file or frame folder {video}")
+        raise InputError(f"no video file or frame folder {video}")
     return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
 
 

@@ -1,23 +1,23 @@
 """The study of docs/results.md: run its cells, check one, and write tables and figures from their logs."""
-import sys
+
+import os
+import shlex
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _path
+from tqdm import tqdm
 
-import os  # noqa: E402
-import shlex  # noqa: E402
-import shutil  # noqa: E402
-import tempfile  # noqa: E402
-from functools import partial  # noqa: E402
-
-from tqdm import tqdm  # noqa: E402
-
-from ops import cli, pictures  # noqa: E402
-from ops.flags import number  # noqa: E402
-from tools.studies import figures, report, results  # noqa: E402
-from tools.studies.plan import COST, NETS, Cell, Study, choose_cells  # noqa: E402
-from tools.studies.runner import Job, run_all, run_job  # noqa: E402
+from ops.errors import InputError
+from ops.options import cli
+from ops.options.flags import number
+from ops.pictures import video as pictures
+from tools.studies import figures, report, results
+from tools.studies.plan import COST, NETS, Cell, Study, choose_cells
+from tools.studies.runner import Job, run_all, run_job
 
 EXAMPLE = """examples:
   python tools/study.py plan --quick                  # the commands, without running them
@@ -31,25 +31,41 @@ SEEDS = (0, 1, 2)
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="study.py", description=__doc__, epilog=EXAMPLE)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    helps = {"plan": "print every job's name and commands", "run": "run the cells that have not been run",
-             "check": "run one cell again and compare", "report": "write tables and figures"}  # fmt: skip
+    helps = {
+        "plan": "print every job's name and commands",
+        "run": "run the cells that have not been run",
+        "check": "run one cell again and compare",
+        "report": "write tables and figures",
+    }
     for name, text in helps.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".", epilog=EXAMPLE)
-        command.add_argument("--root", type=Path, default=Path("study"), metavar="DIR",
-                             help="where data sets, runs and their output lie (study)")  # fmt: skip
+        command.add_argument(
+            "--root",
+            type=Path,
+            default=Path("study"),
+            metavar="DIR",
+            help="where data sets, runs and their output lie (study)",
+        )
         if name == "check":
             command.add_argument("cell", help="its name, as `plan` prints it")
         if name == "report":
-            command.add_argument("--out", type=Path, default=Path("."), metavar="DIR",
-                                 help="the folder that holds docs/ and images/ (.)")  # fmt: skip
+            command.add_argument(
+                "--out", type=Path, default=Path("."), metavar="DIR", help="the folder that holds docs/ and images/ (.)"
+            )
             command.add_argument("--from_docs", action="store_true", help="take the figures from docs/, not from logs")
         if name in ("plan", "run"):
             command.add_argument("--quick", action="store_true", help="16 representations of 32 and 128 frames only")
-            command.add_argument("--seeds", type=number(int, least=0), nargs="+", metavar="S",
-                                 help="(0 1 2; with --quick 0)")  # fmt: skip
+            command.add_argument(
+                "--seeds", type=number(int, least=0), nargs="+", metavar="S", help="(0 1 2; with --quick 0)"
+            )
         if name == "run":
-            command.add_argument("--jobs", type=number(int, least=1), default=os.cpu_count() or 1, metavar="N",
-                                 help="cells at a time, each on one thread (one a core)")  # fmt: skip
+            command.add_argument(
+                "--jobs",
+                type=number(int, least=1),
+                default=os.cpu_count() or 1,
+                metavar="N",
+                help="cells at a time, each on one thread (one a core)",
+            )
     return parser
 
 
@@ -70,8 +86,10 @@ def make_other_jobs(study: Study, seeds: Sequence[int]) -> list[Job]:
     commands = {f"gradients-{net}-s{seed}": [study.agreement(net, seed)] for net in NETS for seed in seeds}
     commands["cost"] = [["python", "tools/benchmark.py", *COST.split(), "--json", str(study.root / "cost.json")]]
     commands["pictures"] = study.pictures(seeds[0])
-    return [Job(name, lambda commands=commands: commands, study.root / "output" / f"{name}.txt")
-            for name, commands in commands.items()]  # fmt: skip
+    return [
+        Job(name, lambda commands=commands: commands, study.root / "output" / f"{name}.txt")
+        for name, commands in commands.items()
+    ]
 
 
 def run(study: Study, cells: list[Cell], others: list[Job], at_once: int) -> None:
@@ -97,13 +115,14 @@ def check(study: Study, name: str) -> int:
     """Run a cell again from the same data and starting weights; 0 if its figures come out the same."""
     cells = {cell.name: cell for cell in choose_cells(study.seeds())}
     if name not in cells or not study.output(cells[name]).exists():
-        raise cli.InputError(f"there is no cell {name!r} in {study.root} that has been run; `plan` prints the names")
+        raise InputError(f"there is no cell {name!r} in {study.root} that has been run; `plan` prints the names")
     cell = cells[name]
     with tempfile.TemporaryDirectory() as folder:
         again = Study(study.root, runs=Path(folder))
         if code := run_job(Job(name, lambda: [again.command(cell)], again.output(cell))):
-            raise cli.InputError(f"{name} ended with exit code {code} this time; {study.root} must hold its data and "
-                                 "starting weights")  # fmt: skip
+            raise InputError(
+                f"{name} ended with exit code {code} this time; {study.root} must hold its data and starting weights"
+            )
         found = {"before": results.validation(study, cell), "again": results.validation(again, cell)}
     for when, (top1, loss) in found.items():
         print(f"{when:6}  top-1 {top1:.4f} %  loss {loss:.6f}")
@@ -117,7 +136,7 @@ def collect(study: Study, out: Path) -> None:
     docs = out / "docs"
     cells = results.gather(study, choose_cells(study.seeds()))
     if not cells:
-        raise cli.InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
+        raise InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
     docs.mkdir(parents=True, exist_ok=True)
     results.write_csv(docs / "results.csv", cells)
     places = {"gradients/*.csv": docs / "gradients", "cost.json": docs, "pictures/clusters_*.png": out / "images"}

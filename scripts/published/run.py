@@ -1,4 +1,5 @@
 """Train and test one row of a published table: what the scripts beside this file have in common."""
+
 import shlex
 import signal
 import subprocess
@@ -9,12 +10,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import torch  # noqa: E402
+import torch
 
-from ops import cli, flags, options, testing  # noqa: E402
-from ops.checkpoint import BEST  # noqa: E402
-from ops.options import Config  # noqa: E402
-from ops.saving import newest_checkpoint  # noqa: E402
+from ops.errors import InputError
+from ops.evaluation import testing
+from ops.options import cli, flags
+from ops.options import config as options
+from ops.options.config import Config
+from ops.run.saving import newest_checkpoint
+from ops.training.checkpoint import BEST
 
 WEIGHTS = "github.com/mit-han-lab/temporal-shift-module (Pretrained Models, Kinetics-400, uniform sampling)"
 # options of main.py that test_models.py takes, too, and needs where they are given
@@ -53,17 +57,27 @@ def read_rows(datasets: str, rows: str, test: str) -> dict[str, Row]:
 
 def parser(script: str, rows: dict[str, Row]) -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
-        prog=f"bash {script}", usage="%(prog)s ROW [--list] [--dry_run] [--gpus N] [options of main.py]",
+        prog=f"bash {script}",
+        usage="%(prog)s ROW [--list] [--dry_run] [--gpus N] [options of main.py]",
         description="Train and test what a row of a published table says. Run again, it goes on where it stopped.\n"
         "Options of main.py win over the row's; with another -b or --accum, and without --lr, the rate is scaled.",
-    )  # fmt: skip
+    )
     listing = "\n".join(f"{name:<24}{row.published:>5}" for name, row in rows.items())
     parser.add_argument("row", choices=rows, metavar="ROW", help=f"one of {', '.join(rows)}")
-    parser.add_argument("--list", action="version", version=listing, help="show the rows and their published top-1 "
-                        "accuracies in %%, and do nothing")  # fmt: skip
+    parser.add_argument(
+        "--list",
+        action="version",
+        version=listing,
+        help="show the rows and their published top-1 accuracies in %%, and do nothing",
+    )
     parser.add_argument("--dry_run", action="store_true", help="print the commands and do nothing")
-    parser.add_argument("--gpus", type=flags.number(int, least=0), default=torch.cuda.device_count(), metavar="N",
-                        help="processes that train, one on each GPU (default: all GPUs)")  # fmt: skip
+    parser.add_argument(
+        "--gpus",
+        type=flags.number(int, least=0),
+        default=torch.cuda.device_count(),
+        metavar="N",
+        help="processes that train, one on each GPU (default: all GPUs)",
+    )
     return parser
 
 
@@ -99,7 +113,7 @@ def check_data(config: Config, source: str) -> None:
     """Raise InputError where a list is missing; movingmnist is generated."""
     for name in (config.spec.train_list, config.spec.val_list):
         if config.dataset != "movingmnist" and not config.list_file(name).is_file():
-            raise cli.InputError(
+            raise InputError(
                 f"no list file {config.list_file(name)}: get the videos from {source}, extract their"
                 f" frames (tools/extract_frames.py) and make lists (`python tools/make_lists.py {config.dataset}`); or"
                 " name their folder with --root_path, or the one above it with $FULL_VIDEO_DATA"
@@ -111,7 +125,7 @@ def is_trained(config: Config) -> bool:
     _, stored, _ = newest_checkpoint(config.run_folder, config.trust_checkpoint)
     start = config.tune_from
     if not stored and start and not Path(start).is_file():
-        raise cli.InputError(f"no Kinetics weights {start}: get them from {WEIGHTS}, or name yours with --tune_from")
+        raise InputError(f"no Kinetics weights {start}: get them from {WEIGHTS}, or name yours with --tune_from")
     return bool(stored) and stored.get("epoch", 0) >= config.epochs
 
 
@@ -134,7 +148,7 @@ def run(command: list[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if len(argv) < 6:
-        raise cli.InputError("this is part of the scripts beside it; try `bash scripts/published/something.sh --list`")
+        raise InputError("this is part of the scripts beside it; try `bash scripts/published/something.sh --list`")
     script, datasets, schedule, test, source, rows = argv[:6]
     table = read_rows(datasets, rows, test)
     args, extras = parser(script, table).parse_known_args(argv[6:])

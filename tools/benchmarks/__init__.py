@@ -1,4 +1,5 @@
 """What the sub-commands of `tools/benchmark.py` share: a table's row, fair timing, bounds of their options."""
+
 import argparse
 import time
 from collections.abc import Callable
@@ -9,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ops import cli, flags
-from ops.dataset_config import DatasetSpec
+from ops.data.specs import DatasetSpec
+from ops.options import cli, flags
 
 Row = dict[str, str | float]  # column -> text or number
 positive = flags.number(int, least=1)

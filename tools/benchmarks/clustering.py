@@ -1,4 +1,5 @@
 """Clustering against a loop and against the speed of memory."""
+
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,8 +8,10 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from ops import cli, options
 from ops.clustering import TemporalClustering
+from ops.errors import InputError
+from ops.options import cli
+from ops.options import config as options
 from tools.benchmarks import Benchmark, Row, best_ms, positive
 
 PURPOSE = """\
@@ -35,9 +38,14 @@ def add_options(parser: cli.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
     parser.add_argument("--method", choices=LOOP_STARTS, default="slope", help="where clusters start (slope)")
     parser.add_argument("--num_segments", type=int, default=16, metavar="G", help="clusters of a video (16)")
-    parser.add_argument("--shape", type=parse_shape, nargs="+", default=SHAPES, metavar="NxTxCxHxW",
-                        help="videos x frames of each x channels x height x width, one or more "
-                             f"({' '.join(map(shape_name, SHAPES))})")
+    parser.add_argument(
+        "--shape",
+        type=parse_shape,
+        nargs="+",
+        default=SHAPES,
+        metavar="NxTxCxHxW",
+        help=f"videos x frames of each x channels x height x width, one or more ({' '.join(map(shape_name, SHAPES))})",
+    )
 
 
 def slope_starts(changes: list[int], g: int) -> list[int]:
@@ -83,7 +91,7 @@ def time_clustering(shape: tuple[int, ...], g: int, method: str, repeat: int, de
     """A row for each pass, in milliseconds; RuntimeError where loop and ours do not agree."""
     n, t, *frame = shape
     if not 1 <= g <= t:
-        raise cli.InputError(f"--num_segments {g}: the videos of {shape_name(shape)} have 1 to {t} clusters")
+        raise InputError(f"--num_segments {g}: the videos of {shape_name(shape)} have 1 to {t} clusters")
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(n * t, *frame, generator=generator).relu_().to(device).requires_grad_()
     grad = torch.randn(n * g, *frame, generator=generator).to(device)
@@ -103,21 +111,35 @@ def time_clustering(shape: tuple[int, ...], g: int, method: str, repeat: int, de
     del copy
     both = best_ms({name: partial(with_backward, road, x, grad) for name, road in roads.items()}, repeat)
     return [
-        {"shape": shape_name(shape), "pass": name, "floor ms": floor_ms, "loop ms": ms["loop"], "ours ms": ms["ours"],
-         "ours/floor": ms["ours"] / floor_ms, "loop/ours": ms["loop"] / ms["ours"]}
+        {
+            "shape": shape_name(shape),
+            "pass": name,
+            "floor ms": floor_ms,
+            "loop ms": ms["loop"],
+            "ours ms": ms["ours"],
+            "ours/floor": ms["ours"] / floor_ms,
+            "loop/ours": ms["loop"] / ms["ours"],
+        }
         for name, floor_ms, ms in (("forward", floor, forward), ("with backward", 2 * floor, both))
-    ]  # fmt: skip
+    ]
 
 
 def run(args: argparse.Namespace) -> list[Row]:
     device = options.pick_device(args.device)
-    return [row for shape in args.shape
-            for row in time_clustering(shape, args.num_segments, args.method, args.repeat, device)]  # fmt: skip
+    return [
+        row
+        for shape in args.shape
+        for row in time_clustering(shape, args.num_segments, args.method, args.repeat, device)
+    ]
 
 
 CLUSTERING = Benchmark(
     PURPOSE,
-    ("clustering", "clustering --method cumulative --repeat 9 --json clustering.json",
-     "clustering --shape 4x128x64x56x56 1x64x256x28x28 --num_segments 8"),
-    add_options, run,
-)  # fmt: skip
+    (
+        "clustering",
+        "clustering --method cumulative --repeat 9 --json clustering.json",
+        "clustering --shape 4x128x64x56x56 1x64x256x28x28 --num_segments 8",
+    ),
+    add_options,
+    run,
+)

@@ -1,4 +1,5 @@
 """Loading all frames of a video, against PIL frame by frame."""
+
 import argparse
 import tempfile
 from collections.abc import Callable
@@ -11,13 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ops import cli
-from ops.dataset import FrameFolders, Video
-from ops.dataset_config import DatasetSpec
-from ops.frame_folders import FrameCounter
-from ops.frames import RAW, ZIP, open_frames
-from ops.modality import MODALITIES
-from ops.transforms import multi_scale_crop, train_transform
+from ops.data.dataset import FrameFolders
+from ops.data.lists import Video
+from ops.data.modality import MODALITIES
+from ops.data.prepare.discovery import FrameCounter
+from ops.data.specs import DatasetSpec
+from ops.data.stores import RAW, ZIP, open_frames
+from ops.data.views import multi_scale_crop, train_transform
+from ops.errors import InputError
+from ops.options import cli
 from tools.benchmarks import Benchmark, Row, best_ms, positive, write_video
 from tools.pack_frames import write_raw, write_zip
 
@@ -77,8 +80,15 @@ def roads_of(kind: Kind, num_frames: int, folder: Path) -> dict[str, tuple[Path,
     write_raw(video, folder / f"raw{RAW}", FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
     roads = {"PIL": (video, partial(pil_clip, video, num_frames, kind.size))}
     for name in kind.sources:
-        dataset = FrameFolders([Video(name, num_frames, 0)], folder, SPEC, MODALITIES["RGB"], lambda *_: every,
-                               partial(train_transform, size=kind.size, flip=True), 0)  # fmt: skip
+        dataset = FrameFolders(
+            [Video(name, num_frames, 0)],
+            folder,
+            SPEC,
+            MODALITIES["RGB"],
+            lambda *_: every,
+            partial(train_transform, size=kind.size, flip=True),
+            0,
+        )
         roads[name] = open_frames(folder / name).path, partial(our_clip, dataset)
     return roads
 
@@ -91,13 +101,16 @@ def time_kind(kind: Kind, num_frames: int, clips: int, repeat: int, folder: Path
     for name, (path, road) in roads.items():
         files = [path] if path.is_file() else path.iterdir()
         errors = [(road(draw).float() - roads["PIL"][1](draw).float()).abs().mean().item() for draw in range(clips)]
-        rows.append({
-            "frames": f"{kind.width}x{kind.height} {'grey' if kind.mode == 'L' else 'colour'} -> {kind.size}",
-            "from": "folder" if name == "video" else name,
-            "bytes/frame": sum(file.stat().st_size for file in files) / num_frames,
-            "frames/s": 1000 * clips * num_frames / times[name], "ratio to PIL": times["PIL"] / times[name],
-            "difference": sum(errors) / clips,
-        })  # fmt: skip
+        rows.append(
+            {
+                "frames": f"{kind.width}x{kind.height} {'grey' if kind.mode == 'L' else 'colour'} -> {kind.size}",
+                "from": "folder" if name == "video" else name,
+                "bytes/frame": sum(file.stat().st_size for file in files) / num_frames,
+                "frames/s": 1000 * clips * num_frames / times[name],
+                "ratio to PIL": times["PIL"] / times[name],
+                "difference": sum(errors) / clips,
+            }
+        )
     return rows
 
 
@@ -110,7 +123,7 @@ def add_options(parser: cli.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> list[Row]:
     """The table of all kinds, on one thread."""
     if args.device != "cpu":
-        raise cli.InputError("frames are loaded by the processor: loader takes --device cpu only")
+        raise InputError("frames are loaded by the processor: loader takes --device cpu only")
     torch.set_num_threads(1)
     rows = []
     for kind in KINDS:

@@ -1,4 +1,5 @@
 """Peak memory of a training step over the length of its video."""
+
 import argparse
 import multiprocessing
 import time
@@ -7,13 +8,14 @@ from multiprocessing.queues import SimpleQueue
 import torch
 
 from archs.resnet import ARCHS
-from ops import cli, flags
 from ops.clustering import CLUSTERINGS
-from ops.dataset import VideoBatch
-from ops.engine import peak_memory, train_one_epoch
+from ops.data.dataset import VideoBatch
+from ops.errors import InputError
 from ops.models import build_model
-from ops.optim import build_sgd
+from ops.options import cli, flags
 from ops.streaming import STEM_GRADS, choose_streaming
+from ops.training.engine import peak_memory, train_one_epoch
+from ops.training.optim import build_sgd
 from tools.benchmarks import Benchmark, Row, positive
 
 PURPOSE = """\
@@ -36,10 +38,12 @@ def add_options(parser: cli.ArgumentParser) -> None:
 def measure_step(args: argparse.Namespace, t: int, queue: SimpleQueue) -> None:
     """One training step on t frames, or none for t = 0; puts the peak in MB and the seconds into `queue`."""
     torch.manual_seed(0)
-    model = build_model(args.arch, 4, args.num_segments, cluster=args.method, shift=True,
-                        freeze_stem_bn=args.freeze_stem_bn)  # fmt: skip
-    model.streaming = choose_streaming(model, args.stem_chunk, args.size, args.stem_grad == "representative",
-                                       args.stem_memory)  # fmt: skip
+    model = build_model(
+        args.arch, 4, args.num_segments, cluster=args.method, shift=True, freeze_stem_bn=args.freeze_stem_bn
+    )
+    model.streaming = choose_streaming(
+        model, args.stem_chunk, args.size, args.stem_grad == "representative", args.stem_memory
+    )
     frames = torch.randint(0, 256, (t, 3, args.size, args.size), dtype=torch.uint8)
     batch = VideoBatch(frames, torch.tensor([t]), torch.tensor([0]), ["random frames"])
     start = time.perf_counter()
@@ -50,7 +54,7 @@ def measure_step(args: argparse.Namespace, t: int, queue: SimpleQueue) -> None:
 
 def run(args: argparse.Namespace) -> list[Row]:
     if args.device != "cpu":
-        raise cli.InputError("memory is read from the operating system: it takes --device cpu only")
+        raise InputError("memory is read from the operating system: it takes --device cpu only")
     context, rows = multiprocessing.get_context("spawn"), []
     for t in (0, *args.frames):
         queue = context.SimpleQueue()
@@ -58,7 +62,7 @@ def run(args: argparse.Namespace) -> list[Row]:
         process.start()
         process.join()
         if process.exitcode:
-            raise cli.InputError(f"the step on {t} frames ended with exit code {process.exitcode}; take fewer --frames")
+            raise InputError(f"the step on {t} frames ended with exit code {process.exitcode}; take fewer --frames")
         peak, seconds = queue.get()
         rows.append({"frames": str(t), "peak MB": peak, "seconds": seconds})
         first = rows[min(1, len(rows) - 1)]["peak MB"]
@@ -68,7 +72,11 @@ def run(args: argparse.Namespace) -> list[Row]:
 
 MEMORY = Benchmark(
     PURPOSE,
-    ("memory", "memory --frames 54000 --size 64 --arch resnet_thin --freeze_stem_bn",
-     "memory --method cumulative --stem_chunk 32"),
-    add_options, run,
-)  # fmt: skip
+    (
+        "memory",
+        "memory --frames 54000 --size 64 --arch resnet_thin --freeze_stem_bn",
+        "memory --method cumulative --stem_chunk 32",
+    ),
+    add_options,
+    run,
+)

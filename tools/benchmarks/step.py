@@ -1,4 +1,5 @@
 """A training step on all frames of a video, with and without clustering, and what its parts cost."""
+
 import argparse
 import tempfile
 import time
@@ -12,16 +13,18 @@ import torch
 from torch import Tensor
 
 from archs.resnet import ARCHS
-from ops import cli, options
-from ops.dataset import FrameFolders, Video, VideoBatch, collate
-from ops.dataset_config import DatasetSpec
-from ops.modality import MODALITIES
+from ops.data.dataset import FrameFolders, VideoBatch, collate
+from ops.data.lists import Video
+from ops.data.modality import MODALITIES
+from ops.data.sampling import FrameSampler
+from ops.data.specs import DatasetSpec
+from ops.data.views import train_transform
 from ops.models import TSN, build_model
-from ops.optim import build_sgd
-from ops.sampling import FrameSampler
-from ops.stepping import video_losses
+from ops.options import cli
+from ops.options import config as options
 from ops.streaming import Streaming
-from ops.transforms import train_transform
+from ops.training.optim import build_sgd
+from ops.training.stepping import video_losses
 from tools.benchmarks import Benchmark, Row, positive, write_video
 
 PURPOSE = """\
@@ -86,8 +89,13 @@ def prepare(args: argparse.Namespace, kind: str, t: int, root: Path, device: tor
     cluster, how = KINDS[kind]
     segments = t if kind == "TSM, all frames" else args.num_segments
     torch.manual_seed(0)
-    model = build_model(args.arch, SPEC.num_class, segments, cluster=cluster, shift=True,
-                        freeze_stem_bn=args.freeze_stem_bn).to(device).train()  # fmt: skip
+    model = (
+        build_model(
+            args.arch, SPEC.num_class, segments, cluster=cluster, shift=True, freeze_stem_bn=args.freeze_stem_bn
+        )
+        .to(device)
+        .train()
+    )
     model.streaming = None if how is None else Streaming(args.stem_chunk, **how)
     transform = partial(train_transform, size=args.size, flip=True)
     sampler = FrameSampler(segments, cluster != "none", train=True)
@@ -106,15 +114,21 @@ def run(args: argparse.Namespace) -> list[Row]:
             best = {kind: min((turn[kind] for turn in turns), key=lambda ms: ms.total() - ms["load"]) for kind in KINDS}
             totals = {kind: ms.total() - ms["load"] for kind, ms in best.items()}
             rows += [
-                {"frames": str(t), "kind": kind, **{f"{part} ms": best[kind][part] for part in PARTS},
-                 "step ms": total, "step/TSM": total / totals["TSM, all frames"]}
+                {
+                    "frames": str(t),
+                    "kind": kind,
+                    **{f"{part} ms": best[kind][part] for part in PARTS},
+                    "step ms": total,
+                    "step/TSM": total / totals["TSM, all frames"],
+                }
                 for kind, total in totals.items()
-            ]  # fmt: skip
+            ]
     return rows
 
 
 STEP = Benchmark(
     PURPOSE,
     ("step", "step --freeze_stem_bn --repeat 3 --json step.json", "step --frames 64 --size 224 --arch resnet50"),
-    add_options, run,
-)  # fmt: skip
+    add_options,
+    run,
+)

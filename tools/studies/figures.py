@@ -1,4 +1,5 @@
-"""Figures of the study. One style (`ops/pictures.py`), Okabe and Ito's colours, every axis with its unit."""
+"""Figures of the study. One style (`ops/pictures/video.py`), Okabe and Ito's colours, every axis with its unit."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ops import pictures
+from ops.pictures import video as pictures
 from tools.studies.plan import CLUSTERS, CUTS, EMPTINESS, EQUAL_TIME, FRAMES, METHODS, Cell
 from tools.studies.results import Cost, Pairs, Results, over_seeds, spread
 
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOOK = {  # method -> colour, marker
-    "uniform": ("#000000", "o"), "dense": ("#7f7f7f", "s"), "random": ("#56B4E9", "^"), "even": ("#E69F00", "D"),
-    "cumulative": ("#009E73", "v"), "slope": ("#D55E00", "P"),
-}  # fmt: skip
+    "uniform": ("#000000", "o"),
+    "dense": ("#7f7f7f", "s"),
+    "random": ("#56B4E9", "^"),
+    "even": ("#E69F00", "D"),
+    "cumulative": ("#009E73", "v"),
+    "slope": ("#D55E00", "P"),
+}
 WIDTH, DPI = 9, 150  # inches; 1350 pixels, shown at 880 on a README's page
 CHANCE = 25
+
 
 @contextmanager
 def drawing(path: Path, columns: int, height: float, **kwargs) -> Iterator[tuple["Figure", list["Axes"]]]:
@@ -44,8 +50,9 @@ def draw_line(axis: "Axes", results: Results, cells: dict[float, Cell], label: s
     points = {x * shift: spread(values) for x, cell in cells.items() if (values := over_seeds(results, cell).values())}
     if points:
         means, deviations = zip(*points.values(), strict=True)
-        axis.errorbar([*points], means, deviations, label=label, capsize=2.5, linewidth=1.3, elinewidth=0.9,
-                      markersize=5, **look)  # fmt: skip
+        axis.errorbar(
+            [*points], means, deviations, label=label, capsize=2.5, linewidth=1.3, elinewidth=0.9, markersize=5, **look
+        )
 
 
 def draw_sparsity(results: Results, path: Path) -> None:
@@ -57,16 +64,30 @@ def draw_sparsity(results: Results, path: Path) -> None:
                 cells = {t: Cell(data, method, g, 0) for data, t in FRAMES.items()}
                 draw_line(axis, results, cells, method, 1.03 ** (place - 2.5), color=colour, marker=marker)
             longer = {t: Cell(data, "uniform", g, 0, EQUAL_TIME[data]) for data, t in FRAMES.items()}
-            draw_line(axis, results, longer, "uniform, equal time", 1.03**-3.5, color=LOOK["uniform"][0], marker="o",
-                      linestyle="--", markerfacecolor="white")  # fmt: skip
+            draw_line(
+                axis,
+                results,
+                longer,
+                "uniform, equal time",
+                1.03**-3.5,
+                color=LOOK["uniform"][0],
+                marker="o",
+                linestyle="--",
+                markerfacecolor="white",
+            )
             mark_chance(axis)
             axis.set_xscale("log", base=2)
             axis.set_xticks([*FRAMES.values()], [str(t) for t in FRAMES.values()])
             axis.minorticks_off()
             axis.set(title=f"g = {g} representations", xlabel="frames of a video", ylim=(15, 102))
         axes[0].set_ylabel("top-1 accuracy (%)")
-        figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=7, handlelength=1.8,
-                      columnspacing=1.2)  # fmt: skip
+        figure.legend(
+            *axes[-1].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=7,
+            handlelength=1.8,
+            columnspacing=1.2,
+        )
 
 
 def draw_emptiness(results: Results, path: Path) -> None:
@@ -90,17 +111,27 @@ def draw_cost(rows: Cost, path: Path) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     look = {
-        "TSM, all frames": ("#000000", "o", "-"), "TSM, sampled": ("#7f7f7f", "s", "-"),
-        "cumulative, in chunks": ("#009E73", "v", "-"), "slope, in chunks": ("#D55E00", "P", "-"),
+        "TSM, all frames": ("#000000", "o", "-"),
+        "TSM, sampled": ("#7f7f7f", "s", "-"),
+        "cumulative, in chunks": ("#009E73", "v", "-"),
+        "slope, in chunks": ("#D55E00", "P", "-"),
         "slope, representative": ("#D55E00", "P", "--"),
-    }  # fmt: skip
+    }
     with drawing(path, 2, 3.3) as (figure, axes):
         for kind, (colour, marker, line) in look.items():
             times = {int(row["frames"]): row for row in rows if row["kind"] == kind}
             for axis, column in zip(axes, ("step ms", "step/TSM"), strict=True):
                 factor = 0.001 if column == "step ms" else 1
-                axis.plot([*times], [factor * row[column] for row in times.values()], label=kind, color=colour,
-                          marker=marker, linestyle=line, markersize=5, linewidth=1.3)  # fmt: skip
+                axis.plot(
+                    [*times],
+                    [factor * row[column] for row in times.values()],
+                    label=kind,
+                    color=colour,
+                    marker=marker,
+                    linestyle=line,
+                    markersize=5,
+                    linewidth=1.3,
+                )
         ticks = sorted({int(row["frames"]) for row in rows})
         for axis in axes:
             axis.set_xscale("log", base=2)
@@ -124,10 +155,18 @@ def draw_agreement(pairs: Pairs, path: Path) -> None:
             for kind, (text, colour) in colours.items():
                 tables = [table for (name, _), table in pairs.items() if name == net]
                 some = [pair for table in tables for pair in table if pair.kind == kind]
-                axis.plot([100 * pair.hamming for pair in some], [pair.angle_degrees for pair in some], ".",
-                          color=colour, markersize=3, alpha=0.4, label=text)  # fmt: skip
+                axis.plot(
+                    [100 * pair.hamming for pair in some],
+                    [pair.angle_degrees for pair in some],
+                    ".",
+                    color=colour,
+                    markersize=3,
+                    alpha=0.4,
+                    label=text,
+                )
             axis.set(title=f"{net} network", xlabel="Hamming distance of signs (%)", xlim=(0, None), ylim=(0, None))
         axes[0].set_ylabel("angle between stem gradients (°)")
-        for mark in figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
-                                  markerscale=4).legend_handles:  # fmt: skip
+        for mark in figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=4
+        ).legend_handles:
             mark.set_alpha(1)

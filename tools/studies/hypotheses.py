@@ -4,6 +4,7 @@ A comparison names two cells; it holds for a seed where the first is better than
 points of top-1. A hypothesis holds where all its comparisons hold for all seeds, fails where none does, and is mixed
 in between.
 """
+
 from typing import NamedTuple
 
 from tools.studies.plan import CLUSTERS, EPOCHS, EQUAL_TIME, Cell
@@ -26,35 +27,57 @@ def against(data: str, method: str, other: str, g: int = 16, **fields) -> tuple[
 
 SPARSE = ("t128", "t256")
 HYPOTHESES = [
-    Hypothesis("Where evidence is sparse (128 and 256 frames, all g), slope beats uniform sampling after equal epochs",
-               [against(data, "slope", "uniform", g) for data in SPARSE for g in CLUSTERS]),
-    Hypothesis("... and after equal time (g = 16)",
-               [(cell(data, "slope"), cell(data, "uniform", epochs=EQUAL_TIME[data])) for data in SPARSE]),
-    Hypothesis("At 32 frames sampling 16 of them is as good as slope after equal time, to within 5 points",
-               [(cell("t32", "uniform", epochs=EQUAL_TIME["t32"]), cell("t32", "slope"))], -5),
-    Hypothesis("Any averaging beats sampling: random cuts beat uniform sampling after equal time (128 and 256 frames, "
-               "g = 16)",
-               [(cell(data, "random"), cell(data, "uniform", epochs=EQUAL_TIME[data])) for data in SPARSE]),
-    Hypothesis("Cuts that look at the frames beat those that do not: slope beats even (128 frames, g = 16)",
-               [against("t128", "slope", "even")]),
+    Hypothesis(
+        "Where evidence is sparse (128 and 256 frames, all g), slope beats uniform sampling after equal epochs",
+        [against(data, "slope", "uniform", g) for data in SPARSE for g in CLUSTERS],
+    ),
+    Hypothesis(
+        "... and after equal time (g = 16)",
+        [(cell(data, "slope"), cell(data, "uniform", epochs=EQUAL_TIME[data])) for data in SPARSE],
+    ),
+    Hypothesis(
+        "At 32 frames sampling 16 of them is as good as slope after equal time, to within 5 points",
+        [(cell("t32", "uniform", epochs=EQUAL_TIME["t32"]), cell("t32", "slope"))],
+        -5,
+    ),
+    Hypothesis(
+        "Any averaging beats sampling: random cuts beat uniform sampling after equal time (128 and 256 frames, g = 16)",
+        [(cell(data, "random"), cell(data, "uniform", epochs=EQUAL_TIME[data])) for data in SPARSE],
+    ),
+    Hypothesis(
+        "Cuts that look at the frames beat those that do not: slope beats even (128 frames, g = 16)",
+        [against("t128", "slope", "even")],
+    ),
     Hypothesis("So does cumulative (128 frames, g = 16)", [against("t128", "cumulative", "even")]),
-    Hypothesis("Cumulative beats slope, as on the paper's real data sets (128 frames, g = 16)",
-               [against("t128", "cumulative", "slope")]),
+    Hypothesis(
+        "Cumulative beats slope, as on the paper's real data sets (128 frames, g = 16)",
+        [against("t128", "cumulative", "slope")],
+    ),
     Hypothesis("With few clusters even cuts beat slope (128 frames, g = 8)", [against("t128", "even", "slope", 8)]),
-    Hypothesis("Slope still beats even where empty runs are short (128 frames, g = 16)",
-               [against("t128-short", "slope", "even")]),
-    Hypothesis("... and after three times the tuning (long runs)",
-               [against("t128", "slope", "even", epochs=3 * EPOCHS)]),
-    Hypothesis("Representative gradients train as well as exact ones, to within 3 points (slope and cumulative)",
-               [(cell("t128", method, gradient="representative"), cell("t128", method, gradient="exact"))
-                for method in ("slope", "cumulative")], -3),
-    Hypothesis("layer1 is the best place for the clustering (slope, against conv1, layer2, layer3)",
-               [(cell("t128", "slope"), cell("t128", "slope", after=after))
-                for after in ("conv1", "layer2", "layer3")]),
-    Hypothesis("More clusters in testing than in training help (slope and cumulative, 8 trained, 16 tested)",
-               [(cell("t128", method, 8, g_test=16), cell("t128", method, 8, g_test=8))
-                for method in ("slope", "cumulative")]),
-]  # fmt: skip
+    Hypothesis(
+        "Slope still beats even where empty runs are short (128 frames, g = 16)",
+        [against("t128-short", "slope", "even")],
+    ),
+    Hypothesis(
+        "... and after three times the tuning (long runs)", [against("t128", "slope", "even", epochs=3 * EPOCHS)]
+    ),
+    Hypothesis(
+        "Representative gradients train as well as exact ones, to within 3 points (slope and cumulative)",
+        [
+            (cell("t128", method, gradient="representative"), cell("t128", method, gradient="exact"))
+            for method in ("slope", "cumulative")
+        ],
+        -3,
+    ),
+    Hypothesis(
+        "layer1 is the best place for the clustering (slope, against conv1, layer2, layer3)",
+        [(cell("t128", "slope"), cell("t128", "slope", after=after)) for after in ("conv1", "layer2", "layer3")],
+    ),
+    Hypothesis(
+        "More clusters in testing than in training help (slope and cumulative, 8 trained, 16 tested)",
+        [(cell("t128", method, 8, g_test=16), cell("t128", method, 8, g_test=8)) for method in ("slope", "cumulative")],
+    ),
+]
 
 
 class Verdict(NamedTuple):

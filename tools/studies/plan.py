@@ -5,12 +5,13 @@ that was trained on 32-frame videos before (`easy`, then `medium`). There it saw
 methods compared is the one that the starting weights know. A seed decides everything: videos, weights, order of
 training, crops. Cells run on one thread each, so that they give the same bits again, and several at a time.
 """
+
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops import options
+from ops.options import config as options
 
 SETS = {  # name -> training videos, validation videos, options of tools/make_move4mnist.py
     "easy": (1000, 200, "--preset easy"),
@@ -143,36 +144,82 @@ class Study:
         words = ["movingmnist", "RGB", "--root_path", str(self.data(cell.data, cell.seed)), "-j", "0"]
         if cell.g_test is not None:
             confusion = str(self.output(cell).with_suffix(""))
-            return ["python", "test_models.py", *words, "--weights", str(self.weights(cell)), "--test_segments",
-                    str(cell.g_test), "--confusion", confusion]  # fmt: skip
+            return [
+                "python",
+                "test_models.py",
+                *words,
+                "--weights",
+                str(self.weights(cell)),
+                "--test_segments",
+                str(cell.g_test),
+                "--confusion",
+                confusion,
+            ]
         words += [*NETWORK.split(), "--num_segments", str(cell.g), *METHODS[cell.method].split()]
         words += [] if cell.method in SAMPLING else ["--cluster_after", cell.after]
         words += [*GRADIENTS[cell.gradient].split(), "--epochs", str(cell.epochs)]
         words += [*SCHEDULES.get(cell.data, TUNING).split(), "--eval_freq", "100", "--seed", str(cell.seed)]
         words += ["--tune_from", str(self.weights(cell.start))] if cell.start else []
         runs = self.runs or self.root
-        return ["python", "main.py", *words, "--root_log", str(runs / "log"), "--root_model", str(runs / "checkpoint"),
-                "--suffix", cell.name, "--resume", "auto"]  # fmt: skip
+        return [
+            "python",
+            "main.py",
+            *words,
+            "--root_log",
+            str(runs / "log"),
+            "--root_model",
+            str(runs / "checkpoint"),
+            "--suffix",
+            cell.name,
+            "--resume",
+            "auto",
+        ]
 
     def agreement(self, net: str, seed: int) -> list[str]:
         """The command that compares gradients of frames in a `trained` or `untrained` network."""
         cell = Cell("t128", "slope", 16, seed)
-        return ["python", "tools/gradient_agreement.py", "movingmnist", "RGB", "--root_path",
-                str(self.data(cell.data, seed)), "--weights", str(self.weights(cell)), "--num_pairs", "32", "--seed",
-                str(seed), "--csv", str(self.root / "gradients" / f"{net}-s{seed}.csv"),
-                *["--untrained"] * (net == "untrained")]  # fmt: skip
+        return [
+            "python",
+            "tools/gradient_agreement.py",
+            "movingmnist",
+            "RGB",
+            "--root_path",
+            str(self.data(cell.data, seed)),
+            "--weights",
+            str(self.weights(cell)),
+            "--num_pairs",
+            "32",
+            "--seed",
+            str(seed),
+            "--csv",
+            str(self.root / "gradients" / f"{net}-s{seed}.csv"),
+            *["--untrained"] * (net == "untrained"),
+        ]
 
     def pictures(self, seed: int) -> list[list[str]]:
         """The commands that draw a video of each class with its clusters, and slope's cuts on four data sets."""
-        draw = ["python", "tools/draw_clusters.py", str(self.data("t128", seed)), "--weights",
-                str(self.weights(Cell("t128", "slope", 16, seed))), "--out", str(self.root / "pictures")]  # fmt: skip
+        draw = [
+            "python",
+            "tools/draw_clusters.py",
+            str(self.data("t128", seed)),
+            "--weights",
+            str(self.weights(Cell("t128", "slope", 16, seed))),
+            "--out",
+            str(self.root / "pictures"),
+        ]
         others = [name for name in EMPTINESS if name != "t128"]
-        compare = ["--compare", *(str(self.data(name, seed)) for name in others), "--titles", EMPTINESS["t128"],
-                   *(EMPTINESS[name] for name in others)]  # fmt: skip
+        compare = [
+            "--compare",
+            *(str(self.data(name, seed)) for name in others),
+            "--titles",
+            EMPTINESS["t128"],
+            *(EMPTINESS[name] for name in others),
+        ]
         return [draw, [*draw, *compare]]
 
 
 # ---------------------------------------------------------------- experiments
+
 
 def sparsity(seed: int) -> Iterator[Cell]:
     """All methods on ever longer videos that show the moving digit equally often; sampling with as much time, too."""

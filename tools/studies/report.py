@@ -1,7 +1,8 @@
 """docs/results.md from results: every figure in it is computed here, and so are the verdicts."""
+
 from collections.abc import Iterable, Sequence
 
-from ops.gradient_agreement import ANGLES, agreements
+from ops.evaluation.gradient_agreement import ANGLES, agreements
 from tools.studies.hypotheses import HYPOTHESES, judge
 from tools.studies.plan import CLUSTERS, COST, CUTS, EMPTINESS, EPOCHS, EQUAL_TIME, FRAMES, METHODS, PAPER, SETS, Cell
 from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, spread
@@ -79,13 +80,20 @@ def sparsity(results: Results) -> str:
         rows = [(method, *(accuracy(results, Cell(data, method, g, 0)) for data in FRAMES)) for method in METHODS]
         if g == 16:
             cells = [Cell(data, "uniform", g, 0, epochs) for data, epochs in EQUAL_TIME.items()]
-            rows.append((f"uniform, {'/'.join(map(str, EQUAL_TIME.values()))} epochs",
-                         *(accuracy(results, cell) for cell in cells)))  # fmt: skip
-        parts.append(f"`g = {g}`, top-1 in percent:\n\n"
-                     + table(("", *(f"{t} frames" for t in FRAMES.values())), rows))  # fmt: skip
+            rows.append(
+                (
+                    f"uniform, {'/'.join(map(str, EQUAL_TIME.values()))} epochs",
+                    *(accuracy(results, cell) for cell in cells),
+                )
+            )
+        parts.append(f"`g = {g}`, top-1 in percent:\n\n" + table(("", *(f"{t} frames" for t in FRAMES.values())), rows))
     rows = [(method, *(seconds(results, Cell(data, method, 16, 0)) for data in FRAMES)) for method in METHODS]
-    rows.append(("uniform, more epochs", *(seconds(results, Cell(data, "uniform", 16, 0, epochs))
-                                           for data, epochs in EQUAL_TIME.items())))  # fmt: skip
+    rows.append(
+        (
+            "uniform, more epochs",
+            *(seconds(results, Cell(data, "uniform", 16, 0, epochs)) for data, epochs in EQUAL_TIME.items()),
+        )
+    )
     times = table(("", *(f"{t} frames" for t in FRAMES.values())), rows)
     return f"""\
 ## Methods over sparsity
@@ -104,8 +112,9 @@ Seconds of training, `g = 16`, one thread a cell and as many cells at a time as 
 
 
 def emptiness(results: Results) -> str:
-    rows = [(text, *(accuracy(results, Cell(data, method, 16, 0)) for method in CUTS))
-            for data, text in EMPTINESS.items()]  # fmt: skip
+    rows = [
+        (text, *(accuracy(results, Cell(data, method, 16, 0)) for method in CUTS)) for data, text in EMPTINESS.items()
+    ]
     return f"""\
 ## Empty runs and backgrounds
 
@@ -125,8 +134,10 @@ the background moves hardly matters: its changes are small, and spread over all 
 
 
 def longer(results: Results) -> str:
-    rows = [(str(epochs), *(accuracy(results, Cell("t128", method, 16, 0, epochs)) for method in CUTS))
-            for epochs in (EPOCHS, 3 * EPOCHS)]  # fmt: skip
+    rows = [
+        (str(epochs), *(accuracy(results, Cell("t128", method, 16, 0, epochs)) for method in CUTS))
+        for epochs in (EPOCHS, 3 * EPOCHS)
+    ]
     return f"""\
 ## Longer tuning
 
@@ -139,8 +150,15 @@ def placement(results: Results) -> str:
     rows = []
     for after in ("conv1", "layer1", "layer2", "layer3"):
         cumulative, slope = (Cell("t128", method, 16, 0, after=after) for method in PAPER)
-        rows.append((f"`{after}`", accuracy(results, cumulative), accuracy(results, slope), seconds(results, slope),
-                     accuracy(results, slope.start)))  # fmt: skip
+        rows.append(
+            (
+                f"`{after}`",
+                accuracy(results, cumulative),
+                accuracy(results, slope),
+                seconds(results, slope),
+                accuracy(results, slope.start),
+            )
+        )
     return f"""\
 ## Where the clustering stands
 
@@ -152,8 +170,11 @@ later place leaves fewer blocks that mix frames.
 
 
 def gradients(results: Results) -> str:
-    names = {"plain": "all frames at once", "exact": "in chunks of 32, exact",
-             "representative": "in chunks of 32, one random frame a cluster"}  # fmt: skip
+    names = {
+        "plain": "all frames at once",
+        "exact": "in chunks of 32, exact",
+        "representative": "in chunks of 32, one random frame a cluster",
+    }
     rows = []
     for name, text in names.items():
         cumulative, slope = (Cell("t128", method, 16, 0, gradient=name) for method in PAPER)
@@ -183,8 +204,11 @@ def test_clusters(results: Results) -> str:
 
 def agreement(pairs: Pairs) -> str:
     """Correlations of distances with angles, mean and spread over seeds."""
-    names = {"hamming": "Hamming distance of signs", "activation_distance": "1 - cosine of activations",
-             "pixel_distance": "difference of pixels"}  # fmt: skip
+    names = {
+        "hamming": "Hamming distance of signs",
+        "activation_distance": "1 - cosine of activations",
+        "pixel_distance": "difference of pixels",
+    }
     kinds = {"neighbour": "neighbours", "random": "any two"}
     found: dict[tuple[str, str, str, str], list[float]] = {}
     for (net, _), some in pairs.items():
@@ -199,15 +223,22 @@ def agreement(pairs: Pairs) -> str:
     columns = [(net, kind) for net in nets for kind in kinds]
     head = ("", *(f"{net}, {kinds[kind]}" for net, kind in columns))
     tables = {
-        angle: table(head, [(name, *(correlation(net, angle, kind, distance) for net, kind in columns))
-                            for distance, name in names.items()])
+        angle: table(
+            head,
+            [
+                (name, *(correlation(net, angle, kind, distance) for net, kind in columns))
+                for distance, name in names.items()
+            ],
+        )
         for angle in ANGLES
-    }  # fmt: skip
+    }
 
     def wins(control: str) -> str:
         """How often the Hamming distance tells the angle of weights better than another distance."""
-        ours, theirs = ([value for net, kind in columns for value in found[net, ANGLES[0], kind, distance]]
-                        for distance in ("hamming", control))  # fmt: skip
+        ours, theirs = (
+            [value for net, kind in columns for value in found[net, ANGLES[0], kind, distance]]
+            for distance in ("hamming", control)
+        )
         return f"{sum(a > b for a, b in zip(ours, theirs, strict=True))} of {len(ours)}"
 
     number = sum(len(some) for some in pairs.values())
@@ -256,8 +287,10 @@ SECTIONS = (sparsity, emptiness, longer, placement, gradients, test_clusters)
 def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     """The whole page."""
     train, val, _ = SETS["t128"]
-    where = {name: ", ".join(sorted({getattr(result, name) for result in results.values()}))
-             for name in ("machine", "torch", "revision", "date")}  # fmt: skip
+    where = {
+        name: ", ".join(sorted({getattr(result, name) for result in results.values()}))
+        for name in ("machine", "torch", "revision", "date")
+    }
     seeds = ", ".join(map(str, seeds_of(results)))
     head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, **where)
     parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]

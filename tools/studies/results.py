@@ -1,4 +1,5 @@
 """What came out of the study's cells: from logs to docs/results.csv, and from there to means and spreads."""
+
 import csv
 import json
 import os
@@ -11,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from ops.cli import InputError
-from ops.gradient_agreement import Pair, read_pairs
+from ops.errors import InputError
+from ops.evaluation.gradient_agreement import Pair, read_pairs
 from tools.studies.plan import Cell, Study
 
 WHOLE = ("g", "seed", "epochs", "g_test")  # fields of a Cell that are numbers
@@ -32,7 +33,7 @@ class Result:
 
 
 Results = dict[Cell, Result]
-Pairs = dict[tuple[str, int], list[Pair]]  # (network, seed) -> pairs of frames, see ops/gradient_agreement.py
+Pairs = dict[tuple[str, int], list[Pair]]  # (network, seed) -> pairs of frames
 Cost = list[dict]  # rows of `tools/benchmark.py step`
 
 
@@ -74,8 +75,9 @@ def gather(study: Study, cells: Iterable[Cell]) -> Results:
             date = time.strftime("%Y-%m-%d", time.localtime(study.output(cell).stat().st_mtime))
             rows = [] if cell.g_test else log_rows(study, cell)
             seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
-            found[cell] = Result(*validation(study, cell), seconds, versions["torch"], versions["git"] or "unknown",
-                                 machine, date)  # fmt: skip
+            found[cell] = Result(
+                *validation(study, cell), seconds, versions["torch"], versions["git"] or "unknown", machine, date
+            )
     return found
 
 

@@ -1,4 +1,5 @@
 """Runs many commands, several at a time, in an order that respects what each needs, and goes on where it stopped."""
+
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from ops.cli import InputError
+from ops.errors import InputError
 
 
 class Job(NamedTuple):
@@ -26,8 +27,13 @@ def run_job(job: Job) -> int:
     with partial.open("w") as out:
         for command in job.commands():
             words = [sys.executable, *command[1:]] if command[0] == "python" else command
-            code = subprocess.run(words, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                  env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode  # fmt: skip
+            code = subprocess.run(
+                words,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            ).returncode
             if code:
                 return code
     partial.replace(job.output)
@@ -58,7 +64,9 @@ def run_all(jobs: Iterable[Job], at_once: int, on_done: Callable[[Job], object])
                 if code := future.result():
                     partial = job.output.with_name(job.output.name + ".partial")
                     last = partial.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
-                    raise InputError(f"{job.name} ended with exit code {code}: {last[0]} (all of it: {partial});"
-                                     " run the same command again to go on")  # fmt: skip
+                    raise InputError(
+                        f"{job.name} ended with exit code {code}: {last[0]} (all of it: {partial});"
+                        " run the same command again to go on"
+                    )
                 done.add(job.name)
                 on_done(job)

@@ -1,0 +1,31 @@
+"""The ffmpeg program: where it is, and the words to it that several programs here share."""
+
+import os
+import shutil
+import subprocess
+
+from ops.errors import InputError
+
+
+def find_ffmpeg() -> tuple[list[str], str]:
+    """The program with its words for "each frame once", which changed with ffmpeg 5.1, and its version line."""
+    found = shutil.which("ffmpeg")
+    try:
+        if not found:
+            import imageio_ffmpeg
+
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+        found = os.path.abspath(found)
+        shown = subprocess.run([found, "-h", "long"], capture_output=True, text=True, errors="replace", check=True)
+    except (ImportError, RuntimeError):
+        raise InputError("there is no ffmpeg on the PATH: install it, or `pip install imageio-ffmpeg`") from None
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(f"{found} does not run: {getattr(error, 'stderr', '') or error}") from None
+    passthrough = "-fps_mode" if "-fps_mode" in shown.stdout else "-vsync"
+    return [found, passthrough, "passthrough"], shown.stderr.partition("\n")[0]
+
+
+def shrink_filter(short_side: int) -> str:
+    """ffmpeg's filter that shrinks larger frames to `short_side`, 0 for none; smaller ones keep their size."""
+    large = f"gt(min(iw,ih),{short_side or 'inf'})"
+    return f"scale=w='if({large},if(gt(iw,ih),-1,{short_side}),iw)':h='if({large},if(gt(iw,ih),{short_side},-1),ih)'"

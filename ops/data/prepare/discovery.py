@@ -1,0 +1,183 @@
+"""Folders of numbered frames: find them, count their frames, tell how they are named."""
+
+import os
+import re
+import string
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ops.errors import InputError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SAMPLE = 100  # folders from which names are guessed
+
+
+class FrameCounter:
+    """Counts the frames in folders, whose names follow a template such as `img_{:05d}.jpg`, `first` being the first.
+
+    Raises InputError for a template that does not hold exactly one number.
+    """
+
+    def __init__(self, template: str, first: int):
+        try:
+            parts = list(string.Formatter().parse(template))
+        except ValueError as error:
+            raise InputError(f"--image_tmpl {template!r}: {error}") from None
+        holes = [i for i, (_, name, _, _) in enumerate(parts) if name is not None]
+        simple = [parts[i] for i in holes if parts[i][1] == "" and parts[i][3] is None]
+        if len(holes) != 1 or not simple or not re.fullmatch(r"(0\d{1,2})?d?", simple[0][2]) or "/" in template:
+            raise InputError(f"--image_tmpl {template!r}: must hold one number, as img_{{:05d}}.jpg does")
+        width = int(simple[0][2].rstrip("d") or 1) or 1
+        before = "".join(text for text, *_ in parts[: holes[0] + 1])
+        after = "".join(text for text, *_ in parts[holes[0] + 1 :])
+        number = rf"(\d{{{width}}}|[1-9]\d{{{width},}})"
+        self.template, self.first = template, first
+        self.match = re.compile(re.escape(before) + number + re.escape(after), re.ASCII).fullmatch
+        self.expected: list[str] = []  # names of gapless frames, as far as they were asked for
+        self.counted: dict[str, tuple[int, str]] = {}
+
+    def numbers(self, folder: Path | str) -> list[int]:
+        """The numbers of a folder's frames, sorted."""
+        return sorted(int(match[1]) for match in map(self.match, os.listdir(folder)) if match)
+
+    def count(self, folder: str) -> tuple[int, str]:
+        """(number of frames, "") if they have no gap, else (0, what is wrong); looks once at each folder."""
+        if folder not in self.counted:
+            try:
+                self.counted[folder] = self._count(folder)
+            except OSError as error:
+                self.counted[folder] = (0, f"cannot be read: {error.strerror}")
+        return self.counted[folder]
+
+    def _count(self, folder: str) -> tuple[int, str]:
+        names = os.listdir(folder)
+        found = {name for name in names if self.match(name)}
+        if not found:
+            return 0, f"no {self.template} in it, " + (f"but {min(names)}" if names else "it is empty")
+        expected = self.expected
+        if len(expected) < len(found):  # replaced, never changed: other threads read it
+            expected = self.expected = [self.template.format(self.first + i) for i in range(2 * len(found))]
+        if found.issuperset(expected[: len(found)]):
+            return len(found), ""
+        numbers = self.numbers(folder)
+        if numbers[0] != self.first:
+            return 0, f"first frame is {self.template.format(numbers[0])}, not {self.template.format(self.first)}"
+        absent = next(number for number, there in enumerate(numbers, self.first) if number != there)
+        return 0, f"gap: {len(numbers)} frames up to {numbers[-1]}, but no {self.template.format(absent)}"
+
+
+def sub_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones; none if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror}") from None
+
+
+class FolderIndex:
+    """Finds folders below `top` with one look at each parent folder."""
+
+    def __init__(self, top: Path, ignore_case: bool = False):
+        self.top, self.ignore_case = top, ignore_case
+        self.known: dict[str, dict[str, str]] = {}
+
+    def find(self, parents: Sequence[str], names: Sequence[str]) -> str | None:
+        """The first of `parents`/`names` that is there, relative to `top`."""
+        for parent in parents:
+            folder = ""
+            for part in filter(None, parent.split("/")):
+                folder = self._enter(folder, [part])
+                if folder is None:
+                    break
+            else:
+                found = self._enter(folder, names)
+                if found:
+                    return found
+        return None
+
+    def _enter(self, folder: str, names: Sequence[str]) -> str | None:
+        if folder not in self.known:
+            there = sub_folders(self.top / folder)
+            lower = {name.lower(): name for name in there} if self.ignore_case else {}
+            self.known[folder] = lower | {name: name for name in there}
+        children = self.known[folder]
+        for name in names:
+            name = children.get(name) or (children.get(name.lower()) if self.ignore_case else None)
+            if name:
+                return f"{folder}/{name}".lstrip("/")
+        return None
+
+
+def walk(top: Path, folder: str = "") -> Iterator[tuple[str, list[str]]]:
+    """(folder relative to `top`, names of its sub-folders) of a folder and all below; as in os.walk, names that the
+    caller takes out are not entered. Links that lead back are not followed."""
+    names = sub_folders(top / folder)
+    yield folder, names
+    for name in names:
+        if not leads_back(top / folder / name):
+            yield from walk(top, f"{folder}/{name}".lstrip("/"))
+
+
+def leads_back(path: Path) -> bool:
+    """Whether a path is a link to a folder that was passed on the way to it, or to one around that."""
+    if not path.is_symlink():
+        return False
+    passed = [os.path.join(os.path.realpath(folder), "") for folder in path.parents]
+    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for folder in passed)
+
+
+def picture_folders(top: Path, below: str) -> tuple[list[str], list[str]]:
+    """Folders at or below `below` that hold pictures, and innermost ones that hold none; both relative to `top`."""
+    found, empty = [], []
+    for path, names in walk(top, below):
+        if any(name.lower().endswith(PICTURES) for name in os.listdir(top / path)):
+            found.append(path)
+            names.clear()
+        elif not names:
+            empty.append(path)
+    return found, empty
+
+
+def guess_template(top: Path, folders: list[str]) -> str:
+    """The template that the pictures in (a sample of) `folders` are named by; InputError if there are several."""
+    lengths = defaultdict(set)  # (before, after the number) -> lengths of the numbers
+    padded = defaultdict(set)  # ... of those that start with a nought
+    examples: dict[tuple[str, str], str] = {}
+    for folder in _sample(folders):
+        for name in os.listdir(top / folder):
+            match = re.fullmatch(r"(.*?)(\d+)(\.\w+)", name, re.ASCII)
+            if match and match[3].lower() in PICTURES:
+                key = (match[1].replace("{", "{{").replace("}", "}}"), match[3])
+                lengths[key].add(len(match[2]))
+                padded[key] |= {len(match[2])} if match[2][0] == "0" != match[2] else set()
+                examples.setdefault(key, f"{folder}/{name}")
+    templates = {}
+    for (before, after), example in examples.items():
+        widths = padded[before, after] and padded[before, after] | {min(lengths[before, after])}
+        for width in widths or {1}:
+            templates[before + (f"{{:0{width}d}}" if width > 1 else "{}") + after] = example
+    if not templates:
+        raise InputError(
+            f"{top}: no numbered pictures ({', '.join(PICTURES)}) such as {folders[0]}/img_00001.jpg;"
+            " tools/extract_frames.py makes them"
+        )
+    if len(templates) > 1:
+        shown = ", ".join(f"{template} ({example})" for template, example in sorted(templates.items())[:3])
+        raise InputError(f"{top}: frames are named in {len(templates)} ways: {shown}; choose one with --image_tmpl")
+    return next(iter(templates))
+
+
+def guess_first(top: Path, folders: list[str], template: str) -> int:
+    """The number with which the frames start in most of (a sample of) `folders`."""
+    counter = FrameCounter(template, 0)
+    starts = Counter(numbers[0] for folder in _sample(folders) if (numbers := counter.numbers(top / folder)))
+    return min(starts, key=lambda number: (-starts[number], number), default=1)
+
+
+def _sample(folders: list[str]) -> list[str]:
+    """At most SAMPLE of the folders, evenly spread."""
+    return folders[:: -(-len(folders) // SAMPLE) or 1]

@@ -1,0 +1,120 @@
+"""What the program knows of each dataset: one frozen `DatasetSpec` a name, or a `dataset.json` beside the lists."""
+
+import json
+import os
+import string
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from ops.errors import InputError
+
+TRAIN_LIST, VAL_LIST = "train_videofolder.txt", "val_videofolder.txt"
+DESCRIPTION = "dataset.json"
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset's classes, frame names and list files.
+
+    `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
+    the first one. `flip` tells whether a mirrored video keeps its label. Lists lie in the dataset's folder and give
+    paths relative to it; `category_file` there names the classes, one a line in the order of their labels.
+    """
+
+    num_class: int
+    image_tmpl: str
+    first_frame: int = 1
+    flip: bool = True
+    train_list: str = TRAIN_LIST
+    val_list: str = VAL_LIST
+    category_file: str = "category.txt"
+    flow_tmpl: str | None = None
+
+
+DATASETS = {
+    "movingmnist": DatasetSpec(4, "{}.jpg", first_frame=0, flip=False),
+    "ucf101": DatasetSpec(101, "img_{:06d}.jpg", flow_tmpl="flow_{}_{:05d}.jpg"),
+    "hmdb51": DatasetSpec(51, "img_{:05d}.jpg", flow_tmpl="flow_{}_{:05d}.jpg"),
+    "breakfast": DatasetSpec(10, "img_{:06d}.jpg"),
+    "something": DatasetSpec(174, "{:05d}.jpg", flip=False, flow_tmpl="{:06d}-{}_{:05d}.jpg"),
+    "somethingv2": DatasetSpec(174, "{:06d}.jpg", flip=False),
+    "jester": DatasetSpec(27, "{:05d}.jpg", flip=False),
+    "kinetics": DatasetSpec(400, "img_{:05d}.jpg"),
+}
+
+
+def dataset_root(dataset: str, root_path: str | None = None) -> Path:
+    """A dataset's folder: `root_path`, else `dataset` itself if it is a folder that describes itself, else
+    $FULL_VIDEO_DATA/<dataset>, else data/<dataset>."""
+    if root_path:
+        return Path(root_path)
+    if dataset not in DATASETS and (Path(dataset) / DESCRIPTION).is_file():
+        return Path(dataset)
+    return Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
+
+
+def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> DatasetSpec:
+    """The facts of a dataset: registered under its name, or in `root`/dataset.json, or `given` alone.
+
+    `given` fields that are not None win. For modality Flow, `image_tmpl` becomes the template of flow images. Raises
+    InputError for facts that are missing or impossible.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if dataset in DATASETS:
+        spec = replace(DATASETS[dataset], **given)
+    else:
+        facts = _read_description(root / DESCRIPTION) | given
+        missing = [f"--{name}" for name in ("num_class", "image_tmpl") if name not in facts]
+        if missing:
+            raise InputError(
+                f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}; for your own give"
+                f" {' and '.join(missing)} and --root_path, or a folder with a {DESCRIPTION}"
+                " (`tools/make_lists.py folder` writes one)"
+            )
+        spec = DatasetSpec(**facts)
+    if modality == "Flow" and "image_tmpl" not in given:
+        if spec.flow_tmpl is None:
+            raise InputError(
+                f"how the flow images of {dataset} are named is not known; give --image_tmpl, for example"
+                " 'flow_{}_{:05d}.jpg'"
+            )
+        spec = replace(spec, image_tmpl=spec.flow_tmpl)
+    check_template(spec.image_tmpl, flow=modality == "Flow")
+    for name, least in (("num_class", 1), ("first_frame", 0)):
+        if getattr(spec, name) < least:
+            raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
+    return spec
+
+
+def check_template(template: str, flow: bool = False) -> None:
+    """Raise InputError unless `template` names files by a number; with `flow` by x or y and a number, or by the
+    folder's number, x or y, and a number."""
+    trials = [("x", 1), (1, "x", 1)] if flow else [(1,)]
+    try:
+        forms = [form for _, field, form, _ in string.Formatter().parse(template) if field is not None]
+        (trial,) = [trial for trial in trials if len(trial) == len(forms)]
+        good = "/" not in template and max(map(len, forms)) < 5  # or names would be longer than any file's
+        good = good and len({template.format(*trial[:-1], number) for number in (1, 2)}) == 2
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        good = False
+    if not good:
+        example = "flow_{}_{:05d}.jpg" if flow else "img_{:05d}.jpg"
+        raise InputError(f"image template {template!r} does not name files by number; give one such as {example!r}")
+
+
+def _read_description(path: Path) -> dict:
+    """The fields in a dataset.json, {} where there is none; InputError for unknown fields or wrong types."""
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read {path} as JSON: {error}") from None
+    types = {field.name: field.type for field in fields(DatasetSpec)}
+    if not isinstance(facts, dict) or not facts.keys() <= types.keys():
+        raise InputError(f"{path} must be an object with fields among {', '.join(types)}")
+    for name, value in facts.items():
+        wanted = str if types[name] == str | None else types[name]
+        if type(value) is not wanted:
+            raise InputError(f"{path}: {name} is {value!r}, must be of type {wanted.__name__}")
+    return facts

@@ -1,0 +1,137 @@
+"""The views of a video that a test averages over: clips in time, crops in space. Nothing is random.
+
+These are the protocols of TSM (Lin et al., ICCV 2019), frame for frame and, as far as decoders of JPEGs agree,
+pixel for pixel, so that its checkpoints give the figures that were published with them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ops.data.views import Box, View, mirror
+
+DENSE_CLIPS, DENSE_WINDOW = 10, 64
+
+
+def uniform_clip(num_frames: int, num_segments: int) -> np.ndarray:
+    """The middle frame of each of `num_segments` equal segments -> (1, num_segments).
+
+    In TSM's floating-point arithmetic: where its rounding falls short of a whole number, the frame before is meant. A
+    number of segments that is a power of two has no such cases.
+    """
+    tick = num_frames / num_segments
+    return (tick / 2 + tick * np.arange(num_segments)).astype(np.int64)[None]
+
+
+def two_clips(num_frames: int, num_segments: int) -> np.ndarray:
+    """The middle frames of equal segments, then their first ones (TSM's `--twice_sample`) -> (2, num_segments)."""
+    starts = num_frames / num_segments * np.arange(num_segments)
+    return np.concatenate([uniform_clip(num_frames, num_segments), starts.astype(np.int64)[None]])
+
+
+def dense_clips(num_frames: int, num_segments: int) -> np.ndarray:
+    """Ten evenly placed windows of 64 frames, each at a fixed stride (TSM's `--dense_sample`) -> (10, num_segments).
+
+    A video shorter than the window starts over. More than 64 segments make the window as long. For flow, TSM counts
+    frames here where we count whole stacks of five: its last windows end with stacks that repeat the last frame.
+    """
+    window = max(DENSE_WINDOW, num_segments)
+    starts = np.linspace(0, max(0, num_frames - window), num=DENSE_CLIPS, dtype=np.int64)
+    return (starts[:, None] + window // num_segments * np.arange(num_segments)) % num_frames
+
+
+CLIPS = {"uniform": (uniform_clip, 1), "twice": (two_clips, 2), "dense": (dense_clips, DENSE_CLIPS)}
+
+
+@dataclass(frozen=True)
+class ClipSampler:
+    """The frames of all clips of a video, one clip after another -> (clips * num_segments,)."""
+
+    clips: str
+    num_segments: int
+
+    def __call__(self, num_frames: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        return CLIPS[self.clips][0](num_frames, self.num_segments).ravel()
+
+
+class Crop(NamedTuple):
+    """Where a square lies in a frame, in pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    mirrored: bool = False
+
+
+def centre(height: int, width: int, size: int) -> list[Crop]:
+    """One square in the middle."""
+    return [Crop(round((height - size) / 2), round((width - size) / 2))]
+
+
+def left_centre_right(height: int, width: int, size: int) -> list[Crop]:
+    """Three squares side by side at half height, which show all of a frame when `size` is its height."""
+    row, step = (height - size) // 4 * 2, (width - size) // 4
+    return [Crop(row, 0), Crop(row, 2 * step), Crop(row, 4 * step)]
+
+
+def corners_and_centre(height: int, width: int, size: int) -> list[Crop]:
+    """Five squares; places are multiples of a quarter of the margin, rounded down, as in TSN."""
+    row, column = (height - size) // 4, (width - size) // 4
+    return [Crop(y * row, x * column) for y, x in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
+
+
+def ten_crops(height: int, width: int, size: int) -> list[Crop]:
+    """The five of `corners_and_centre`, each also mirrored."""
+    return [crop._replace(mirrored=m) for crop in corners_and_centre(height, width, size) for m in (False, True)]
+
+
+CROPS: dict[int, Callable[[int, int, int], list[Crop]]] = {
+    1: centre,
+    3: left_centre_right,
+    5: corners_and_centre,
+    10: ten_crops,
+}
+
+
+def scale_frames(clip: Tensor, side: int) -> Tensor:
+    """uint8 (t, c, H, W) -> the same with its shorter side `side` pixels, by PIL's bilinear filter as in TSM.
+
+    torchvision's filter for tensors rounds some pixels otherwise.
+    """
+    height, width = clip.shape[-2:]
+    if min(height, width) == side:
+        return clip
+    short = min(height, width)
+    size = (side * width // short, side * height // short)
+    grey = clip.shape[1] == 1
+    frames = clip[:, 0] if grey else clip.permute(0, 2, 3, 1)  # (t, H, W) or (t, H, W, 3), as PIL has them
+    scaled = [np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR)) for f in frames.numpy()]
+    scaled = torch.from_numpy(np.stack(scaled))
+    return scaled[:, None] if grey else scaled.permute(0, 3, 1, 2)  # (t, c, h, w)
+
+
+def crop_transform(
+    height: int, width: int, rng: np.random.Generator, size: int, scale: int, crops: int, flow: bool
+) -> View:
+    """The crops of each frame, one below another: uint8 (t, c, H, W) -> (t, c, crops * size, size).
+
+    Frames are first scaled to shorter side `scale`. With `flow`, the first half of the clip is horizontal flow, which a
+    mirror inverts, and the other vertical. `rng` is not used.
+    """
+    finish = partial(cut_crops, size=size, scale=scale, crops=crops, flow=flow)
+    return View(Box(0, 0, height, width), finish)
+
+
+def cut_crops(clip: Tensor, size: int, scale: int, crops: int, flow: bool) -> Tensor:
+    """What `crop_transform` says, done to a clip."""
+    clip = scale_frames(clip, scale)
+    views = []
+    for top, left, mirrored in CROPS[crops](*clip.shape[-2:], size):
+        view = clip[..., top : top + size, left : left + size]
+        views.append(mirror(view, flow) if mirrored else view)
+    return torch.cat(views, dim=2)

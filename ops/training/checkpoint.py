@@ -1,0 +1,208 @@
+"""Checkpoints that describe themselves: TSM's keys, the whole config inside, written at once or not at all."""
+
+import os
+import re
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from archs.resnet import ARCHS, ResNet
+from ops.errors import InputError
+
+LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
+CLASSIFIER = ("new_fc.weight", "new_fc.bias")
+FACTS = {  # what a checkpoint may say beside its weights
+    "config": (dict, type(None)),
+    "epoch": int,
+    "best_prec1": (int, float, Tensor),
+    "best_epoch": (int, type(None)),
+    "optimizer": dict,
+    "boost_classifier": bool,
+    "meters": dict,
+    "random_states": list,
+    "scaler": dict,
+}
+
+
+def save_checkpoint(path: Path, content: dict, keep: str | None = None) -> None:
+    """Write to a temporary name, flush to disk and rename, so that a file under `path` is always whole.
+
+    A former file is renamed to `keep` beside it. The checksum inside is the CRC-32 of every record of torch's zip
+    format. Raises OSError where the disk does not take it; then the former files are as they were, and so they are
+    where a loader's process dies meanwhile, whose RuntimeError comes at any place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            path.replace(path.with_name(keep))
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch wraps what a full disk tells it
+        partial.unlink(missing_ok=True)
+        for cause in (error, error.__context__):
+            if "DataLoader worker" in str(cause):
+                raise cause from None
+        if isinstance(error, OSError):
+            raise
+        raise OSError(str(error).splitlines()[0]) from error
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name is on disk only when the folder is
+    os.fsync(folder)
+    os.close(folder)
+
+
+class _Counter:
+    """A file that only counts."""
+
+    def __init__(self):
+        self.size = 0
+
+    def write(self, part: bytes) -> int:
+        self.size += len(part)
+        return len(part)
+
+    def flush(self) -> None:
+        pass
+
+
+def size_of(content: dict) -> int:
+    """Bytes that `content` takes as a file."""
+    counter = _Counter()
+    torch.save(content, counter)
+    return counter.size
+
+
+def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
+    """Read a checkpoint to the CPU; InputError names a file that cannot be used.
+
+    Tensors and plain values only, unless the user trusts the file: others can run code. A bare state dict is taken as
+    a checkpoint without config.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no checkpoint {path}; give the path of a .pth or .pth.tar file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as records:
+                    if spoiled := records.testzip():
+                        raise ValueError(f"its checksum is wrong in {spoiled}")
+            content = torch.load(path, map_location="cpu", weights_only=not trust)
+    except Exception as error:  # torch raises whatever a spoiled file makes it stumble over
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        problem = f"{path} is not a readable checkpoint of tensors and plain values: {reason}"
+        if more := re.search(r"GLOBAL (\S+)", str(error)):
+            problem = (
+                f"{path} holds more than tensors and plain values ({more[1]}), which could run code; if you"
+                " trust its maker, add --trust_checkpoint"
+            )
+        raise InputError(problem) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
+    if "state_dict" not in content:
+        content = {"state_dict": content}
+    weights = content["state_dict"]
+    pairs = weights.items() if isinstance(weights, dict) else ()
+    if not pairs or not all(isinstance(key, str) and _is_plain(value) for key, value in pairs):
+        raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
+    wrong = [name for name, kind in FACTS.items() if name in content and not isinstance(content[name], kind)]
+    if wrong or content.get("epoch", 0) < 0:
+        name = (wrong or ["epoch"])[0]
+        raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
+    content["state_dict"] = {key.removeprefix("module."): value for key, value in weights.items()}
+    return content
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose numbers are there to be copied."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_complex() or value.is_meta)
+    )
+
+
+def _plain_key(key: str) -> str:
+    """A weight's name without the wrappers, which hold no weights of their own; the classifier has one name."""
+    key = key.replace("base_model.fc.", "new_fc.")  # TSM's layout when trained without dropout
+    return key.replace(".net.", ".").replace(".block.", ".")
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune: bool = False) -> list[str]:
+    """Copy weights into a model whatever shift wraps in either; returns the model's keys that were not in the file.
+
+    Everything must fit, with three exceptions under `tune`: a classifier of another number of classes and non-local
+    blocks that the file does not have keep their initial values, and the first convolution is spread over the channels
+    of another modality. Raises InputError naming `source` otherwise.
+    """
+    given = {_plain_key(key): value for key, value in weights.items()}
+    target = model.state_dict()
+    kept, missing, unlike, fitting = [], [], [], {}
+    for key, value in target.items():
+        found = given.pop(_plain_key(key), None)
+        if tune and found is not None and key.removeprefix("base_model.") == "conv1.weight":
+            found = _fit_channels(found, value.shape[1])
+        if found is not None and found.shape == value.shape:
+            fitting[key] = found
+        elif tune and (key in CLASSIFIER or (".nl." in key and found is None)):
+            kept.append(key)
+        elif found is None and key.endswith(".num_batches_tracked"):
+            continue  # older files, torchvision's among them, lack these counters, which nothing here reads
+        elif found is None:
+            missing.append(key)
+        else:
+            unlike.append(f"{key} is {tuple(found.shape)} there and {tuple(value.shape)} here")
+    if any(problem.startswith(CLASSIFIER) for problem in unlike) and len(unlike) <= 2 and not missing:
+        raise InputError(
+            f"{source} was trained on another number of classes: {unlike[0]}; use its dataset, or --tune_from to train"
+        )
+    if missing or unlike or given:
+        problem = (unlike or [f"no {key} there" for key in missing] or [f"{key} is not here" for key in given])[0]
+        count = len(missing) + len(unlike) + len(given)
+        raise InputError(f"{source} holds another network ({problem}; {count} tensors differ); use its flags")
+    model.load_state_dict(fitting, strict=False)
+    return kept
+
+
+def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
+    """A first convolution for other input: the mean over RGB in every channel (TSN's surgery for Flow and RGBDiff)."""
+    if kernel.ndim != 4 or kernel.shape[1] == channels or not kernel.is_floating_point():
+        return kernel
+    return kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+
+
+def load_pretrained(backbone: ResNet, arch: str, source: str, trust: bool = False) -> None:
+    """Fill a backbone with ImageNet weights (`source` "imagenet": torchvision's) or with those of a file.
+
+    Raises InputError when they cannot be had: the message names the file wanted and where to put it.
+    """
+    if source == "imagenet":
+        weights = _imagenet_weights(arch)
+    else:
+        weights = load_checkpoint(source, trust)["state_dict"]
+        weights = {key.removeprefix("base_model."): value for key, value in weights.items()}
+    weights = {key: value for key, value in weights.items() if not key.startswith(("fc.", "new_fc."))}
+    load_weights(backbone, weights, f"--pretrain {source}", tune=True)  # non-local blocks are new
+
+
+def _imagenet_weights(arch: str) -> dict[str, Tensor]:
+    name = ARCHS[arch].weights
+    if name is None:
+        raise InputError(f"there are no ImageNet weights for {arch}; use --pretrain none")
+    entry = torchvision.models.get_weight(name)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rsplit("/", 1)[-1]
+    try:
+        return entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except Exception as error:  # no network, a refused or broken download, a spoiled file
+        raise InputError(
+            f"cannot get ImageNet weights of {arch} ({error}); put the file {file.name} from {entry.url} at {file},"
+            " or train from scratch with --pretrain none, or from a file with --pretrain PATH"
+        ) from None

@@ -1,0 +1,141 @@
+"""Flow and RGBDiff from files to the network: stacks, channels, mirrors, and TSN's surgery on the first convolution."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ops.data.dataset import FrameFolders
+from ops.data.lists import Video
+from ops.data.modality import MODALITIES, frame_differences, normalise_flow
+from ops.data.specs import DatasetSpec
+from ops.data.stores import frame_files
+from ops.data.views import train_transform, whole_frames
+from ops.errors import InputError
+from ops.models import build_model
+from ops.training.checkpoint import load_weights
+from ops.training.optim import parameter_groups
+
+FLOW = DatasetSpec(2, "flow_{}_{:05d}.jpg")
+
+
+def keep(height, width, rng):
+    return whole_frames(height, width)
+
+
+def every_step(num_frames, epoch, rng):
+    return np.arange(num_frames)
+
+
+def clip_of(folder, spec, modality, num_frames, transform=keep, sampling=every_step):
+    dataset = FrameFolders(
+        [Video(folder.name, num_frames, 0)], folder.parent, spec, MODALITIES[modality], sampling, transform, 0
+    )
+    return dataset[0, 0][0]
+
+
+@pytest.fixture
+def flow(tmp_path):
+    """Flow images whose grey level is 10 i for x and 10 i + 5 for y."""
+    folder = tmp_path / "12"
+    folder.mkdir()
+    for i in range(1, 8):
+        for axis, level in (("x", 10 * i), ("y", 10 * i + 5)):
+            Image.new("L", (16, 16), level).save(folder / f"flow_{axis}_{i:05d}.png")
+    return folder
+
+
+PNG = DatasetSpec(2, "flow_{}_{:05d}.png")
+
+
+def test_a_step_of_flow_is_five_pairs(flow):
+    clip = clip_of(flow, PNG, "Flow", 7)
+    assert clip.shape == (3, 10, 16, 16)  # 7 pairs hold 3 stacks of 5
+    assert clip[:, :, 0, 0].tolist() == [
+        [10, 15, 20, 25, 30, 35, 40, 45, 50, 55],
+        [20, 25, 30, 35, 40, 45, 50, 55, 60, 65],
+        [30, 35, 40, 45, 50, 55, 60, 65, 70, 75],
+    ]
+
+
+def test_a_video_shorter_than_a_stack_repeats_its_last_pair(flow):
+    assert clip_of(flow, PNG, "Flow", 2)[:, :, 0, 0].tolist() == [[10, 15, 20, 25, 20, 25, 20, 25, 20, 25]]
+
+
+def test_steps_may_come_in_any_order(flow):
+    clip = clip_of(flow, PNG, "Flow", 7, sampling=lambda n, epoch, rng: np.array([2, 0]))
+    assert clip[:, 0, 0, 0].tolist() == [30, 10]
+
+
+def test_a_mirror_turns_horizontal_flow_around(flow):
+    mirrored = set()
+    for seed in range(8):
+        transform = partial(train_transform, size=8, flip=True, scales=(1.0,), flow=True)
+        dataset = FrameFolders([Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step, transform, seed)
+        x, y = dataset[0, 0][0][0, :2, 0, 0].tolist()
+        assert y == 15
+        mirrored.add(x)
+    assert mirrored == {10, 245}
+
+
+def test_flow_file_names(tmp_path):
+    assert frame_files(FLOW, tmp_path, [0, 4]) == [
+        "flow_x_00001.jpg",
+        "flow_x_00005.jpg",
+        "flow_y_00001.jpg",
+        "flow_y_00005.jpg",
+    ]
+    numbered = DatasetSpec(2, "{:06d}-{}_{:05d}.jpg")
+    assert frame_files(numbered, tmp_path / "000123", [0]) == ["000123-x_00001.jpg", "000123-y_00001.jpg"]
+    with pytest.raises(InputError, match="needs folders named by a number"):
+        frame_files(numbered, tmp_path / "clip", [0])
+
+
+def test_a_step_of_differences_is_six_frames(tmp_path):
+    folder = tmp_path / "v"
+    folder.mkdir()
+    for i in range(1, 8):
+        Image.new("RGB", (16, 16), (i * i, 0, 255 - i)).save(folder / f"{i}.png")
+    clip = clip_of(folder, DatasetSpec(2, "{}.png"), "RGBDiff", 7)
+    assert clip.shape == (2, 18, 16, 16)
+    steps = frame_differences(clip)
+    assert steps.shape == (2, 15, 16, 16)
+    expected = torch.tensor([v / 255 for i in range(1, 6) for v in (2 * i + 1, 0, -1)])
+    torch.testing.assert_close(steps[0, :, 3, 3], expected)
+
+
+def test_flow_without_motion_is_about_zero():
+    assert normalise_flow(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
+    right = torch.full((1, 1), 255, dtype=torch.uint8)
+    torch.testing.assert_close(normalise_flow(right), torch.tensor([[0.5 / 0.226]]))
+
+
+@pytest.mark.parametrize("modality, loaded, channels", [("RGB", 3, 3), ("Flow", 10, 10), ("RGBDiff", 18, 15)])
+def test_networks_take_what_is_loaded(modality, loaded, channels):
+    model = build_model("resnet_thin", 5, 3, modality=modality, shift=True).eval()
+    assert model.base_model.conv1.in_channels == channels
+    frames = torch.randint(0, 256, (7, loaded, 32, 32), dtype=torch.uint8)
+    assert model(frames, torch.tensor([4, 3])).shape == (2, 5)
+
+
+def test_rgb_weights_are_spread_over_other_channels():
+    rgb = build_model("resnet_thin", 5, 3)
+    flow = build_model("resnet_thin", 5, 3, modality="Flow")
+    load_weights(flow, rgb.state_dict(), "rgb.pth", tune=True)
+    kernel = flow.base_model.conv1.weight
+    for channel in (0, 9):
+        torch.testing.assert_close(kernel[:, channel], rgb.base_model.conv1.weight.mean(1))
+    torch.testing.assert_close(flow.base_model.layer1[0].conv1.weight, rgb.base_model.layer1[0].conv1.weight)
+    with pytest.raises(InputError, match="conv1.weight"):
+        load_weights(flow, rgb.state_dict(), "rgb.pth")  # not when a model is rebuilt
+
+
+def test_the_first_convolution_of_flow_learns_faster():
+    for modality, group in (("RGB", "weights"), ("RGBDiff", "weights"), ("Flow", "fast weights")):
+        model = build_model("resnet_thin", 5, 3, modality=modality)
+        (name,) = [
+            g["name"] for g in parameter_groups(model) if any(p is model.base_model.conv1.weight for p in g["params"])
+        ]
+        assert name == group

@@ -1,0 +1,322 @@
+"""The scripts of the published tables: what they run is what the README's tables say, and one row runs to its end."""
+
+import csv
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, load_program
+from PIL import Image
+
+from archs.resnet import ARCHS
+from ops.evaluation import testing
+from ops.models import build_model
+from ops.options import config as options
+from ops.training import checkpoint as ckpt
+
+FOLDER = ROOT / "scripts/published"
+SCRIPTS = sorted(path.name for path in FOLDER.glob("*.sh") if path.name != "run.sh")
+RUNNER = "scripts/published/run.py"
+README = (ROOT / "README.md").read_text().split("\n## Published results")[-1].split("\n## ")[0]
+
+
+@cache
+def facts_of(script: str) -> list[str]:
+    """What a script hands to the runner."""
+    show = 'exec() { printf "%s\\0" "${@:3}"; }; . "$0"'
+    done = subprocess.run(
+        ["bash", "-c", show, FOLDER / script],
+        text=True,
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHON": "none"},
+    )
+    return done.stdout.split("\0")[:-1]
+
+
+@cache
+def rows_of(script: str) -> dict:
+    _, datasets, _, test, _, rows = facts_of(script)
+    return load_program(RUNNER).read_rows(datasets, rows, test)
+
+
+ROWS = [(script, row) for script in SCRIPTS for row in rows_of(script)]
+
+
+@pytest.fixture
+def plan(run_program):
+    """`plan(script, row, *words)` -> what the commands of a dry run stand for: a Config, and Settings."""
+
+    def dry_run(script, row, *words):
+        ran = run_program(RUNNER, *facts_of(script), row, "--dry_run", "--gpus", "1", *words)
+        assert ran.code == 0 and ran.err == "", ran
+        train, test = (shlex.split(line) for line in ran.out.splitlines())
+        assert train[:2] == [sys.executable, "main.py"] and test[:2] == [sys.executable, "test_models.py"]
+        return options.parse(train[2:])[0], testing.parse(test[2:])
+
+    return dry_run
+
+
+# ---------------------------------------------------------------- tables
+
+
+def readme_rows() -> dict[tuple[str, str], list[str]]:
+    """(script, row without its dataset) -> the numbers of the README's line for it."""
+    found, script = {}, None
+    for line in README.splitlines():
+        script = (re.findall(r"scripts/published/(\w+\.sh)", line) or [script])[0]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and (row := re.fullmatch(r"`(\w+)`", cells[-1])):
+            found[script, row[1]] = re.findall(r"\d\d\.\d|-", cells[2])
+    return found
+
+
+def test_the_readme_and_the_scripts_have_the_same_rows_and_numbers():
+    scripted = {}
+    for script, row in ROWS:
+        scripted.setdefault((script, row.split("-", 1)[1]), []).append(rows_of(script)[row].published)
+    assert readme_rows() == scripted and len(ROWS) == 26
+
+
+@pytest.mark.parametrize("script, row", ROWS)
+def test_every_row_says_what_it_runs(plan, script, row):
+    config, test = plan(script, row)
+    dataset, method, number = re.fullmatch(r"(\w+)-([a-z]+)(\d+)", row).groups()
+    assert (config.dataset, config.num_segments) == (dataset, int(number))
+    assert config.cluster == {"tsn": "none", "tsm": "none"}.get(method, method) and config.shift == (method != "tsn")
+    assert config.arch == ("resnet18" if dataset == "movingmnist" else "resnet50")
+    assert (config.resume, config.suffix, config.eval_freq, config.gd) == ("auto", "published", 1, 20)
+    assert test.weights == (f"{config.run_folder}/ckpt.best.pth.tar",)
+    assert test.given["dataset"] == dataset and test.modality == "RGB"
+    start, views = ("imagenet", None), (1, False, None)
+    if dataset in ("ucf101", "hmdb51"):
+        network = "shift8_blockres_avg_segment8" if config.shift else "avg_segment5"
+        start = (None, f"pretrained/TSM_kinetics_RGB_resnet50_{network}_e50.pth")
+        views = (3, True, "twice" if config.cluster == "none" else None)
+    assert (config.pretrain, config.tune_from) == start
+    assert (test.test_crops, test.full_res, test.clips) == views
+
+
+SCHEDULES = {
+    ("something.sh", "something-tsm8"): (50, 0.01, (20, 40), 64, 5e-4, 0.5, True, 0),
+    ("something.sh", "somethingv2-cumulative16"): (50, 0.01, (20, 40), 64, 5e-4, 0.5, True, 0),
+    ("breakfast.sh", "breakfast-tsm16"): (50, 0.01, (20, 40), 64, 5e-4, 0.5, True, 0),
+    ("breakfast.sh", "breakfast-slope16"): (50, 0.00125, (20, 40), 8, 5e-4, 0.5, True, 0),
+    ("ucf101_hmdb51.sh", "hmdb51-slope8"): (25, 0.001, (10, 20), 64, 5e-4, 0.8, False, 0),
+    ("movingmnist.sh", "movingmnist-cumulative16"): (40, 0.001, (50, 100), 16, 5e-4, 0.8, True, 6),
+}
+
+
+@pytest.mark.parametrize("script, row", SCHEDULES)
+def test_schedules(plan, script, row):
+    c, _ = plan(script, row)
+    assert (c.epochs, c.lr, c.lr_steps, c.batch_size, c.wd, c.dropout, c.npb, c.cluster_start_epoch) == SCHEDULES[
+        script, row
+    ]
+    assert (c.momentum, c.lr_type, c.shift_div, c.shift_place, c.cluster_after, c.consensus_type) == (
+        0.9,
+        "step",
+        8,
+        "blockres",
+        "layer1",
+        "avg",
+    )
+
+
+# ---------------------------------------------------------------- what is added to a row
+
+
+@pytest.mark.parametrize(
+    "words, lr",
+    [
+        ("-b 16", 0.0025),
+        ("--batch-size=128", 0.02),
+        ("-b 16 --accum 4", 0.01),
+        ("--accum 2", 0.02),
+        ("-b 16 --lr 0.01", 0.01),
+        ("-b 16 --learning-rate 0.3", 0.3),
+    ],
+)
+def test_the_rate_goes_with_the_batch(plan, words, lr):
+    assert plan("something.sh", "something-tsm8", *words.split())[0].lr == pytest.approx(lr)
+
+
+def test_places_hold_for_both_commands(plan):
+    config, test = plan(
+        "something.sh",
+        "something-slope8",
+        *shlex.split("--root_path R --val_list V --device cpu -j 3 --no-flip --stem_chunk 8 --root_model M --epochs 3"),
+    )
+    assert (config.root_path, config.val_list, config.device, config.workers) == ("R", "V", "cpu", 3)
+    assert (test.given["root_path"], test.given["val_list"], test.device, test.workers) == ("R", "V", "cpu", 3)
+    assert test.given["no_flip"] and (test.stem_chunk, config.stem_chunk) == (8, 8)
+    assert test.weights[0] == (
+        "M/TSM_something_RGB_resnet50_shift8_blockres_slope-layer1_avg_segment8_e3_published/ckpt.best.pth.tar"
+    )
+
+
+def test_several_gpus(run_program):
+    ran = run_program(RUNNER, *facts_of("something.sh"), "something-tsm8", "--dry_run", "--gpus", "4")
+    train, test = ran.out.splitlines()
+    assert " -m torch.distributed.run --standalone --nproc_per_node=4 main.py something RGB " in train
+    assert "torch.distributed" not in test
+
+
+def test_starting_anew(plan):
+    assert plan("something.sh", "something-tsm8", "--overwrite")[0].resume is None
+
+
+def test_the_list(run_program):
+    ran = run_program(RUNNER, *facts_of("breakfast.sh"), "--list")
+    assert ran.code == 0
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["breakfast-tsm16", "72.1"],
+        ["breakfast-slope16", "74.9"],
+        ["breakfast-cumulative16", "76.6"],
+    ]
+
+
+# ---------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ("", "required: ROW"),
+        ("ucf101-tsm9", "choose from 'ucf101-tsn8'"),
+        ("ucf101-tsm8 --gpus x", "'x' is not a number"),
+        ("ucf101-tsm8 --nosuchflag", "unrecognized arguments: --nosuchflag"),
+        ("ucf101-tsm8 -b 0", "0 must be at least 1"),
+        ("ucf101-tsm8", "no list file data/ucf101/train_videofolder.txt: get the videos from www.crcv.ucf.edu"),
+        ("ucf101-tsm8 --root_path here", "no list file here/val_videofolder.txt"),
+        (
+            "ucf101-tsm8 --root_path here --val_list here/train_videofolder.txt",
+            "no Kinetics weights pretrained/TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth: get them"
+            " from",
+        ),
+        ("ucf101-slope8 --dense_sample", "--dense_sample samples frames where clustering sees all"),
+    ],
+)
+def test_one_error_line(run_program, tmp_path, monkeypatch, words, says):
+    monkeypatch.delenv("FULL_VIDEO_DATA", raising=False)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/train_videofolder.txt").touch()
+    assert says in run_program(RUNNER, *facts_of("ucf101_hmdb51.sh"), *words.split()).error
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_the_runner_is_for_the_scripts(run_program):
+    assert "bash scripts/published/something.sh" in run_program(RUNNER).error
+
+
+# ---------------------------------------------------------------- a row from its start to its end
+
+
+@pytest.fixture
+def ucf101(tmp_path) -> Path:
+    """A folder in UCF101's layout: 4 videos to train on and 2 to test on, of 3 to 5 frames."""
+    root = tmp_path / "ucf101"
+    for k, name in enumerate(["train", "train", "train", "train", "val", "val"]):
+        video = root / f"v{k}"
+        video.mkdir(parents=True)
+        for frame in range(1, 4 + k % 3):
+            Image.new("RGB", (32, 24), (40 * frame, 40 * k, 0)).save(video / f"img_{frame:06d}.jpg")
+        with (root / f"{name}_videofolder.txt").open("a") as file:
+            file.write(f"v{k} {3 + k % 3} {100 * (k % 2)}\n")
+    return root
+
+
+@pytest.fixture
+def kinetics(tmp_path) -> Path:
+    """A checkpoint in TSM's layout, shifted in all stages, of 400 classes."""
+    model = build_model(num_class=400, arch="resnet_thin", num_segments=8, cluster="none", shift=True)
+    weights = {f"module.{key}": value for key, value in model.state_dict().items()}
+    assert "module.base_model.layer1.0.conv1.net.weight" in weights and ARCHS["resnet_thin"].weights is None
+    torch.save(
+        {"epoch": 50, "arch": "resnet_thin", "state_dict": weights, "best_prec1": torch.tensor(71.2)},
+        tmp_path / "kinetics.pth",
+    )
+    return tmp_path / "kinetics.pth"
+
+
+SMALL = shlex.split("--arch resnet_thin --input_size 16 --epochs 2 -b 2 -j 0 --device cpu --gpus 0")
+
+
+@pytest.fixture
+def recorded(monkeypatch) -> list[list[str]]:
+    """The commands that the runner would run in this process; each ends like one that was stopped."""
+    commands = []
+    monkeypatch.setattr(load_program(RUNNER), "run", lambda command: commands.append(command) or 143)
+    return commands
+
+
+def test_a_row_trains_and_tests_and_the_second_time_only_tests(run_program, tmp_path, ucf101, kinetics, recorded):
+    words = [
+        "ucf101-cumulative8",
+        *SMALL,
+        "--num_segments",
+        "2",
+        "--root_path",
+        str(ucf101),
+        "--root_model",
+        str(tmp_path / "model"),
+        "--root_log",
+        str(tmp_path / "log"),
+    ]
+    done = subprocess.run(
+        ["bash", FOLDER / "ucf101_hmdb51.sh", *words, "--tune_from", kinetics],
+        text=True,
+        capture_output=True,
+        env=os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done
+    assert "new: new_fc.weight, new_fc.bias" in done.stdout and "lr 3.125e-05 (step)" in done.stdout
+    assert done.stdout.count("Testing Results:") == 1 and "x 3 crops x 1 clip" in done.stdout
+    assert done.stdout.endswith("published for ucf101-cumulative8: 96.4 %\n")
+    (log,) = tmp_path.glob("log/*/log.csv")
+    with log.open(newline="") as file:
+        epochs = [(row["epoch"], row["split"]) for row in csv.DictReader(file)]
+    assert epochs == [("0", "train"), ("0", "val"), ("1", "train"), ("1", "val")]
+    again = run_program(RUNNER, *facts_of("ucf101_hmdb51.sh"), *words)  # weights to start from are not asked for
+    assert "is trained to its end: only tested" in again.out
+    assert [words[1] for words in recorded] == ["test_models.py"]
+    assert f"$ {shlex.join(recorded[0])}\n" in done.stdout
+
+
+def test_a_run_that_was_stopped_goes_on(run_program, ucf101, kinetics, recorded):
+    """Within its epochs, training is asked for again with the same words, and nothing is tested before its end."""
+    words = [*facts_of("ucf101_hmdb51.sh"), "ucf101-tsm8", *SMALL, "--root_path", ucf101, "--tune_from", kinetics]
+    assert run_program(RUNNER, *words).code == 143
+    folder = options.parse(recorded[0][2:])[0].run_folder
+    folder.mkdir(parents=True)
+    torch.save(torch.load(kinetics) | {"epoch": 1}, folder / ckpt.LAST)
+    assert run_program(RUNNER, *words).code == 143
+    assert recorded[0] == recorded[1] and recorded[0][-2:] == ["--resume", "auto"] and len(recorded) == 2
+
+
+def test_signals_reach_the_command_and_it_is_waited_for(capfd):
+    """Ctrl-C, which a terminal sends to all, is not sent twice."""
+    child = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(1))
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.1), print("saved"), sys.exit(7)))
+while True:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getppid(), number)
+        time.sleep(0.05)
+"""
+    former = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert load_program(RUNNER).run([sys.executable, "-S", "-c", child]) == 7
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    assert capfd.readouterr().out.endswith("saved\n")
+    assert load_program(RUNNER).run(["sh", "-c", "kill -KILL $$"]) == 137
