@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from archs.resnet import ARCHS
+from archs import ARCHS
 from ops.data.batches import EpochBatches
 from ops.data.dataset import FrameFolders, make_loader
 from ops.data.decoding import describe_decoder
@@ -105,7 +105,7 @@ def describe(
     lines = {
         "data": f"{config.dataset} {config.modality} in {config.root}: "
         + ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
-        + f", {model.new_fc.out_features} classes",
+        + f", {model.num_class} classes",
         "decoder": describe_decoder(),
         "frames": f"min {min(counts)}, median {statistics.median(counts):g}, max {max(counts)} a video; seen: {shown}",
         "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, "

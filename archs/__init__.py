@@ -1,0 +1,6 @@
+"""All backbones, by the names that `--arch` takes."""
+
+from archs.backbone import Arch
+from archs.resnet import RESNETS
+
+ARCHS: dict[str, Arch] = {**RESNETS}

@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that clusters")
     data = ("dataset", "root_path", *options.SPEC_FIELDS)
     config = replace(config, **{name: getattr(args, name, None) for name in data})
-    num_class = model.new_fc.out_features
+    num_class = model.num_class
     if config.spec.num_class != num_class:
         raise InputError(
             f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"

@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         pictures.check(args.picture)
     device = options.pick_device(args.device)
     model, config = load_model(args.weights)
-    names = category_names(config, model.new_fc.out_features, args.category_file)
+    names = category_names(config, model.num_class, args.category_file)
     clips = read(args.video, config, args.short_side, args.chunk)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ops.data.dataset import VideoBatch
-from ops.heads.average import video_scores
+from ops.heads.head import video_logits
 from ops.models import TSN
 from ops.training.engine import Meters, OnStep, check_finite
 
@@ -36,7 +36,7 @@ def view_scores(model: TSN, batch: VideoBatch, views: Views, softmax: bool) -> T
         for k in range(views.clips):
             # videos of several clips are all of one length
             view = crop if views.clips == 1 else crop.unflatten(0, (len(lengths), views.clips, -1))[:, k].flatten(0, 1)
-            total = total + video_scores(model(view.contiguous(), lengths))  # (n, K)
+            total = total + video_logits(model(view.contiguous(), lengths))  # (n, K)
     return (total / views.count).softmax(1) if softmax else total / views.count
 
 
@@ -60,7 +60,7 @@ def score_videos(
 
     The loss is that of the fused scores, with `softmax` of the fused probabilities.
     """
-    meters = Meters(models[0].new_fc.out_features)
+    meters = Meters(models[0].num_class)
     gathered = []
     for model in models:
         model.eval()

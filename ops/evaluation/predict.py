@@ -20,7 +20,7 @@ from ops.data.stores import Folder
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
 from ops.evaluation.result_files import read_categories
-from ops.heads.average import video_scores
+from ops.heads.head import video_logits
 from ops.models import TSN, build_model
 from ops.options import config as options
 from ops.options.config import Config
@@ -31,7 +31,7 @@ from ops.training import checkpoint as ckpt
 def load_model(path: Path) -> tuple[TSN, Config]:
     """The model of a checkpoint that `main.py` wrote, in eval mode, and how it was trained; nothing else is needed."""
     stored = ckpt.load_checkpoint(path)
-    config, classifier = stored.get("config"), stored["state_dict"].get(ckpt.CLASSIFIER[0])
+    config, classifier = stored.get("config"), stored["state_dict"].get("new_fc.weight")
     rows = 0 if classifier is None or classifier.ndim != 2 else len(classifier)
     if not config or not rows or not {"dataset", "modality"} <= config.keys():
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
@@ -185,7 +185,7 @@ def predict(
         means, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), chunk)
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
         assignment, distances = assignment.tolist(), distances.tolist()
-    probabilities = video_scores(scores)[0].softmax(0).cpu()
+    probabilities = video_logits(scores)[0].softmax(0).cpu()
     if not probabilities.isfinite().all():
         raise InputError("the scores are not finite; the weights are spoiled")
     return Prediction(frames, steps.first, assignment, distances, config.cluster, probabilities)

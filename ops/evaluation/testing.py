@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from archs.resnet import ARCHS
+from archs import ARCHS
 from ops.data.batches import EpochBatches
 from ops.data.dataset import FrameFolders, make_loader
 from ops.data.lists import Video, read_list
@@ -296,8 +296,9 @@ def _published_config(settings: Settings, number: int, stored: dict, path: str) 
     """What a checkpoint without options is, from flags, else from its keys, else from its name."""
     weights: dict[str, Tensor] = stored["state_dict"]
     named, proven = tsm_names.read_name(path), tsm_names.read_keys(weights)
-    kernel = weights.get("base_model.conv1.weight")
-    proven |= {"modality": MODALITY_OF.get(kernel.shape[1])} if kernel is not None and kernel.ndim == 4 else {}
+    kernel = next((value for key, value in weights.items() if key.startswith("base_model.") and value.ndim == 4), None)
+    if kernel is not None:
+        proven["modality"] = MODALITY_OF.get(kernel.shape[1])
     known = {
         name: value
         for found in ({"arch": stored.get("arch")}, named, proven, settings.given)

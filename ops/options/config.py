@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
-from archs.resnet import ARCHS, STAGES
+from archs import ARCHS
+from archs.resnet import STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DatasetSpec, dataset_root, dataset_spec
 from ops.errors import InputError
-from ops.heads.average import CONSENSUS
+from ops.heads import HEADS
 from ops.options import flags
 from ops.streaming import STEM_GRADS
 from ops.temporal.shift import SHIFT_PLACES
@@ -169,7 +170,7 @@ CHOICES = {
     "cluster": (*CLUSTERINGS, "none"),
     "cluster_after": STAGES,
     "shift_place": SHIFT_PLACES,
-    "consensus_type": CONSENSUS,
+    "consensus_type": HEADS,
     "lr_type": SCHEDULES,
     "stem_grad": STEM_GRADS,
 }

@@ -2,11 +2,12 @@
 
 import argparse
 
-from archs.resnet import ARCHS, STAGES
+from archs import ARCHS
+from archs.resnet import STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS
-from ops.heads.average import CONSENSUS
+from ops.heads import HEADS
 from ops.options.cli import ArgumentParser
 from ops.streaming import STEM_GRADS
 from ops.temporal.shift import SHIFT_PLACES
@@ -200,7 +201,7 @@ def main_parser(defaults: dict) -> ArgumentParser:
         model,
         "--consensus_type",
         "avg: mean score of a video; identity: every representation is trained by itself",
-        choices=CONSENSUS,
+        choices=HEADS,
     )
     add(model, "--dropout", "before the classifier", type=number(float, least=0, most=1), metavar="P")
     add(

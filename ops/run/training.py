@@ -79,7 +79,7 @@ class Training:
             self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
 
     def new_meters(self) -> Meters:
-        return Meters(self.model.new_fc.out_features, self.processes)
+        return Meters(self.model.num_class, self.processes)
 
     def run(self) -> None:
         """All epochs that are left; `Interrupted` when a signal ends it early, after saving."""

@@ -46,12 +46,16 @@ def read_keys(keys: Iterable[str]) -> dict:
     Absent from the result: what they leave open. A file from a program that wraps no weights in `.net.` may still want
     shift.
     """
-    text = "\n".join(keys)
-    options = {"non_local": ".nl." in text}
-    if re.search(r"layer\d\.(net\.)?\d+\.(block\.)?conv1\.net\.", text):
-        options |= {"shift": True, "shift_place": "blockres"}
-    elif re.search(r"layer\d\.(net\.)?\d+\.(block\.)?net\.", text):
-        options |= {"shift": True, "shift_place": "block"}
-    if "layer2.net." in text:
-        options["temporal_pool"] = True
+    options = {"non_local": False}
+    for key in keys:
+        parts = key.split(".")
+        if "nl" in parts:
+            options["non_local"] = True
+        for i in (i for i, part in enumerate(parts) if part == "net"):
+            if i == len(parts) - 2:  # one convolution, ...conv1.net.weight
+                options |= {"shift": True, "shift_place": "blockres"}
+            elif parts[i - 1].isdecimal() or parts[i - 1] == "block":  # a whole block, ...layer2.0.net.conv1.weight
+                options |= {"shift": True, "shift_place": "block"}
+            else:  # a whole stage, ...layer2.net.0.conv1.weight
+                options["temporal_pool"] = True
     return options

@@ -7,6 +7,8 @@ before, the rest stay; what comes from outside the video is zero.
 
 from torch import Tensor, nn
 
+from archs.backbone import Backbone
+
 
 def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8) -> Tensor:
     """x (n * num_segments, c, h, w) -> the same shape, shifted within each video (Lin et al., figure 1b)."""
@@ -33,23 +35,24 @@ class TemporalShift(nn.Module):
         return f"num_segments={self.num_segments}, shift_div={self.shift_div}"
 
 
-def add_shift_to_blocks(stage: nn.Sequential, num_segments: int, shift_div: int, every: int) -> None:
+def add_shift_to_blocks(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
     """Shift before every residual block, skip connection included (`--shift_place block`)."""
-    for i, block in enumerate(stage):
-        stage[i] = TemporalShift(block, num_segments, shift_div)
+    blocks = backbone.blocks(stage)
+    for i, block in enumerate(blocks):
+        blocks[i] = TemporalShift(block, num_segments, shift_div)
 
 
-def add_shift_to_residuals(stage: nn.Sequential, num_segments: int, shift_div: int, every: int) -> None:
-    """Shift inside the residual branch of each `every`-th block, before its first convolution (TSM's default)."""
-    for block in stage[::every]:
-        block.conv1 = TemporalShift(block.conv1, num_segments, shift_div)
+def add_shift_to_residuals(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
+    """Shift inside residual branches, before the convolution that the backbone names (TSM's default)."""
+    for parent, name in list(backbone.shift_places(stage)):
+        setattr(parent, name, TemporalShift(getattr(parent, name), num_segments, shift_div))
 
 
 SHIFT_PLACES = {"blockres": add_shift_to_residuals, "block": add_shift_to_blocks}
 
 
 class TemporalPool(nn.Module):
-    """Halve the time steps by max pooling, then `net` (TSM's `--temporal_pool`, before layer2)."""
+    """Halve the time steps by max pooling, then `net` (TSM's `--temporal_pool`)."""
 
     def __init__(self, net: nn.Module, num_segments: int):
         super().__init__()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ops.data.dataset import VideoBatch
 from ops.errors import InputError
-from ops.heads.average import video_scores
+from ops.heads.head import video_logits
 from ops.models import TSN
 from ops.training.metrics import RunningMean, VideoMetrics
 from ops.training.processes import ALONE, Processes
@@ -116,7 +116,7 @@ class Meters:
 
     def hold(self, losses: Tensor, scores: Tensor, batch: VideoBatch) -> None:
         """Keep what this process found in a batch until `exchange`."""
-        self._held.append(Part(losses, video_scores(scores), batch.labels, batch.names, len(batch.frames)))
+        self._held.append(Part(losses, video_logits(scores), batch.labels, batch.names, len(batch.frames)))
 
     def exchange(self) -> list[Part]:
         """What all processes hold, the same in each; they must call this together."""
@@ -216,7 +216,7 @@ def train_one_epoch(
     InputError when a loss or the gradient stops being finite, before any weight changes.
     """
     model.train()
-    meters = meters or Meters(model.new_fc.out_features, stepping.processes)
+    meters = meters or Meters(model.num_class, stepping.processes)
     epoch = f" of epoch {draw[1]}" if draw else ""
     before = stepping.start(model, optimizer)
     for batch in meters.batches(loader, device):
@@ -259,7 +259,7 @@ def evaluate(
     Raises InputError at scores that are not finite.
     """
     model.eval()
-    meters = Meters(model.new_fc.out_features, processes)
+    meters = Meters(model.num_class, processes)
     for batch in meters.batches(loader, device):
         scores = model(batch.frames, batch.lengths)
         check_finite(scores, batch.names)

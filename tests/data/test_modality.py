@@ -9,7 +9,7 @@ from PIL import Image
 
 from ops.data.dataset import FrameFolders
 from ops.data.lists import Video
-from ops.data.modality import MODALITIES, frame_differences, normalise_flow
+from ops.data.modality import MODALITIES, frame_differences
 from ops.data.specs import DatasetSpec
 from ops.data.stores import frame_files
 from ops.data.views import train_transform, whole_frames
@@ -107,9 +107,23 @@ def test_a_step_of_differences_is_six_frames(tmp_path):
 
 
 def test_flow_without_motion_is_about_zero():
-    assert normalise_flow(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
-    right = torch.full((1, 1), 255, dtype=torch.uint8)
-    torch.testing.assert_close(normalise_flow(right), torch.tensor([[0.5 / 0.226]]))
+    model = build_model("resnet_thin", 2, 1, modality="Flow")
+    assert model.to_input(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
+    right = model.to_input(torch.full((1, 10, 2, 2), 255, dtype=torch.uint8))
+    torch.testing.assert_close(right, torch.full((1, 10, 2, 2), 0.5 / 0.226))
+
+
+def test_colours_are_normalised_as_imagenet():
+    frames = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 4, 5)
+    black, white = build_model("resnet_thin", 2, 1).to_input(frames)
+    torch.testing.assert_close(black[:, 0, 0], torch.tensor([-2.11790, -2.03571, -1.80444]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(white[:, 3, 4], torch.tensor([2.24891, 2.42857, 2.64000]), rtol=0, atol=1e-4)
+    assert frames[1].min() == 255 and frames.dtype == torch.uint8
+
+
+def test_differences_are_taken_as_they_are():
+    steps = torch.randint(0, 256, (2, 18, 4, 4), dtype=torch.uint8)
+    assert torch.equal(build_model("resnet_thin", 2, 1, modality="RGBDiff").to_input(steps), frame_differences(steps))
 
 
 @pytest.mark.parametrize("modality, loaded, channels", [("RGB", 3, 3), ("Flow", 10, 10), ("RGBDiff", 18, 15)])

@@ -14,7 +14,8 @@ from torchvision import transforms
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
-from archs.resnet import ARCHS, Arch
+from archs import ARCHS
+from archs.resnet import resnet
 from ops.errors import InputError
 from ops.evaluation.result_files import read_categories
 from ops.models import build_model
@@ -334,7 +335,7 @@ def write_videos(root, template, lengths, size, flow=False):
 @pytest.fixture
 def small_arch(monkeypatch):
     """resnet10, made for 56 pixels: scaled to 64."""
-    monkeypatch.setitem(ARCHS, "resnet10", Arch(BasicBlock, (1, 1, 1, 1), input_size=56))
+    monkeypatch.setitem(ARCHS, "resnet10", resnet(BasicBlock, (1, 1, 1, 1), input_size=56))
 
 
 TO_TENSOR = transforms.Compose(

@@ -15,7 +15,7 @@ import torch
 from conftest import ROOT, load_program
 from PIL import Image
 
-from archs.resnet import ARCHS
+from archs import ARCHS
 from ops.evaluation import testing
 from ops.models import build_model
 from ops.options import config as options

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from archs.resnet import ARCHS, STAGES
+from archs import ARCHS
+from archs.resnet import STAGES
 from ops.models import build_model
 from ops.temporal.shift import TemporalPool, TemporalShift, temporal_shift
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ops.clustering import sign_distances
-from ops.data.views import normalise
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import (
     Pair,
@@ -146,7 +145,7 @@ def test_the_gradients_of_frames_add_up_to_that_of_training(model, steps):
     upstream, assignment = upstream_gradients(model, steps, 2, "v")
     size = Counter(assignment)
     found = sum(
-        frame_gradients(model.run_stem, weights, normalise(frame[None]), upstream[k, None]).weights / size[k]
+        frame_gradients(model.run_stem, weights, model.to_input(frame[None]), upstream[k, None]).weights / size[k]
         for frame, k in zip(steps, assignment, strict=True)
     )
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))

@@ -7,7 +7,7 @@ from multiprocessing.queues import SimpleQueue
 
 import torch
 
-from archs.resnet import ARCHS
+from archs import ARCHS
 from ops.clustering import CLUSTERINGS
 from ops.data.dataset import VideoBatch
 from ops.errors import InputError

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archs.resnet import ARCHS
+from archs import ARCHS
 from ops.data.dataset import FrameFolders, VideoBatch, collate
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES
