@@ -37,9 +37,11 @@ from ops.run.training import Training
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training import processes as distributed
-from ops.training.engine import Result, evaluate
+from ops.training.compiling import compile_network
+from ops.training.engine import evaluate
+from ops.training.meters import Result
 from ops.training.processes import Processes
-from ops.training.stepping import choose_amp, compile_network
+from ops.training.stepping import choose_amp
 from ops.training.sync_norm import synchronise
 
 
@@ -81,7 +83,7 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
         config.batch_size,
         config.seed if train else None,
         dataset.frame_counts,
-        (processes.rank, processes.number),
+        (processes.rank, processes.world_size),
         config.bucket,
     )
     return videos, make_loader(dataset, batches, config.workers, pin_memory=device.type == "cuda")
@@ -111,7 +113,7 @@ def describe(
         "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, "
         + (f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"),
         "device": (f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device))
-        + f", {processes.number} processes" * (processes.number > 1),
+        + f", {processes.world_size} processes" * (processes.world_size > 1),
     }
     if model.clustering:
         lines["stem"] = str(model.streaming or "all frames of a batch at once")
@@ -261,8 +263,8 @@ def prepare(argv: Sequence[str] | None, processes: Processes) -> Run:
 
 def place_model(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
     """Move the model to its device, in the form that runs there."""
-    if config.sync_bn and processes.number > 1:
-        synchronise(model)
+    if config.sync_bn and processes.world_size > 1:
+        model = synchronise(model, device)
     model.to(device, memory_format=torch.channels_last if device.type == "cuda" else torch.preserve_format)
     chunk = config.stem_chunk
     if chunk == "auto" and config.sync_bn and not config.freeze_stem_bn:

@@ -58,18 +58,18 @@ class TSN(nn.Module):
             nn.init.normal_(self.new_fc.weight, 0, 0.001)
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
-        norms = [module for module in base_model.modules() if isinstance(module, nn.BatchNorm2d)]
-        self._frozen_norms = norms[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+        self._frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            self._frozen_norms = [norm for norm in norms if norm in inside or norm in self._frozen_norms]
-        for norm in self._frozen_norms:
-            norm.requires_grad_(False)
+            self._frozen_norms += [name for name, norm in norms.items() if norm in inside]
+        for name in self._frozen_norms:
+            norms[name].requires_grad_(False)
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
-        for norm in self._frozen_norms:
-            norm.eval()
+        for name in self._frozen_norms:
+            self.base_model.get_submodule(name).eval()
         return self
 
     @property

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from ops.data.dataset import VideoBatch
 from ops.heads.head import video_logits
 from ops.models import TSN
-from ops.training.engine import Meters, OnStep, check_finite
+from ops.training.engine import check_finite
+from ops.training.meters import Meters, OnStep
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def score_videos(
         check_finite(scores, parts[0].names)
         labels = parts[0].labels
         logs = scores.clamp_min(1e-30).log() if softmax else scores.log_softmax(1)
-        meters.hold(F.nll_loss(logs, labels, reduction="none"), scores, parts[0])
+        meters.hold(parts[0], scores, F.nll_loss(logs, labels, reduction="none"))
         meters.count(meters.exchange())
         meters.frames += sum(len(part.frames) for part in parts[1:])
         gathered.append(scores.float().cpu())

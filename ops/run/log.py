@@ -14,7 +14,7 @@ import torch
 import torchvision
 
 from ops.errors import InputError
-from ops.training.engine import Result
+from ops.training.meters import Result
 
 try:
     from tensorboardX import SummaryWriter

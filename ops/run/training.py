@@ -18,7 +18,8 @@ from ops.run.progress import Progress
 from ops.run.saving import CheckpointFolder, random_state, restore_random_state
 from ops.run.signals import Interrupted, Interrupts
 from ops.training import checkpoint as ckpt
-from ops.training.engine import Meters, Result, evaluate, train_one_epoch
+from ops.training.engine import evaluate, train_one_epoch
+from ops.training.meters import Meters, Result
 from ops.training.optim import SCHEDULES, build_sgd, load_momenta, set_lr
 from ops.training.processes import ALONE, Processes
 from ops.training.stepping import make_stepping
@@ -65,7 +66,7 @@ class Training:
         self.meters = self.new_meters()
         if "meters" in stored:
             try:
-                self.meters = Meters.restored(stored["meters"], processes)
+                self.meters.load_state_dict(stored["meters"])
             except (LookupError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{config.resume} says nothing usable of its place in epoch {self.epoch} ({error!r});"
@@ -83,7 +84,7 @@ class Training:
 
     def run(self) -> None:
         """All epochs that are left; `Interrupted` when a signal ends it early, after saving."""
-        alone = self.processes.number == self.config.accum == 1
+        alone = self.processes.world_size == self.config.accum == 1
         with Interrupts(self.warn if self.processes.main else lambda text: None, at_once=alone) as self.interrupts:
             try:
                 while self.epoch < self.config.epochs:
@@ -103,7 +104,7 @@ class Training:
         lr = SCHEDULES[config.lr_type](config.lr, epoch, config.epochs, config.lr_steps)
         set_lr(self.optimizer, lr)
         rank = self.processes.rank
-        if self.meters.steps and len(self.random_states) == self.processes.number:
+        if self.meters.steps and len(self.random_states) == self.processes.world_size:
             restore_random_state(self.random_states[rank], self.device)
         else:  # dropout does not depend on what ran before, and each process has masks of its own
             torch.manual_seed((rank << 52) + (config.seed << 20) + epoch)
@@ -195,7 +196,7 @@ class Training:
             "config": options.plain(self.config),
         }
         if self.meters.steps:
-            content |= {"meters": self.meters.state(), "random_states": states}
+            content |= {"meters": self.meters.state_dict(), "random_states": states}
         if problem := self.folder.save(content, is_best):
             self.warn(f"warning: {problem}; training goes on and saves again later")
 

@@ -107,11 +107,12 @@ def test_going_on_within_an_epoch(run_processes, tiny_data, tmp_path):
     assert furthest(whole, weights_of(tmp_path)) == 0
 
 
-def test_running_means_are_those_of_all_processes(run_main, run_processes, tiny_data, tmp_path):
-    """Means over equal parts have the mean of all as their mean; at no learning rate to speak of nothing else moves."""
-    words = [*TRAIN, "--root_path", str(tiny_data), "-b", "4", "--lr", "1e-12"]
+@pytest.mark.parametrize("number, batch_size", [(2, "4"), (2, "3"), (3, "2")], ids=["equal", "2 and 1", "1, 1 and none"])
+def test_running_means_are_those_of_all_processes(run_main, run_processes, tiny_data, tmp_path, number, batch_size):
+    """Means over parts, weighted by frames, have the mean of all as their mean; at no learning rate nothing else moves."""
+    words = [*TRAIN, "--root_path", str(tiny_data), "-b", batch_size, "--lr", "1e-12"]
     assert run_main(*words, "--root_model", "1/checkpoint").code == 0
-    quiet(run_processes(2, *words, "--root_model", "n/checkpoint"))
+    quiet(run_processes(number, *words, "--root_model", "n/checkpoint"))
     one, two = (weights_of(tmp_path / name)["base_model.bn1.running_mean"] for name in "1n")
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-7)
     assert one.abs().min() > 0
@@ -242,7 +243,7 @@ def norms_on_parts(folder, x, cuts):
         torch.manual_seed(0)
         norm = nn.Sequential(nn.BatchNorm2d(6))
         nn.init.uniform_(norm[0].weight)
-        synchronise(norm)
+        synchronise(norm, torch.device("cpu"))
         part = x.split(cuts)[processes.rank].clone().requires_grad_()
         y = norm(part)
         (y * y.cumsum(1)).sum().backward()
