@@ -107,9 +107,9 @@ def test_going_on_within_an_epoch(run_processes, tiny_data, tmp_path):
     assert furthest(whole, weights_of(tmp_path)) == 0
 
 
-@pytest.mark.parametrize("number, batch_size", [(2, "4"), (2, "3"), (3, "2")], ids=["equal", "2 and 1", "1, 1 and none"])
+@pytest.mark.parametrize("number, batch_size", [(2, "4"), (2, "3"), (3, "2")], ids=["equal", "2 and 1", "one idle"])
 def test_running_means_are_those_of_all_processes(run_main, run_processes, tiny_data, tmp_path, number, batch_size):
-    """Means over parts, weighted by frames, have the mean of all as their mean; at no learning rate nothing else moves."""
+    """Means over parts have, weighted by frames, the mean of all as theirs; at no learning rate nothing else moves."""
     words = [*TRAIN, "--root_path", str(tiny_data), "-b", batch_size, "--lr", "1e-12"]
     assert run_main(*words, "--root_model", "1/checkpoint").code == 0
     quiet(run_processes(number, *words, "--root_model", "n/checkpoint"))
