@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from archs import ARCHS
 from ops.data.batches import EpochBatches
-from ops.data.dataset import FrameFolders, make_loader
+from ops.data.dataset import VideoDataset
 from ops.data.decoding import describe_decoder
 from ops.data.lists import Video, read_list
+from ops.data.loading import make_loader
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.specs import DatasetSpec
@@ -75,7 +76,7 @@ def make_split(config: Config, spec: DatasetSpec, train: bool, device: torch.dev
         transform = partial(
             train_transform, size=config.frame_size, flip=spec.flip, scales=scales, flow=config.modality == "Flow"
         )
-    dataset = FrameFolders(
+    dataset = VideoDataset(
         videos, config.root, spec, modality, sampler, transform, config.seed, train and config.on_bad_video == "skip"
     )
     batches = EpochBatches(

@@ -13,7 +13,7 @@ import numpy as np
 from ops.clustering import CLUSTERINGS
 from ops.data.lists import Video, read_list
 from ops.data.specs import DESCRIPTION
-from ops.data.stores import open_frames
+from ops.data.stores import open_store
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.predict import category_names, hold, load_model, make_steps
@@ -124,7 +124,7 @@ def kinds_of(folder: Path, video: Video) -> np.ndarray | None:
 def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -> CutVideo:
     """Read a video of the data set of `config` and cut it."""
     view_of = partial(eval_transform, rng=None, size=config.frame_size)
-    clip = open_frames(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
+    clip = open_store(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
     steps = make_steps(config, hold([clip]))
     title = f"{title} ({video.path}): {video.num_frames:,} frames"
     if len(set(steps.first)) < video.num_frames - steps.stack + 1:

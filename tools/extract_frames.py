@@ -19,6 +19,7 @@ import _path
 from tqdm import tqdm
 
 from ops.data.ffmpeg import find_ffmpeg, shrink_filter
+from ops.data.frame_names import is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
 from ops.options import cli
@@ -130,14 +131,14 @@ def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".")
+            if not is_hidden(name)
             and not leads_back(Path(folder, name))
             and os.path.realpath(os.path.join(folder, name)) != real_dst
         ]
         videos += [
             Path(folder, name).relative_to(src)
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
+            if not is_hidden(name) and os.path.splitext(name)[1].lower() in endings
         ]
     if not videos:
         raise InputError(f"{src} holds no video file (--ext {extensions})")

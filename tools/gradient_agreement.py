@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ops.data.dataset import FrameFolders
+from ops.data.dataset import VideoDataset
 from ops.data.lists import read_list
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
@@ -72,7 +72,7 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def open_videos(config: Config) -> FrameFolders:
+def open_videos(config: Config) -> VideoDataset:
     """The validation videos as evaluation shows them to the model."""
     sampler = FrameSampler(config.num_segments, True, config.num_frames, stride=config.frame_stride)
     videos = read_list(config.list_file(config.spec.val_list), config.root, config.spec)
@@ -80,7 +80,7 @@ def open_videos(config: Config) -> FrameFolders:
     def transform(height, width, rng):
         return eval_transform(height, width, rng, config.frame_size)
 
-    return FrameFolders(videos, config.root, config.spec, MODALITIES[config.modality], sampler, transform, config.seed)
+    return VideoDataset(videos, config.root, config.spec, MODALITIES[config.modality], sampler, transform, config.seed)
 
 
 def format_table(rows: Sequence[Agreement]) -> str:

@@ -1,7 +1,6 @@
 """Pack the frame folders of a dataset into one file a video: `python tools/pack_frames.py SRC DST` (see --help)."""
 
 import os
-import re
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,9 +11,10 @@ import _path
 import numpy as np
 from tqdm import tqdm
 
-from ops.data.prepare.discovery import PICTURES, FrameCounter, guess_first, guess_template, walk
-from ops.data.specs import DATASETS, DESCRIPTION, check_template, dataset_spec
-from ops.data.stores import RAW, ZIP, Folder
+from ops.data.frame_names import PICTURES, by_number, check_template, is_flow, is_picture
+from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
+from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
+from ops.data.stores import FolderStore
 from ops.errors import InputError
 from ops.options import cli
 from ops.options.flags import number
@@ -67,10 +67,7 @@ def build_parser() -> cli.ArgumentParser:
 def find_folders(src: Path) -> list[str]:
     """Folders below `src` that hold pictures, relative to it."""
 
-    def holds_pictures(folder: str) -> bool:
-        return any(name.lower().endswith(PICTURES) and name[0] != "." for name in os.listdir(src / folder))
-
-    found = [folder for folder, _ in walk(src) if holds_pictures(folder)]
+    found = [folder for folder, _ in walk(src) if any(map(is_picture, os.listdir(src / folder)))]
     if not found:
         raise InputError(f"{src} holds no folder of frames ({', '.join(PICTURES)})")
     if "" in found:
@@ -80,13 +77,12 @@ def find_folders(src: Path) -> list[str]:
 
 def write_zip(folder: Path, path: Path) -> None:
     """The files of a folder, in the order of their numbers, as a zip without compression; same files, same bytes."""
-    names = [file.name for file in os.scandir(folder) if file.is_file() and not file.name.startswith(".")]
-    names.sort(key=lambda name: ([int(digits) for digits in re.findall("[0-9]+", name)], name))
+    names = sorted((name for name in visible(folder) if (folder / name).is_file()), key=by_number)
     with zipfile.ZipFile(path, "w") as pack:
         for name in names:
             member = zipfile.ZipInfo(name)  # of 1980
             member.external_attr = 0o644 << 16
-            pack.writestr(member, Folder(folder).read(name))
+            pack.writestr(member, FolderStore(folder).read(name))
 
 
 def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1) -> None:
@@ -98,7 +94,7 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
     size = None
     with path.open("wb") as file:
         for start in range(0, count, CHUNK):
-            clip = Folder(folder).clip(names[start : start + CHUNK])  # (t, c, H, W)
+            clip = FolderStore(folder).clip(names[start : start + CHUNK])  # (t, c, H, W)
             if clip.shape[1] > channels:
                 break
             if size is None:
@@ -118,7 +114,7 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
 
 def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None) -> Pack:
     """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
-    if image_tmpl and image_tmpl.count("{") > 1:
+    if image_tmpl and is_flow(image_tmpl):
         raise InputError(
             f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
             " a frame, cannot be made; leave --raw out"
@@ -165,7 +161,7 @@ def pack_all(write: Pack, jobs: dict[Path, Path], workers: int) -> tuple[int, di
 
 def copy_lists(src: Path, dst: Path) -> int:
     """Copy the lists and descriptions of a dataset -> their number; InputError where `dst` holds others."""
-    names = [name for name in sorted(os.listdir(src)) if name.endswith(COPIED) and name[0] != "." and name != FAILED]
+    names = [name for name in sorted(visible(src)) if name.endswith(COPIED) and name != FAILED]
     names = [name for name in names if (src / name).is_file()]
     for name in names:
         content = (src / name).read_bytes()
@@ -187,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
     folders = find_folders(src)
     write = raw_writer(src, folders, args.image_tmpl, args.first_frame) if args.raw else write_zip
-    ending, other = (RAW, ZIP) if args.raw else (ZIP, RAW)
+    ending, other = (".npy", ".zip") if args.raw else (".zip", ".npy")
     if clash := next((f"{folder}{other}" for folder in folders if (dst / f"{folder}{other}").exists()), None):
         raise InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")
     jobs = {src / folder: dst / f"{folder}{ending}" for folder in folders}

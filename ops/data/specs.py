@@ -2,10 +2,10 @@
 
 import json
 import os
-import string
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from ops.data.frame_names import check_template, is_flow
 from ops.errors import InputError
 
 TRAIN_LIST, VAL_LIST = "train_videofolder.txt", "val_videofolder.txt"
@@ -29,6 +29,11 @@ class DatasetSpec:
     val_list: str = VAL_LIST
     category_file: str = "category.txt"
     flow_tmpl: str | None = None
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether the files are pairs of optical flow images."""
+        return is_flow(self.image_tmpl)
 
 
 DATASETS = {
@@ -84,22 +89,6 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
         if getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec
-
-
-def check_template(template: str, flow: bool = False) -> None:
-    """Raise InputError unless `template` names files by a number; with `flow` by x or y and a number, or by the
-    folder's number, x or y, and a number."""
-    trials = [("x", 1), (1, "x", 1)] if flow else [(1,)]
-    try:
-        forms = [form for _, field, form, _ in string.Formatter().parse(template) if field is not None]
-        (trial,) = [trial for trial in trials if len(trial) == len(forms)]
-        good = "/" not in template and max(map(len, forms)) < 5  # or names would be longer than any file's
-        good = good and len({template.format(*trial[:-1], number) for number in (1, 2)}) == 2
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
-        good = False
-    if not good:
-        example = "flow_{}_{:05d}.jpg" if flow else "img_{:05d}.jpg"
-        raise InputError(f"image template {template!r} does not name files by number; give one such as {example!r}")
 
 
 def _read_description(path: Path) -> dict:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.heads.head import video_logits
 from ops.models import TSN
 from ops.training.engine import check_finite

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ops.data.categories import read_categories
+from ops.data.frame_names import PICTURES, by_number, is_picture, name_pattern
 from ops.data.modality import MODALITIES
-from ops.data.prepare.discovery import PICTURES, FrameCounter
 from ops.data.sampling import FrameSampler
-from ops.data.stores import Folder
+from ops.data.stores import FolderStore
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
-from ops.evaluation.result_files import read_categories
 from ops.heads.head import video_logits
 from ops.models import TSN, build_model
 from ops.options import config as options
@@ -62,14 +62,14 @@ def frame_names(folder: Path, config: Config) -> list[str]:
     InputError if what is left is named in several ways.
     """
     try:
-        names = [file.name for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.name[0] != "."]
+        names = [file.name for file in folder.iterdir() if is_picture(file.name)]
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror}") from None
     try:
-        named = list(filter(FrameCounter(config.spec.image_tmpl, 0).match, names))
+        named = list(filter(name_pattern(config.spec.image_tmpl).fullmatch, names))
     except InputError:  # no template is known
         named = []
-    names = sorted(named or names, key=lambda name: ([int(number) for number in re.findall(r"[0-9]+", name)], name))
+    names = sorted(named or names, key=by_number)
     if not names:
         raise InputError(f"{folder} holds no frames: no picture ({', '.join(PICTURES)}) in it")
     kinds = {re.sub(r"[0-9]+", "#", name): name for name in reversed(names)}
@@ -99,7 +99,7 @@ def read_folder(folder: Path, names: list[str], chunk: int, size: int) -> Iterat
         return eval_transform(height, width, None, size)
 
     for start in range(0, len(names), chunk):
-        yield Folder(folder).clip(names[start : start + chunk], view_of)
+        yield FolderStore(folder).clip(names[start : start + chunk], view_of)
 
 
 def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:

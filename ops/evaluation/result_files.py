@@ -54,19 +54,3 @@ def predictions_file(names: Sequence[str], labels: np.ndarray, scores: np.ndarra
     for name, label, best in zip(names, labels, ranked, strict=True):
         rows.append([name, categories[label], *(categories[k] for k in best)])
     return as_csv(rows)
-
-
-def read_categories(path: Path, num_class: int, needed: bool = False) -> list[str]:
-    """The class names in a file, one a line in the order of labels; the labels themselves where there is no file.
-
-    Raises InputError where it holds another number of names, or is `needed` and cannot be read.
-    """
-    if not path.is_file() and not needed:
-        return [str(label) for label in range(num_class)]
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read category file {path}: {error}") from None
-    if len(names) != num_class:
-        raise InputError(f"{path} names {len(names)} classes, the dataset has {num_class}; correct either")
-    return names

@@ -11,15 +11,16 @@ from torch.utils.data import DataLoader
 
 from archs import ARCHS
 from ops.data.batches import EpochBatches
-from ops.data.dataset import FrameFolders, make_loader
+from ops.data.categories import read_categories
+from ops.data.dataset import VideoDataset
 from ops.data.lists import Video, read_list
+from ops.data.loading import make_loader
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.ensemble import Views
 from ops.evaluation.protocols import CLIPS, CROPS, ClipSampler, crop_transform
-from ops.evaluation.result_files import read_categories
 from ops.models import TSN, build_model
 from ops.options import config as options
 from ops.options import flags
@@ -401,7 +402,7 @@ def make_test_loader(settings: Settings, member: Member, pin_memory: bool) -> Da
             dense_sample=config.dense_sample,
             stride=config.frame_stride,
         )
-    dataset = FrameFolders(member.videos, config.root, config.spec, modality, sampler, transform, config.seed)
+    dataset = VideoDataset(member.videos, config.root, config.spec, modality, sampler, transform, config.seed)
     return make_loader(dataset, EpochBatches(len(member.videos), settings.batch_size), settings.workers, pin_memory)
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ops.data.dataset import FrameFolders
+from ops.data.dataset import VideoDataset
 from ops.models import TSN
 from ops.pictures.colours import CLUSTERS, CUT
 from ops.streaming import stream
@@ -50,7 +50,7 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
 
 
 @torch.inference_mode()
-def draw_video(model: TSN, videos: FrameFolders, index: int) -> np.ndarray:
+def draw_video(model: TSN, videos: VideoDataset, index: int) -> np.ndarray:
     """The picture of one video of a data set as a model in eval mode clusters it now, uint8 (H, W, 3)."""
     steps, _, name = videos.load(0, index)  # (t, channels, S, S)
     _, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), CHUNK)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import TSN
 from ops.training.processes import ALONE, Processes, share_statistics

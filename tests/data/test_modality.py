@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ops.data.dataset import FrameFolders
+from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES, frame_differences
 from ops.data.specs import DatasetSpec
-from ops.data.stores import frame_files
+from ops.data.stores.pictures import frame_files
 from ops.data.views import train_transform, whole_frames
 from ops.errors import InputError
 from ops.models import build_model
@@ -30,7 +30,7 @@ def every_step(num_frames, epoch, rng):
 
 
 def clip_of(folder, spec, modality, num_frames, transform=keep, sampling=every_step):
-    dataset = FrameFolders(
+    dataset = VideoDataset(
         [Video(folder.name, num_frames, 0)], folder.parent, spec, MODALITIES[modality], sampling, transform, 0
     )
     return dataset[0, 0][0]
@@ -73,7 +73,7 @@ def test_a_mirror_turns_horizontal_flow_around(flow):
     mirrored = set()
     for seed in range(8):
         transform = partial(train_transform, size=8, flip=True, scales=(1.0,), flow=True)
-        dataset = FrameFolders([Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step, transform, seed)
+        dataset = VideoDataset([Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step, transform, seed)
         x, y = dataset[0, 0][0][0, :2, 0, 0].tolist()
         assert y == 15
         mirrored.add(x)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.data.specs import DATASETS, DatasetSpec, check_template, dataset_root, dataset_spec
+from ops.data.frame_names import check_template
+from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
 from ops.errors import InputError
 
 

@@ -16,8 +16,8 @@ from torchvision.models.resnet import BasicBlock
 
 from archs import ARCHS
 from archs.resnet import resnet
+from ops.data.categories import read_categories
 from ops.errors import InputError
-from ops.evaluation.result_files import read_categories
 from ops.models import build_model
 from ops.options.config import Config, plain
 from ops.pictures.confusion import colour, confusion_picture, confusion_table

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from ops.data.ffmpeg import find_ffmpeg
-from ops.data.stores import Folder
+from ops.data.stores import FolderStore
 from ops.data.video_file import read_video
 from ops.data.views import eval_transform
 from ops.errors import InputError
@@ -92,7 +92,7 @@ def test_a_video_file_gives_the_frames_that_training_extracts(made):
     clips = list(read_video(FFMPEG, made / "videos" / "clip.mp4", 256, 16))
     assert [tuple(clip.shape) for clip in clips] == [(16, 3, 72, 96), (16, 3, 72, 96), (8, 3, 72, 96)]
     assert clips[0].dtype == torch.uint8
-    extracted = Folder(made / "frames" / "clip").clip([f"{i}.jpg" for i in range(1, 41)])
+    extracted = FolderStore(made / "frames" / "clip").clip([f"{i}.jpg" for i in range(1, 41)])
     assert (torch.cat(clips).float() - extracted.float()).abs().mean() < 2  # JPEG's loss
 
 
@@ -103,7 +103,7 @@ def test_colours_are_those_of_extracted_frames_whatever_the_file_says(matrix, tm
     video = make_video(tmp_path / "videos" / "v.mp4", 0.2, "96x72", "color=0x20D040:", *words)
     extract_frames.main([str(tmp_path / "videos"), str(tmp_path / "frames"), "--template", "{}.jpg"])
     (clip,) = read_video(FFMPEG, video, 256, 16)
-    extracted = Folder(tmp_path / "frames" / "v").clip(["1.jpg", "2.jpg"])
+    extracted = FolderStore(tmp_path / "frames" / "v").clip(["1.jpg", "2.jpg"])
     assert (clip.float() - extracted.float()).abs().max() <= 4
 
 
@@ -150,7 +150,7 @@ def test_steps_are_stacks_of_neighbouring_frames():
 def test_a_folder_is_classified_as_in_evaluation(method, made, run):
     model, config = load_model(made / f"{method}.pth")
     names = [f"{i}.jpg" for i in range(1, 41)]
-    frames = Folder(made / "frames" / "clip").clip(names, partial(eval_transform, rng=None, size=64))
+    frames = FolderStore(made / "frames" / "clip").clip(names, partial(eval_transform, rng=None, size=64))
     if method == "none":
         frames = frames[[5, 15, 25, 35]]
     with torch.inference_mode():

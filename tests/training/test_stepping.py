@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import build_model
 from ops.streaming import Streaming

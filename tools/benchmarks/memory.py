@@ -9,7 +9,7 @@ import torch
 
 from archs import ARCHS
 from ops.clustering import CLUSTERINGS
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import build_model
 from ops.options import cli, flags

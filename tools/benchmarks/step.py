@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from archs import ARCHS
-from ops.data.dataset import FrameFolders, VideoBatch, collate
+from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
+from ops.data.loading import VideoBatch, collate
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.specs import DatasetSpec
@@ -99,7 +100,7 @@ def prepare(args: argparse.Namespace, kind: str, t: int, root: Path, device: tor
     model.streaming = None if how is None else Streaming(args.stem_chunk, **how)
     transform = partial(train_transform, size=args.size, flip=True)
     sampler = FrameSampler(segments, cluster != "none", train=True)
-    dataset = FrameFolders([Video("video", t, 0)], root, SPEC, MODALITIES["RGB"], sampler, transform, seed=0)
+    dataset = VideoDataset([Video("video", t, 0)], root, SPEC, MODALITIES["RGB"], sampler, transform, seed=0)
     return partial(time_step, model, build_sgd(model, 0.001, 0.9, 0), lambda: collate([dataset[0, 0]]), device)
 
 

@@ -4,12 +4,12 @@ import os
 import re
 import string
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ops.data.frame_names import PICTURES, frame_numbers, is_hidden, is_picture, name_pattern
 from ops.errors import InputError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SAMPLE = 100  # folders from which names are guessed
 
 
@@ -21,25 +21,21 @@ class FrameCounter:
 
     def __init__(self, template: str, first: int):
         try:
-            parts = list(string.Formatter().parse(template))
+            fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
         except ValueError as error:
             raise InputError(f"--image_tmpl {template!r}: {error}") from None
-        holes = [i for i, (_, name, _, _) in enumerate(parts) if name is not None]
-        simple = [parts[i] for i in holes if parts[i][1] == "" and parts[i][3] is None]
-        if len(holes) != 1 or not simple or not re.fullmatch(r"(0\d{1,2})?d?", simple[0][2]) or "/" in template:
+        simple = len(fields) == 1 and fields[0][0] == "" and fields[0][2] is None  # name, format, conversion
+        simple = simple and re.fullmatch(r"(0\d{1,2})?d?", fields[0][1])
+        if not simple or "/" in template or is_hidden(template):
             raise InputError(f"--image_tmpl {template!r}: must hold one number, as img_{{:05d}}.jpg does")
-        width = int(simple[0][2].rstrip("d") or 1) or 1
-        before = "".join(text for text, *_ in parts[: holes[0] + 1])
-        after = "".join(text for text, *_ in parts[holes[0] + 1 :])
-        number = rf"(\d{{{width}}}|[1-9]\d{{{width},}})"
         self.template, self.first = template, first
-        self.match = re.compile(re.escape(before) + number + re.escape(after), re.ASCII).fullmatch
+        self.match = name_pattern(template).fullmatch
         self.expected: list[str] = []  # names of gapless frames, as far as they were asked for
         self.counted: dict[str, tuple[int, str]] = {}
 
     def numbers(self, folder: Path | str) -> list[int]:
         """The numbers of a folder's frames, sorted."""
-        return sorted(int(match[1]) for match in map(self.match, os.listdir(folder)) if match)
+        return frame_numbers(self.template, os.listdir(folder))
 
     def count(self, folder: str) -> tuple[int, str]:
         """(number of frames, "") if they have no gap, else (0, what is wrong); looks once at each folder."""
@@ -51,7 +47,7 @@ class FrameCounter:
         return self.counted[folder]
 
     def _count(self, folder: str) -> tuple[int, str]:
-        names = os.listdir(folder)
+        names = visible(folder)
         found = {name for name in names if self.match(name)}
         if not found:
             return 0, f"no {self.template} in it, " + (f"but {min(names)}" if names else "it is empty")
@@ -67,11 +63,16 @@ class FrameCounter:
         return 0, f"gap: {len(numbers)} frames up to {numbers[-1]}, but no {self.template.format(absent)}"
 
 
+def visible(folder: Path | str) -> list[str]:
+    """The names in a folder that are not hidden."""
+    return [name for name in os.listdir(folder) if not is_hidden(name)]
+
+
 def sub_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones; none if it is not there."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            return sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -134,7 +135,7 @@ def picture_folders(top: Path, below: str) -> tuple[list[str], list[str]]:
     """Folders at or below `below` that hold pictures, and innermost ones that hold none; both relative to `top`."""
     found, empty = [], []
     for path, names in walk(top, below):
-        if any(name.lower().endswith(PICTURES) for name in os.listdir(top / path)):
+        if any(map(is_picture, os.listdir(top / path))):
             found.append(path)
             names.clear()
         elif not names:
@@ -148,13 +149,12 @@ def guess_template(top: Path, folders: list[str]) -> str:
     padded = defaultdict(set)  # ... of those that start with a nought
     examples: dict[tuple[str, str], str] = {}
     for folder in _sample(folders):
-        for name in os.listdir(top / folder):
-            match = re.fullmatch(r"(.*?)(\d+)(\.\w+)", name, re.ASCII)
-            if match and match[3].lower() in PICTURES:
-                key = (match[1].replace("{", "{{").replace("}", "}}"), match[3])
-                lengths[key].add(len(match[2]))
-                padded[key] |= {len(match[2])} if match[2][0] == "0" != match[2] else set()
-                examples.setdefault(key, f"{folder}/{name}")
+        for name, (before, digits, after) in split_at_numbers(filter(is_picture, os.listdir(top / folder))).items():
+            key = before.replace("{", "{{").replace("}", "}}"), after.replace("{", "{{").replace("}", "}}")
+            lengths[key].add(len(digits))
+            if digits[0] == "0" != digits:
+                padded[key].add(len(digits))
+            examples.setdefault(key, f"{folder}/{name}")
     templates = {}
     for (before, after), example in examples.items():
         widths = padded[before, after] and padded[before, after] | {min(lengths[before, after])}
@@ -169,6 +169,28 @@ def guess_template(top: Path, folders: list[str]) -> str:
         shown = ", ".join(f"{template} ({example})" for template, example in sorted(templates.items())[:3])
         raise InputError(f"{top}: frames are named in {len(templates)} ways: {shown}; choose one with --image_tmpl")
     return next(iter(templates))
+
+
+def split_at_numbers(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """Names with a number in them -> (what is before, digits, what is behind) the one that counts the frames.
+
+    Of several it is the one that is not the same in all names that are alike otherwise, or else the last.
+    """
+    alike = defaultdict(dict)  # name with all numbers taken out -> its parts, numbers at odd places, of each name
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        parts = re.split(r"(\d+)", stem, flags=re.ASCII)
+        parts[-1] += ending
+        if len(parts) > 1:
+            alike["0".join(parts[::2])][name] = parts
+    found = {}
+    for group in alike.values():
+        numbers = [set(column) for column in zip(*(parts[1::2] for parts in group.values()), strict=True)]
+        changing = [place for place, seen in enumerate(numbers) if len(seen) > 1]
+        place = 2 * (changing[0] if len(changing) == 1 else len(numbers) - 1) + 1
+        for name, parts in group.items():
+            found[name] = "".join(parts[:place]), parts[place], "".join(parts[place + 1 :])
+    return found
 
 
 def guess_first(top: Path, folders: list[str], template: str) -> int:
