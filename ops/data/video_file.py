@@ -20,11 +20,13 @@ def pipe_command(ffmpeg: list[str], video: Path, short_side: int) -> list[str]:
 
     Every frame comes with its size (as a PPM picture), which nothing else would tell. The last filter takes the place
     of writing and reading JPEGs, which models are trained on: those hold subsampled YUV that every reader takes for
-    BT.601, whatever the video says, and smoothes. Frames differ from extracted ones by JPEG's rounding alone.
+    BT.601, whatever the video says, and smoothes. Frames differ from extracted ones by JPEG's rounding alone. Planes
+    (gbrp) come before pixels, for ffmpeg 7.0 smoothes the colours of packed pixels otherwise.
     """
     program, *passthrough = ffmpeg
     as_jpeg = (
-        "format=yuvj420p|yuvj422p|yuvj444p,scale=in_color_matrix=bt601:flags=bilinear+full_chroma_int+accurate_rnd"
+        "format=yuvj420p|yuvj422p|yuvj444p,"
+        "scale=in_color_matrix=bt601:flags=bilinear+full_chroma_int+accurate_rnd,format=gbrp"
     )
     filters = f"{shrink_filter(short_side)},{as_jpeg},settb=1/25,setpts=N"
     return [
