@@ -14,7 +14,8 @@ from ops.errors import InputError
 from ops.models import build_model
 from ops.options import cli, flags
 from ops.streaming import STEM_GRADS, choose_streaming
-from ops.training.engine import peak_memory, train_one_epoch
+from ops.training.engine import train_one_epoch
+from ops.training.meters import peak_memory
 from ops.training.optim import build_sgd
 from tools.benchmarks import Benchmark, Row, positive
 
