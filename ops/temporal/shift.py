@@ -7,6 +7,8 @@ before, the rest stay; what comes from outside the video is zero.
 
 from torch import Tensor, nn
 
+from ops.errors import InputError
+
 
 def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8) -> Tensor:
     """x (n * num_segments, c, h, w) -> the same shape, shifted within each video (Lin et al., figure 1b)."""
@@ -33,14 +35,25 @@ class TemporalShift(nn.Module):
         return f"num_segments={self.num_segments}, shift_div={self.shift_div}"
 
 
+def check_shift(stage: nn.Sequential, shift_div: int) -> None:
+    """Raise InputError where 1 / `shift_div` of the channels that a stage takes in is less than one."""
+    channels = stage[0].conv1.in_channels
+    if shift_div > channels:
+        raise InputError(
+            f"--shift_div {shift_div} shifts no channel of a stage that takes in {channels}; give at most {channels}"
+        )
+
+
 def add_shift_to_blocks(stage: nn.Sequential, num_segments: int, shift_div: int, every: int) -> None:
     """Shift before every residual block, skip connection included (`--shift_place block`)."""
+    check_shift(stage, shift_div)
     for i, block in enumerate(stage):
         stage[i] = TemporalShift(block, num_segments, shift_div)
 
 
 def add_shift_to_residuals(stage: nn.Sequential, num_segments: int, shift_div: int, every: int) -> None:
     """Shift inside the residual branch of each `every`-th block, before its first convolution (TSM's default)."""
+    check_shift(stage, shift_div)
     for block in stage[::every]:
         block.conv1 = TemporalShift(block.conv1, num_segments, shift_div)
 
