@@ -28,9 +28,9 @@ from ops.errors import InputError
 from ops.evaluation.testing import categories
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
-from ops.options import cli
-from ops.options import config as options
+from ops.options import checks, cli
 from ops.options.config import Config
+from ops.options.parsing import parse
 from ops.run.progress import Progress
 from ops.run.saving import new_folders, newest_checkpoint
 from ops.run.signals import Interrupted
@@ -39,6 +39,7 @@ from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training import processes as distributed
 from ops.training.compiling import compile_network
+from ops.training.devices import pick_device
 from ops.training.engine import evaluate
 from ops.training.meters import Result
 from ops.training.processes import Processes
@@ -175,18 +176,6 @@ def refuse_to_overwrite(config: Config) -> None:
         )
 
 
-def refuse_to_cut_anew(config: Config, stored: dict) -> None:
-    """InputError where an epoch that is half done would go on with other batches or steps."""
-    for name in ("batch_size", "bucket", "accum"):
-        own, former = getattr(config, name), stored["config"].get(name, Config.__dataclass_fields__[name].default)
-        if own != former:
-            raise InputError(
-                f"{config.resume} stands within epoch {stored['epoch']}, which was cut with"
-                f" --{name} {former}; leave --{name} {own} out, or begin the epoch anew with"
-                f" --start_epoch {stored['epoch']}"
-            )
-
-
 def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
     """What --resume asks for: the checkpoint's content, {} for none, and the config completed by it."""
     if config.resume == "auto":
@@ -199,15 +188,15 @@ def find_start(config: Config, given: frozenset[str]) -> tuple[Config, dict]:
     else:
         stored = ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
     if not stored:
-        options.check(config, given)
+        checks.check(config, given)
         print(f"resume    no checkpoint in {config.run_folder} yet: a new run")
         return config, stored
-    config = options.adopt(config, given, stored.get("config"), config.resume)
+    config = checks.adopt(config, given, stored.get("config"), config.resume)
     if "meters" in stored and not config.evaluate:
         if "start_epoch" in given:
             del stored["meters"]
         else:
-            refuse_to_cut_anew(config, stored)
+            checks.check_within_epoch(config, stored)
     if "start_epoch" not in given and not config.evaluate:
         config = replace(config, start_epoch=stored.get("epoch", 0))
     return config, stored
@@ -238,13 +227,14 @@ class Run(NamedTuple):
 
 def prepare(argv: Sequence[str] | None, processes: Processes) -> Run:
     """Read the command line, build the model, find the data and say what is going to happen."""
-    config, given = options.parse(argv)
+    config, given = parse(argv)
+    checks.check_processes(given, processes)
     stored: dict = {}
     if config.resume:
         config, stored = find_start(config, given)
     if not config.evaluate and config.start_epoch >= config.epochs:
         raise InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
-    device = options.pick_device(config.device, config.deterministic, processes)
+    device = pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
         refuse_to_overwrite(config)
     spec = config.spec

@@ -13,10 +13,10 @@ from ops.evaluation.ensemble import score_videos
 from ops.evaluation.result_files import check_writable, predictions_file, scores_file, write_whole
 from ops.evaluation.testing import Member, Settings
 from ops.options import cli
-from ops.options import config as options
 from ops.pictures.confusion import confusion_picture, confusion_table
 from ops.run.progress import Progress
 from ops.streaming import choose_streaming
+from ops.training.devices import pick_device
 
 PRINT_FREQ = 20  # steps between two lines where there is no terminal
 
@@ -64,7 +64,7 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
 def main(argv: Sequence[str] | None = None) -> None:
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
     settings = testing.parse(argv)
-    device = options.pick_device(settings.device)
+    device = pick_device(settings.device)
     members = [testing.load_member(settings, number) for number in range(len(settings.weights))]
     testing.check_together(settings, members)
     for member in members:

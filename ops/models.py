@@ -172,7 +172,7 @@ def build_model(
         if temporal_pool and stage == facts.temporal_pool_stage:
             steps = -(-steps // 2)
         blocks = base_model.blocks(stage)
-        if shift:
+        if shift and stage in facts.block_stages:
             SHIFT_PLACES[shift_place](base_model, stage, steps, shift_div)
         if non_local and stage in facts.non_local_stages:
             for i in range(0, len(blocks), 2):

@@ -18,8 +18,9 @@ from ops.data.stores import open_store
 from ops.errors import InputError
 from ops.evaluation.result_files import check_writable
 from ops.evaluation.testing import categories
-from ops.options import cli, flags
+from ops.options import cli, types
 from ops.options.config import Config
+from ops.options.parsing import add_dataset_options
 
 EXAMPLE = """examples:
   python tools/check_dataset.py ucf101 RGB --root_path data/ucf101
@@ -76,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.ArgumentParser(
         prog="check_dataset.py", usage="%(prog)s dataset modality [options]", description=__doc__, epilog=EXAMPLE
     )
-    flags.add_dataset_flags(parser)
+    add_dataset_options(parser)
     parser.add_argument(
         "-j",
-        type=flags.number(int, least=1),
+        type=types.number(int, least=1),
         default=os.cpu_count() or 1,
         metavar="N",
         help="threads that read frames (default: one a core)",

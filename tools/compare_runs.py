@@ -10,7 +10,7 @@ import _path
 from ops.errors import InputError
 from ops.evaluation.predict import Prediction, frame_names, hold, load_model, predict, read_folder
 from ops.options import cli
-from ops.options import config as options
+from ops.options.checks import stored_options
 from ops.options.config import Config
 from ops.pictures import video as pictures
 from ops.pictures.colours import CLUSTERS
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(format_table(rows))
     if args.picture:
         about = args.runs[0] / "args.json"
-        run = options.stored_options(json.loads(about.read_text()), str(about))
+        run = stored_options(json.loads(about.read_text()), str(about))
         spec = Config(**{"dataset": "", "modality": "RGB"} | run).spec
         video = None
         if args.video:

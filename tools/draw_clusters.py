@@ -20,11 +20,12 @@ from ops.evaluation.predict import category_names, hold, load_model, make_steps
 from ops.models import TSN
 from ops.move4mnist.generator import facts_of
 from ops.options import cli
-from ops.options import config as options
-from ops.options.config import SPEC_FIELDS, Config
-from ops.options.flags import number
+from ops.options.config import Config, names_of
+from ops.options.parsing import add_options
+from ops.options.types import number
 from ops.pictures import video as pictures
 from ops.pictures.methods import CutVideo, cut_video, draw_comparison, draw_methods
+from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
   python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -81,7 +82,7 @@ def build_parser() -> cli.ArgumentParser:
         help="draw one picture of a video of DATA_FOLDER and of each of these",
     )
     parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    add_options(parser, ["device"], default=None)
     return parser
 
 
@@ -90,7 +91,7 @@ def config_for(folder: Path, config: Config, val_list: str | None) -> Config:
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a data set's, with its lists")
     if (folder / DESCRIPTION).is_file():
-        config = replace(config, **dict.fromkeys(SPEC_FIELDS), dataset=str(folder))
+        config = replace(config, **dict.fromkeys(names_of("data")), dataset=str(folder))
     return replace(config, root_path=str(folder), val_list=val_list or config.val_list)
 
 
@@ -148,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 " of each or one for all"
             )
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
-    device = options.pick_device(args.device)
+    device = pick_device(args.device)
     model, config = load_model(args.weights)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(

@@ -19,9 +19,10 @@ from ops.evaluation.gradient_agreement import ANGLES, Agreement, agreements, pai
 from ops.evaluation.predict import load_model
 from ops.evaluation.result_files import check_writable, write_whole
 from ops.models import build_model
-from ops.options import cli, flags
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options import cli, types
+from ops.options.config import Config, names_of
+from ops.options.parsing import add_dataset_options, add_options
+from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
   python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --csv pairs.csv
@@ -43,7 +44,7 @@ def build_parser() -> cli.ArgumentParser:
         description=__doc__,
         epilog=EXAMPLE,
     )
-    flags.add_dataset_flags(parser, modality_needed=False)
+    add_dataset_options(parser, modality_needed=False)
     parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
     parser.add_argument(
         "--untrained",
@@ -52,23 +53,17 @@ def build_parser() -> cli.ArgumentParser:
     )
     parser.add_argument(
         "--num_videos",
-        type=flags.number(int, least=1),
+        type=types.number(int, least=1),
         default=16,
         metavar="N",
         help="videos, from all classes alike (16)",
     )
     parser.add_argument(
-        "--num_pairs", type=flags.number(int, least=1), default=64, metavar="N", help="pairs of each kind a video (64)"
+        "--num_pairs", type=types.number(int, least=1), default=64, metavar="N", help="pairs of each kind a video (64)"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the pairs there, a row each")
-    parser.add_argument(
-        "--seed",
-        type=flags.number(int, least=0, most=2**32 - 1),
-        default=0,
-        metavar="N",
-        help="of videos, pairs and new weights (0)",
-    )
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    add_options(parser, ["seed"], default=0, help="seed of videos, pairs and new weights")
+    add_options(parser, ["device"], default=None)
     return parser
 
 
@@ -95,7 +90,7 @@ def format_table(rows: Sequence[Agreement]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_intermixed_args(argv)
-    device = options.pick_device(args.device)
+    device = pick_device(args.device)
     if args.csv:
         check_writable(args.csv, "--csv")
     model, config = load_model(args.weights)
@@ -105,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if model.clustering is None:
         raise InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that clusters")
-    data = ("dataset", "root_path", *options.SPEC_FIELDS)
+    data = ("dataset", "root_path", *names_of("data"))
     config = replace(config, **{name: getattr(args, name, None) for name in data})
     num_class = model.num_class
     if config.spec.num_class != num_class:

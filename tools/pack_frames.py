@@ -17,7 +17,7 @@ from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
 from ops.data.stores import FolderStore
 from ops.errors import InputError
 from ops.options import cli
-from ops.options.flags import number
+from ops.options.types import number
 
 EXAMPLE = """examples:
   python tools/pack_frames.py data/mine data/mine_packed

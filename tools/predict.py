@@ -12,10 +12,11 @@ from ops.data.video_file import read_video
 from ops.errors import InputError
 from ops.evaluation.predict import category_names, frame_names, hold, load_model, predict, read_folder, shrink
 from ops.options import cli
-from ops.options import config as options
 from ops.options.config import Config
-from ops.options.flags import number
+from ops.options.parsing import add_options
+from ops.options.types import number
 from ops.pictures import video as pictures
+from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
   python tools/predict.py holiday.mp4 --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -65,7 +66,7 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="frames decoded and sent through the network at a time (32)",
     )
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    add_options(parser, ["device"], default=None)
     return parser
 
 
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.picture:
         pictures.check(args.picture)
-    device = options.pick_device(args.device)
+    device = pick_device(args.device)
     model, config = load_model(args.weights)
     names = category_names(config, model.num_class, args.category_file)
     clips = read(args.video, config, args.short_side, args.chunk)

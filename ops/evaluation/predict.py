@@ -22,8 +22,8 @@ from ops.data.views import View, eval_transform
 from ops.errors import InputError
 from ops.heads.head import video_logits
 from ops.models import TSN, build_model
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.checks import adopt
+from ops.options.config import Config, names_of
 from ops.streaming import stream
 from ops.training import checkpoint as ckpt
 
@@ -36,8 +36,8 @@ def load_model(path: Path) -> tuple[TSN, Config]:
     if not config or not rows or not {"dataset", "modality"} <= config.keys():
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
     start = Config(config["dataset"], config["modality"], evaluate=True)
-    place = {name: config[name] for name in ("root_path", *options.SPEC_FIELDS) if name in config}
-    config = replace(options.adopt(start, frozenset(), config, str(path)), **place)
+    place = {name: config[name] for name in ("root_path", *names_of("data")) if name in config}
+    config = replace(adopt(start, frozenset(), config, str(path)), **place)
     model = build_model(num_class=rows, **config.model_options)
     ckpt.load_weights(model, stored["state_dict"], str(path))
     return model.eval(), config

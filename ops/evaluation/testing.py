@@ -9,7 +9,6 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from archs import ARCHS
 from ops.data.batches import EpochBatches
 from ops.data.categories import read_categories
 from ops.data.dataset import VideoDataset
@@ -22,12 +21,12 @@ from ops.errors import InputError
 from ops.evaluation.ensemble import Views
 from ops.evaluation.protocols import CLIPS, CROPS, ClipSampler, crop_transform
 from ops.models import TSN, build_model
-from ops.options import config as options
-from ops.options import flags
+from ops.options import types
+from ops.options.checks import adopt, check
 from ops.options.cli import ArgumentParser
-from ops.options.config import Config
+from ops.options.config import OPTIONS, Config
+from ops.options.parsing import add_dataset_options, add_options
 from ops.run import tsm_names
-from ops.temporal.shift import SHIFT_PLACES
 from ops.training import checkpoint as ckpt
 
 EXAMPLE = """examples:
@@ -72,16 +71,16 @@ class Settings:
 
 def _numbers(kind, **bounds):
     """An argparse type: numbers with commas between them -> tuple."""
-    read = flags.number(kind, **bounds)
+    read = types.number(kind, **bounds)
     return lambda text: tuple(read(part) for part in text.split(","))
 
 
 def _paths(text: str) -> tuple[str, ...]:
     """An argparse type: paths with commas between them, or one that exists and has commas in it -> tuple."""
-    paths = (text,) if Path(text).is_file() else tuple(text.split(","))
+    paths = [text] if Path(text).is_file() else text.split(",")
     if not all(paths):
         raise argparse.ArgumentTypeError(f"{text!r} has an empty path between its commas")
-    return paths
+    return tuple(map(types.file_path, paths))
 
 
 def parser() -> ArgumentParser:
@@ -92,7 +91,7 @@ def parser() -> ArgumentParser:
         description="Test one model, or several fused, on one or several views of every video.",
         epilog=EXAMPLE,
     )
-    data = flags.add_dataset_flags(parser, modality_needed=False)
+    data = add_dataset_options(parser, modality_needed=False)
     data.add_argument(
         "--test_list",
         type=_paths,
@@ -100,31 +99,15 @@ def parser() -> ArgumentParser:
         help="list of videos to test on, or one for "
         "each of --weights with the same videos (default: the validation list)",
     )
-    data.add_argument("--max_num", type=flags.number(int, least=1), metavar="N", help="only the first N of them")
-    data.add_argument(
-        "-b",
-        "--batch_size",
-        type=flags.number(int, least=1),
-        default=8,
-        metavar="N",
-        help="videos a step; the views of each pass one after another (default 8)",
-    )
-    data.add_argument(
-        "-j",
-        "--workers",
-        type=flags.number(int, least=0),
-        default=Config.workers,
-        metavar="N",
-        help="processes that load videos (default: one a core, at most 8)",
-    )
-    data.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
-
-    data.add_argument(
-        "--stem_chunk",
-        type=flags.stem_chunk,
-        default="auto",
-        metavar="N|auto",
-        help="frames that pass the stem at a time; 0: all; auto: all where they take little memory (default auto)",
+    data.add_argument("--max_num", type=types.number(int, least=1), metavar="N", help="only the first N of them")
+    add_options(data, ["batch_size"], default=8, help="videos per step; the views of each pass one after another")
+    add_options(data, ["workers"], default=Config.workers)
+    add_options(data, ["device"], default=None)
+    add_options(
+        data,
+        ["stem_chunk"],
+        default=Config.stem_chunk,
+        help="frames that pass the stem at a time; 0: all; auto: all where they take little memory",
     )
 
     views = parser.add_argument_group("models and views")
@@ -186,23 +169,7 @@ def parser() -> ArgumentParser:
         "Only for checkpoints that hold no options and whose name does not\n"
         "follow TSM's convention; what is given here wins over the name.",
     )
-    model.add_argument("--arch", choices=ARCHS, default=argparse.SUPPRESS, help="backbone")
-    model.add_argument("--shift", action="store_true", default=argparse.SUPPRESS, help="temporal shift")
-    model.add_argument(
-        "--shift_div",
-        type=flags.number(int, least=2),
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="1/N of the channels shift each way (default 8)",
-    )
-    model.add_argument(
-        "--shift_place",
-        choices=SHIFT_PLACES,
-        default=argparse.SUPPRESS,
-        help="inside residual branches or before whole blocks (default blockres)",
-    )
-    model.add_argument("--non_local", action="store_true", default=argparse.SUPPRESS, help="non-local blocks")
-    model.add_argument("--temporal_pool", action="store_true", default=argparse.SUPPRESS, help="temporal pooling")
+    add_options(model, MODEL_FLAGS)
     return parser
 
 
@@ -275,7 +242,7 @@ def load_member(settings: Settings, number: int) -> Member:
     else:
         given = frozenset(settings.given) - {"dataset"}
         config = Config(modality="RGB", evaluate=True, resume=path, **settings.given)
-        config = options.adopt(config, given, stored["config"], path)
+        config = adopt(config, given, stored["config"], path)
     segments, test_list = settings.test_segments[number], settings.test_list[number]
     config = replace(config, num_segments=segments or config.num_segments, val_list=test_list or config.val_list)
     if (
@@ -313,7 +280,7 @@ def _published_config(settings: Settings, number: int, stored: dict, path: str) 
     if "arch" not in known:
         raise InputError(f"{hint}; give --arch and, as it was trained, --test_segments and --shift")
     for name in ("arch", "shift_place"):
-        choices = options.CHOICES[name]
+        choices = OPTIONS[name].choices
         if name in known and known[name] not in choices:
             raise InputError(f"{path} is of {name} {known[name]!r}; here there are only {', '.join(choices)}")
     if known["num_segments"] is None:
@@ -324,7 +291,7 @@ def _published_config(settings: Settings, number: int, stored: dict, path: str) 
             " [--shift_div N] as it was trained"
         )
     config = Config(cluster="none", evaluate=True, resume=path, **known)
-    options.check(config, frozenset(settings.given))
+    check(config, frozenset(settings.given))
     return config
 
 
@@ -336,10 +303,10 @@ def check_views(settings: Settings, config: Config, path: str) -> None:
             " every clip would be the same; leave it out"
         )
     if settings.test_crops == 10 and not config.spec.flip:
-        raise InputError(
-            f"--test_crops 10 mirrors videos, but in {config.dataset} a mirrored video has another label;"
-            " use --test_crops 5"
-        )
+        reason = f"in {config.dataset} a mirrored video has another label"
+        if config.no_flip and "no_flip" not in settings.given:
+            reason = f"{path} was trained with --no_flip: a mirrored video has another label"
+        raise InputError(f"--test_crops 10 mirrors videos, but {reason}; use --test_crops 5")
 
 
 def categories(config: Config) -> list[str]:

@@ -9,8 +9,7 @@ from torch.utils.data import DataLoader
 from ops.errors import InputError
 from ops.evaluation.testing import categories
 from ops.models import TSN
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.pictures.confusion import confusion_pixels
 from ops.pictures.strip import draw_video
 from ops.run.log import RunLog
@@ -77,7 +76,7 @@ class Training:
             self.folder.clear()
         self.log = None
         if processes.main:
-            self.log = RunLog(config.log_folder, options.plain(config), bool(stored), config.start_epoch)
+            self.log = RunLog(config.log_folder, plain(config), bool(stored), config.start_epoch)
 
     def new_meters(self) -> Meters:
         return Meters(self.model.num_class, self.processes)
@@ -193,7 +192,7 @@ class Training:
             "best_prec1": self.best,
             "best_epoch": self.best_epoch,
             "boost_classifier": self.boost,
-            "config": options.plain(self.config),
+            "config": plain(self.config),
         }
         if self.meters.steps:
             content |= {"meters": self.meters.state_dict(), "random_states": states}

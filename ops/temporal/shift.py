@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archs.backbone import Backbone
+from ops.errors import InputError
 
 
 def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8) -> Tensor:
@@ -64,8 +65,18 @@ class TemporalShift(nn.Module):
         return f"num_segments={self.num_segments}, shift_div={self.shift_div}"
 
 
+def check_channels(backbone: Backbone, stage: str, shift_div: int) -> None:
+    """Raise InputError where 1 / `shift_div` of the channels that a stage takes in is less than one."""
+    channels = backbone.channels[backbone.stages[backbone.stages.index(stage) - 1]]
+    if shift_div > channels:
+        raise InputError(
+            f"--shift_div {shift_div} shifts no channel of a stage that takes in {channels}; give at most {channels}"
+        )
+
+
 def add_shift_to_blocks(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
     """Shift the input of every residual block, skip connection included (`--shift_place block`)."""
+    check_channels(backbone, stage, shift_div)
     blocks = backbone.blocks(stage)
     for i, block in enumerate(blocks):
         blocks[i] = TemporalShift(block, num_segments, shift_div)
@@ -73,6 +84,7 @@ def add_shift_to_blocks(backbone: Backbone, stage: str, num_segments: int, shift
 
 def add_shift_to_residuals(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
     """Shift the input of the convolutions that the backbone names, inside residual branches (TSM's default)."""
+    check_channels(backbone, stage, shift_div)
     for parent, name in list(backbone.shift_places(stage)):
         setattr(parent, name, TemporalShift(getattr(parent, name), num_segments, shift_div))
 

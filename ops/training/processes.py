@@ -89,7 +89,7 @@ def start() -> Iterator[Processes]:
 
     InputError gets the rank. A lost connection to another process ends this one in a line and with exit code 1.
     """
-    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    world_size = int(os.environ.get("WORLD_SIZE") or 1)
     if world_size == 1 or "RANK" not in os.environ:
         yield ALONE
         return

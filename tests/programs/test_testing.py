@@ -525,6 +525,14 @@ def test_no_flip_forbids_ten_crops_of_any_dataset(run_test, tmp_path):
     assert protocol_of(run_test(*words)) == ["all frames x 10 crops x 1 clip, 32 px"]
 
 
+def test_a_model_trained_with_no_flip_is_shown_no_mirrored_crops(run_test, tmp_path):
+    write_videos(tmp_path / "data", "img_{:06d}.jpg", [5], (64, 64))
+    weights = save_own(tmp_path / "w.pth", dataset="ucf101", num_class=101, no_flip=True)
+    words = ["ucf101", "RGB", "--root_path", "data", "--weights", weights, "--test_crops"]
+    assert f"{weights} was trained with --no_flip: a mirrored video has another label" in run_test(*words, 10).error
+    assert protocol_of(run_test(*words, 5)) == ["all frames x 5 crops x 1 clip, 32 px"]
+
+
 def test_help_shows_examples(run_test):
     ran = run_test("--help")
     assert ran.code == 0 and "--test_crops 3 --dense_sample --full_res" in ran.out

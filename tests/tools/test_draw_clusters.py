@@ -14,8 +14,7 @@ from ops.clustering import find_clusters, sign_changes
 from ops.evaluation.predict import Steps, load_model
 from ops.models import build_model
 from ops.move4mnist.generator import Kind, facts_of
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.pictures import methods as cluster_pictures
 from ops.pictures.colours import CLUSTERS, CUT
 from ops.pictures.methods import SHOWS, CutVideo, cut_video, draw_comparison, draw_methods, transitions
@@ -33,7 +32,7 @@ def make_checkpoint(path, **given):
     config = Config(**{"dataset": "movingmnist", "modality": "RGB", "arch": "resnet_thin", "num_segments": 4} | given)
     torch.manual_seed(0)
     model = build_model(num_class=4, **config.model_options)
-    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": options.plain(config)})
+    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config)})
     return path
 
 

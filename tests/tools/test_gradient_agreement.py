@@ -28,8 +28,7 @@ from ops.evaluation.gradient_agreement import (
     video_pairs,
 )
 from ops.models import build_model
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.training import checkpoint as ckpt
 from ops.training.stepping import video_losses
 
@@ -259,7 +258,7 @@ def test_files_are_read_as_written(tmp_path):
 @pytest.fixture
 def weights(tmp_path):
     config = Config("movingmnist", "RGB", **MODEL)
-    content = {"epoch": 0, "state_dict": thin_model().state_dict(), "config": options.plain(config)}
+    content = {"epoch": 0, "state_dict": thin_model().state_dict(), "config": plain(config)}
     ckpt.save_checkpoint(tmp_path / "good.pth", content)
     return tmp_path / "good.pth"
 

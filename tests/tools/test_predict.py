@@ -18,8 +18,7 @@ from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.predict import Prediction, Steps, category_names, frame_names, load_model
 from ops.models import build_model
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.pictures import video as pictures
 from ops.training import checkpoint as ckpt
 from tools import compare_runs, extract_frames
@@ -63,7 +62,7 @@ def make_checkpoint(path: Path, **given) -> Path:
     torch.manual_seed(0)
     model = build_model(num_class=config.num_class or 4, **config.model_options)
     nn.init.normal_(model.new_fc.weight)
-    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": options.plain(config)})
+    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config)})
     return path
 
 

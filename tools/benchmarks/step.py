@@ -22,8 +22,8 @@ from ops.data.specs import DatasetSpec
 from ops.data.views import train_transform
 from ops.models import TSN, build_model
 from ops.options import cli
-from ops.options import config as options
 from ops.streaming import Streaming
+from ops.training.devices import pick_device
 from ops.training.optim import build_sgd
 from ops.training.stepping import video_losses
 from tools.benchmarks import Benchmark, Row, positive, write_video
@@ -105,7 +105,7 @@ def prepare(args: argparse.Namespace, kind: str, t: int, root: Path, device: tor
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    device, rows = options.pick_device(args.device), []
+    device, rows = pick_device(args.device), []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_video(root / "video", SPEC, max(args.frames), 340, 256)
