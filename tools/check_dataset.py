@@ -16,11 +16,11 @@ from ops.data.lists import Video, parse_line, read_lines
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.errors import InputError
-from ops.evaluation.result_files import check_writable
-from ops.evaluation.testing import categories
+from ops.files import check_writable
 from ops.options import cli, types
 from ops.options.config import Config
 from ops.options.parsing import add_dataset_options
+from ops.run.data import class_names
 
 EXAMPLE = """examples:
   python tools/check_dataset.py ucf101 RGB --root_path data/ucf101
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec, root = config.spec, config.root
     check_writable(table, "--csv")
     if config.category_file:
-        categories(config)
+        class_names(config)
     lists = {name: config.list_file(name) for name in (spec.train_list, spec.val_list)}
     videos, problems = check_lists(lists, spec)
     frames = 0

@@ -16,7 +16,8 @@ from ops.data.specs import DESCRIPTION
 from ops.data.stores import open_store
 from ops.data.views import eval_transform
 from ops.errors import InputError
-from ops.evaluation.predict import category_names, hold, load_model, make_steps
+from ops.evaluation.cuts import cut_video
+from ops.evaluation.predict import category_names, hold, make_steps
 from ops.models import TSN
 from ops.move4mnist.generator import facts_of
 from ops.options import cli
@@ -24,7 +25,8 @@ from ops.options.config import Config, names_of
 from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
-from ops.pictures.methods import CutVideo, cut_video, draw_comparison, draw_methods
+from ops.pictures.methods import CutVideo, draw_comparison, draw_methods
+from ops.run.restore import load_model
 from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
@@ -83,6 +85,7 @@ def build_parser() -> cli.ArgumentParser:
     )
     parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
     add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint"], default=False)
     return parser
 
 
@@ -150,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = pick_device(args.device)
-    model, config = load_model(args.weights)
+    model, config = load_model(str(args.weights), args.trust_checkpoint)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"

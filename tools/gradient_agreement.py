@@ -9,19 +9,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ops.data.dataset import VideoDataset
-from ops.data.lists import read_list
-from ops.data.modality import MODALITIES
-from ops.data.sampling import FrameSampler
-from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import ANGLES, Agreement, agreements, pairs_file, spread, video_pairs
-from ops.evaluation.predict import load_model
-from ops.evaluation.result_files import check_writable, write_whole
+from ops.files import check_writable, write_whole
 from ops.models import build_model
 from ops.options import cli, types
-from ops.options.config import Config, names_of
+from ops.options.config import names_of
 from ops.options.parsing import add_dataset_options, add_options
+from ops.run.data import open_videos
+from ops.run.restore import load_model
 from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
@@ -64,18 +60,8 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the pairs there, a row each")
     add_options(parser, ["seed"], default=0, help="seed of videos, pairs and new weights")
     add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint"], default=False)
     return parser
-
-
-def open_videos(config: Config) -> VideoDataset:
-    """The validation videos as evaluation shows them to the model."""
-    sampler = FrameSampler(config.num_segments, True, config.num_frames, stride=config.frame_stride)
-    videos = read_list(config.list_file(config.spec.val_list), config.root, config.spec)
-
-    def transform(height, width, rng):
-        return eval_transform(height, width, rng, config.frame_size)
-
-    return VideoDataset(videos, config.root, config.spec, MODALITIES[config.modality], sampler, transform, config.seed)
 
 
 def format_table(rows: Sequence[Agreement]) -> str:
@@ -93,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     if args.csv:
         check_writable(args.csv, "--csv")
-    model, config = load_model(args.weights)
+    model, config = load_model(str(args.weights), args.trust_checkpoint)
     if args.modality not in (None, config.modality):
         raise InputError(
             f"{args.weights} was trained on {config.modality}, not {args.modality}; leave {args.modality} out"

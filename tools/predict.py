@@ -10,12 +10,13 @@ from tqdm import tqdm
 from ops.data.ffmpeg import find_ffmpeg
 from ops.data.video_file import read_video
 from ops.errors import InputError
-from ops.evaluation.predict import category_names, frame_names, hold, load_model, predict, read_folder, shrink
+from ops.evaluation.predict import category_names, frame_names, hold, predict, read_folder, shrink
 from ops.options import cli
 from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
+from ops.run.restore import load_model
 from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
@@ -67,6 +68,7 @@ def build_parser() -> cli.ArgumentParser:
         help="frames decoded and sent through the network at a time (32)",
     )
     add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint"], default=False)
     return parser
 
 
@@ -86,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.picture:
         pictures.check(args.picture)
     device = pick_device(args.device)
-    model, config = load_model(args.weights)
+    model, config = load_model(str(args.weights), args.trust_checkpoint)
     names = category_names(config, model.num_class, args.category_file)
     clips = read(args.video, config, args.short_side, args.chunk)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
@@ -100,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{rank}  {names[label]:<{width}}  {100 * value:6.2f} %")
     if args.picture:
         verdict = f"predicted: {names[best.indices[0]]} ({100 * best.values[0]:.1f} %)"
-        pictures.draw_prediction(seen, name, verdict, args.picture)
+        pictures.draw_prediction(seen, f"{name}: {seen.summary}", verdict, args.picture)
         print(f"drew {args.picture}")
 
 

@@ -36,7 +36,7 @@ from torch import Tensor
 
 from ops.clustering import sign_distances
 from ops.errors import InputError
-from ops.evaluation.result_files import as_csv
+from ops.files import as_csv
 from ops.models import TSN
 from ops.streaming import stream
 from ops.training.engine import check_finite

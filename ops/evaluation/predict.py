@@ -5,7 +5,6 @@ Of a video only its frames at input size are held, as bytes: 3 * S * S a frame, 
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,31 +15,14 @@ from torch import Tensor
 from ops.data.categories import read_categories
 from ops.data.frame_names import PICTURES, by_number, is_picture, name_pattern
 from ops.data.modality import MODALITIES
-from ops.data.sampling import FrameSampler
 from ops.data.stores import FolderStore
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
 from ops.heads.head import video_logits
-from ops.models import TSN, build_model
-from ops.options.checks import adopt
-from ops.options.config import Config, names_of
+from ops.models import TSN
+from ops.options.config import Config
+from ops.run.data import make_sampler
 from ops.streaming import stream
-from ops.training import checkpoint as ckpt
-
-
-def load_model(path: Path) -> tuple[TSN, Config]:
-    """The model of a checkpoint that `main.py` wrote, in eval mode, and how it was trained; nothing else is needed."""
-    stored = ckpt.load_checkpoint(path)
-    config, classifier = stored.get("config"), stored["state_dict"].get("new_fc.weight")
-    rows = 0 if classifier is None or classifier.ndim != 2 else len(classifier)
-    if not config or not rows or not {"dataset", "modality"} <= config.keys():
-        raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
-    start = Config(config["dataset"], config["modality"], evaluate=True)
-    place = {name: config[name] for name in ("root_path", *names_of("data")) if name in config}
-    config = replace(adopt(start, frozenset(), config, str(path)), **place)
-    model = build_model(num_class=rows, **config.model_options)
-    ckpt.load_weights(model, stored["state_dict"], str(path))
-    return model.eval(), config
 
 
 def category_names(config: Config, num_class: int, file: Path | None) -> list[str]:
@@ -134,13 +116,7 @@ class Steps:
 
 def make_steps(config: Config, frames: list[Tensor], on_read: Callable[[int], object] = lambda steps: None) -> Steps:
     """What evaluation shows a model of a video of `frames` as `hold` gives them."""
-    sampler = FrameSampler(
-        config.num_segments,
-        config.cluster != "none",
-        config.num_frames,
-        dense_sample=config.dense_sample,
-        stride=config.frame_stride,
-    )
+    sampler = make_sampler(config)
     stack = MODALITIES[config.modality].stack
     return Steps(frames, sampler(max(1, len(frames) - stack + 1), 0, None), stack, on_read)
 

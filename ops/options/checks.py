@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from archs.resnet import STAGES
+from archs import ARCHS
 from ops.errors import InputError
 from ops.options.config import OPTIONS, Config, names_of
 from ops.training.processes import Processes
@@ -87,16 +87,21 @@ def check_sampling(config: Config, given: frozenset[str]) -> None:
 
 
 def check_stages(config: Config) -> None:
-    """What mixes time needs stages behind the clustering."""
+    """Clustering stands after a stage that there is, and what mixes time needs stages behind it."""
     if config.cluster == "none":
         return
-    trunk = STAGES[STAGES.index(config.cluster_after) + 1 :]
-    if config.shift and not trunk:
-        raise InputError(f"--shift finds no stage to work in behind --cluster_after {config.cluster_after}")
-    if config.non_local and not {"layer2", "layer3"} & {*trunk}:
-        raise InputError(f"--non_local finds no stage to work in behind --cluster_after {config.cluster_after}")
-    if config.temporal_pool and "layer2" not in trunk:
-        raise InputError(f"--temporal_pool comes before layer2, but --cluster_after is {config.cluster_after}")
+    arch, after = ARCHS[config.arch], config.cluster_after
+    if after not in arch.stages:
+        raise InputError(f"--cluster_after {after}: {config.arch} has the stages {', '.join(arch.stages)}")
+    trunk = arch.stages[arch.stages.index(after) + 1 :]
+    for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
+        if getattr(config, name) and not {*stages} & {*trunk}:
+            raise InputError(f"--{name} finds no stage to work in behind --cluster_after {after}")
+    if config.temporal_pool and arch.temporal_pool_stage not in trunk:
+        place = arch.temporal_pool_stage
+        if place is None:
+            raise InputError(f"--temporal_pool has no place in {config.arch}; leave it out")
+        raise InputError(f"--temporal_pool comes before {place}, but --cluster_after is {after}")
 
 
 def check_stem(config: Config) -> None:

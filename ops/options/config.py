@@ -9,8 +9,7 @@ import os
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
-from archs import ARCHS
-from archs.resnet import STAGES
+from archs import ARCHS, STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
@@ -126,7 +125,9 @@ class Config:
         role="model",
         choices=(*CLUSTERINGS, "none"),
     )
-    cluster_after: str = option("layer1", "last stage that sees every frame", role="model", choices=STAGES)
+    cluster_after: str | None = option(
+        None, "last stage that sees every frame (default: the arch's, layer1)", role="model", choices=STAGES
+    )
     shift: bool = option(False, "temporal shift behind the clustering", role="model")
     shift_div: int = option(
         8, "1/N of the channels shift each way", role="model", type=number(int, least=2), metavar="N"
@@ -348,6 +349,10 @@ class Config:
     )
     compile: bool = option(False, "compile the network, which costs minutes at the start", role="place")
     print_freq: int = option(20, "steps between two reports", role="place", type=number(int, least=1), metavar="N")
+
+    def __post_init__(self):
+        if self.cluster_after is None and self.arch in ARCHS:
+            object.__setattr__(self, "cluster_after", ARCHS[self.arch].cluster_after)
 
     @property
     def store_name(self) -> str:

@@ -20,6 +20,7 @@ HEAD = ("new_fc.", "consensus.")  # what depends on the classes, by the beginnin
 FACTS = {  # what a checkpoint may say beside its weights
     "config": (dict, type(None)),
     "epoch": int,
+    "num_class": int,
     "best_prec1": (int, float, Tensor),
     "best_epoch": (int, type(None)),
     "optimizer": dict,

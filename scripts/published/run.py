@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from ops.errors import InputError
-from ops.evaluation import testing
+from ops.evaluation import settings
 from ops.options import cli, types
 from ops.options.config import Config, names_of
 from ops.options.parsing import main_parser, parse
@@ -106,7 +106,7 @@ def make_plan(row: Row, schedule: list[str], extras: list[str]) -> Plan:
     config, _ = parse(train)
     if not given.keys() & {"resume", "overwrite"}:
         train += ["--resume", "auto"]
-    shared = as_words(testing.parser(), {name: given[name] for name in SHARED if name in given})
+    shared = as_words(settings.parser(), {name: given[name] for name in SHARED if name in given})
     test = [*place, "--weights", str(config.run_folder / BEST), *row.test, *shared]
     return Plan(config, ["main.py", *train], ["test_models.py", *test])
 

@@ -85,7 +85,7 @@ def test_what_fits_together(words):
 def test_what_needs_several_processes():
     with pytest.raises(InputError, match="--sync_bn has no effect in a single process"):
         check_processes(frozenset({"sync_bn"}), ALONE)
-    check_processes(frozenset({"sync_bn"}), Processes(number=2))
+    check_processes(frozenset({"sync_bn"}), Processes(world_size=2))
     check_processes(frozenset({"lr"}), ALONE)  # a checkpoint's --sync_bn was not given
 
 

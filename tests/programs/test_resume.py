@@ -147,14 +147,14 @@ def test_a_signal_in_training_and_in_validation(run_main, words, whole, monkeypa
     function = "train_one_epoch" if where == "train" else "evaluate"
     run, calls = getattr(training, function), count()
 
-    def interrupted(model, loader, *args):
+    def interrupted(model, loader, *args, **options):
         def batches():
             for batch in loader:
                 if next(calls) == 1:
                     os.kill(os.getpid(), signal.SIGTERM)
                 yield batch
 
-        return run(model, batches(), *args)
+        return run(model, batches(), *args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, function, interrupted)

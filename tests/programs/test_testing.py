@@ -427,7 +427,7 @@ def test_published_layouts_and_flags(run_test, small_arch, tmp_path):
     def error(*words):
         return run_test("somethingv2", "--root_path", "data", *words).error
 
-    assert "give --test_segments" in error("--weights", unnamed, "--shift")
+    assert "give --num_segments (of test_models.py: --test_segments)" in error("--weights", unnamed, "--shift")
     assert "holds temporal shift" in error("--weights", unnamed, "--test_segments", 4)
     assert "trained on RGB, not Flow" in error("Flow", "--weights", named)
     assert "holds another network" in error("--weights", named, "--arch", "resnet18")

@@ -16,7 +16,7 @@ from conftest import ROOT, load_program
 from PIL import Image
 
 from archs import ARCHS
-from ops.evaluation import testing
+from ops.evaluation import settings
 from ops.models import build_model
 from ops.options.parsing import parse
 from ops.training import checkpoint as ckpt
@@ -59,7 +59,7 @@ def plan(run_program):
         assert ran.code == 0 and ran.err == "", ran
         train, test = (shlex.split(line) for line in ran.out.splitlines())
         assert train[:2] == [sys.executable, "main.py"] and test[:2] == [sys.executable, "test_models.py"]
-        return parse(train[2:])[0], testing.parse(test[2:])
+        return parse(train[2:])[0], settings.parse(test[2:])
 
     return dry_run
 

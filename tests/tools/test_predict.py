@@ -16,10 +16,11 @@ from ops.data.stores import FolderStore
 from ops.data.video_file import read_video
 from ops.data.views import eval_transform
 from ops.errors import InputError
-from ops.evaluation.predict import Prediction, Steps, category_names, frame_names, load_model
+from ops.evaluation.predict import Prediction, Steps, category_names, frame_names
 from ops.models import build_model
 from ops.options.config import Config, plain
 from ops.pictures import video as pictures
+from ops.run.restore import load_model
 from ops.training import checkpoint as ckpt
 from tools import compare_runs, extract_frames
 
@@ -147,7 +148,7 @@ def test_steps_are_stacks_of_neighbouring_frames():
 
 @pytest.mark.parametrize("method", ["slope", "none"])
 def test_a_folder_is_classified_as_in_evaluation(method, made, run):
-    model, config = load_model(made / f"{method}.pth")
+    model, config = load_model(str(made / f"{method}.pth"))
     names = [f"{i}.jpg" for i in range(1, 41)]
     frames = FolderStore(made / "frames" / "clip").clip(names, partial(eval_transform, rng=None, size=64))
     if method == "none":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import InputError
-from ops.evaluation import testing
+from ops.evaluation import settings
 from ops.evaluation.gradient_agreement import Pair
 from ops.options.parsing import parse
 from tools import study as program
@@ -52,7 +52,7 @@ def test_commands_are_what_the_programs_take():
         program_name, *words = study.command(cell)[1:]
         if cell.g_test:
             assert program_name == "test_models.py"
-            assert [*testing.parser().parse_args(words).test_segments] == [cell.g_test]
+            assert [*settings.parser().parse_args(words).test_segments] == [cell.g_test]
         else:
             config, _ = parse(words)
             assert (config.num_segments, config.seed, config.epochs) == (cell.g, cell.seed, cell.epochs)
