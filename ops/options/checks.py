@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from archs.resnet import STAGES
+from archs import ARCHS
 from ops.errors import InputError
 from ops.options.config import OPTIONS, Config, names_of
 from ops.training.processes import Processes
@@ -87,16 +87,25 @@ def check_sampling(config: Config, given: frozenset[str]) -> None:
 
 
 def check_stages(config: Config) -> None:
-    """What mixes time needs stages behind the clustering."""
-    if config.cluster == "none":
-        return
-    trunk = STAGES[STAGES.index(config.cluster_after) + 1 :]
-    if config.shift and not trunk:
-        raise InputError(f"--shift finds no stage to work in behind --cluster_after {config.cluster_after}")
-    if config.non_local and not {"layer2", "layer3"} & {*trunk}:
-        raise InputError(f"--non_local finds no stage to work in behind --cluster_after {config.cluster_after}")
-    if config.temporal_pool and "layer2" not in trunk:
-        raise InputError(f"--temporal_pool comes before layer2, but --cluster_after is {config.cluster_after}")
+    """What mixes time needs stages of the backbone, behind the clustering if there is one."""
+    arch = ARCHS[config.arch]
+    trunk, place = arch.stages, f"with --arch {config.arch}"
+    if config.cluster != "none":
+        if config.cluster_after not in arch.stages:
+            raise InputError(
+                f"--cluster_after {config.cluster_after} is no stage of --arch {config.arch}; take one of"
+                f" {', '.join(arch.stages)}"
+            )
+        trunk = arch.stages[arch.stages.index(config.cluster_after) + 1 :]
+        place = f"behind --cluster_after {config.cluster_after}"
+    for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
+        if getattr(config, name) and not {*stages} & {*trunk}:
+            raise InputError(f"--{name} finds no stage to work in {place}")
+    stage = arch.temporal_pool_stage
+    if config.temporal_pool and stage is None:
+        raise InputError(f"--temporal_pool finds no stage to work in {place}")
+    if config.temporal_pool and stage not in trunk:
+        raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
 
 
 def check_stem(config: Config) -> None:

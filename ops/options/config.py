@@ -10,7 +10,6 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from archs import ARCHS
-from archs.resnet import STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
@@ -126,7 +125,12 @@ class Config:
         role="model",
         choices=(*CLUSTERINGS, "none"),
     )
-    cluster_after: str = option("layer1", "last stage that sees every frame", role="model", choices=STAGES)
+    cluster_after: str = option(
+        "layer1",
+        "last stage that sees every frame (default: the arch's, layer1)",
+        role="model",
+        choices=tuple(dict.fromkeys(stage for arch in ARCHS.values() for stage in arch.stages)),
+    )
     shift: bool = option(False, "temporal shift behind the clustering", role="model")
     shift_div: int = option(
         8, "1/N of the channels shift each way", role="model", type=number(int, least=2), metavar="N"

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from archs import ARCHS
 from ops.options.checks import check, check_start
 from ops.options.cli import ArgumentParser
 from ops.options.config import OPTIONS, Config, names_of
@@ -77,7 +78,9 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
     """
     values = vars(main_parser().parse_args(argv))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    config, given = Config(**values), frozenset(values)
+    given = frozenset(values)
+    values.setdefault("cluster_after", ARCHS[values.get("arch", Config.arch)].cluster_after)
+    config = Config(**values)
     check_start(config)
     if not config.resume:  # else what the checkpoint says belongs to it: `adopt` looks
         check(config, given)
