@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=types.number(int, least=1),
         default=os.cpu_count() or 1,
         metavar="N",
-        help="threads that read frames (default: one a core)",
+        help="threads that read frames (default: one per core)",
     )
     parser.add_argument(
         "--csv",

@@ -55,7 +55,11 @@ def build_parser() -> cli.ArgumentParser:
         help="videos, from all classes alike (16)",
     )
     parser.add_argument(
-        "--num_pairs", type=types.number(int, least=1), default=64, metavar="N", help="pairs of each kind a video (64)"
+        "--num_pairs",
+        type=types.number(int, least=1),
+        default=64,
+        metavar="N",
+        help="pairs of each kind per video (64)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the pairs there, a row each")
     add_options(parser, ["seed"], default=0, help="seed of videos, pairs and new weights")

@@ -128,7 +128,7 @@ def parser() -> ArgumentParser:
         "--test_segments",
         type=_numbers(int, least=1),
         metavar="G[,G]",
-        help="sampled frames, or clusters, a clip (default: the checkpoint's)",
+        help="sampled frames, or clusters, per clip (default: the checkpoint's)",
     )
     sampling = views.add_mutually_exclusive_group()
     sampling.add_argument(

@@ -87,21 +87,25 @@ def check_sampling(config: Config, given: frozenset[str]) -> None:
 
 
 def check_stages(config: Config) -> None:
-    """Clustering stands after a stage that there is, and what mixes time needs stages behind it."""
-    if config.cluster == "none":
-        return
-    arch, after = ARCHS[config.arch], config.cluster_after
-    if after not in arch.stages:
-        raise InputError(f"--cluster_after {after}: {config.arch} has the stages {', '.join(arch.stages)}")
-    trunk = arch.stages[arch.stages.index(after) + 1 :]
+    """What mixes time needs stages of the backbone, behind the clustering if there is one."""
+    arch = ARCHS[config.arch]
+    trunk, place = arch.stages, f"with --arch {config.arch}"
+    if config.cluster != "none":
+        if config.cluster_after not in arch.stages:
+            raise InputError(
+                f"--cluster_after {config.cluster_after} is no stage of --arch {config.arch}; take one of"
+                f" {', '.join(arch.stages)}"
+            )
+        trunk = arch.stages[arch.stages.index(config.cluster_after) + 1 :]
+        place = f"behind --cluster_after {config.cluster_after}"
     for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
         if getattr(config, name) and not {*stages} & {*trunk}:
-            raise InputError(f"--{name} finds no stage to work in behind --cluster_after {after}")
-    if config.temporal_pool and arch.temporal_pool_stage not in trunk:
-        place = arch.temporal_pool_stage
-        if place is None:
-            raise InputError(f"--temporal_pool has no place in {config.arch}; leave it out")
-        raise InputError(f"--temporal_pool comes before {place}, but --cluster_after is {after}")
+            raise InputError(f"--{name} finds no stage to work in {place}")
+    stage = arch.temporal_pool_stage
+    if config.temporal_pool and stage is None:
+        raise InputError(f"--temporal_pool finds no stage to work in {place}")
+    if config.temporal_pool and stage not in trunk:
+        raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
 
 
 def check_stem(config: Config) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from archs import ARCHS
+from archs.backbone import Arch
 from ops.errors import InputError
 from ops.options.checks import adopt, check_processes, check_within_epoch
 from ops.options.config import Config, plain
@@ -80,6 +82,24 @@ def test_contradictions_name_both_sides(words, parts):
 )
 def test_what_fits_together(words):
     parse([*DATA, *words.split()])
+
+
+def test_stages_are_those_of_the_arch(monkeypatch):
+    stages = ("conv1", "layer1", "layer2", "layer3")
+    bare = Arch(None, stages, block_stages=("layer2",), cluster_after="layer2")
+    monkeypatch.setitem(ARCHS, "bare", bare)
+    assert parse([*DATA, "--arch", "bare"])[0].cluster_after == "layer2"
+    parse([*DATA, "--arch", "bare", "--cluster_after", "layer1", "--shift"])
+    for words, text in (
+        (
+            "--cluster_after layer4",
+            "--cluster_after layer4 is no stage of --arch bare; take one of conv1, layer1, layer2,",
+        ),
+        ("--shift", "--shift finds no stage to work in behind --cluster_after layer2"),
+        ("--non_local --cluster none", "--non_local finds no stage to work in with --arch bare"),
+        ("--temporal_pool --cluster none", "--temporal_pool finds no stage to work in with --arch bare"),
+    ):
+        assert text in contradiction("--arch", "bare", *words.split())
 
 
 def test_what_needs_several_processes():
