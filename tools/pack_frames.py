@@ -4,6 +4,7 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
     count, problem = counter.count(str(folder))
     if problem:
         raise InputError(f"{folder}: {problem}")
-    names = [counter.template.format(counter.first + i) for i in range(count)]
+    names = [counter.template.format(counter.first_in(folder) + i) for i in range(count)]
     size = None
     with path.open("wb") as file:
         for start in range(0, count, CHUNK):
@@ -119,12 +120,14 @@ def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int
             f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
             " a frame, cannot be made; leave --raw out"
         )
-    if (src / DESCRIPTION).is_file() or src.name in DATASETS:
+    described = (src / DESCRIPTION).is_file() or src.name in DATASETS
+    if described:
         spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
         image_tmpl, first = spec.image_tmpl, spec.first_frame
     image_tmpl = image_tmpl or guess_template(src, folders)
     check_template(image_tmpl)
-    first = guess_first(src, folders, image_tmpl) if first is None else first
+    if first is None and not described:
+        first = guess_first(src, folders, image_tmpl)
     return partial(write_raw, counter=FrameCounter(image_tmpl, first))
 
 
@@ -136,7 +139,8 @@ def pack_video(write: Pack, folder: Path, path: Path) -> int:
         write(folder, trial)
         trial.rename(path)
     except BaseException:
-        trial.unlink(missing_ok=True)
+        with suppress(OSError):  # or it would hide what went wrong first
+            trial.unlink(missing_ok=True)
         raise
     return path.stat().st_size
 
@@ -200,10 +204,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(
             f"{error.filename or dst}: {error.strerror or error}; with that put right, the same command continues"
         ) from None
+    see = f" (see {dst / FAILED})" if failed else ""
     print(
-        f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed"
-        + f" (see {dst / FAILED})" * bool(failed)
-        + f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
+        f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed{see}"
+        f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
     )
     return 1 if failed else 0
 

@@ -4,6 +4,8 @@ import json
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 from ops.data.frame_names import check_template, is_flow
 from ops.errors import InputError
@@ -17,13 +19,14 @@ class DatasetSpec:
     """A dataset's classes, frame names and list files.
 
     `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
-    the first one. `flip` tells whether a mirrored video keeps its label. Lists lie in the dataset's folder and give
-    paths relative to it; `category_file` there names the classes, one a line in the order of their labels.
+    the first one, None where each video has its own. `flip` tells whether a mirrored video keeps its label. Lists lie
+    in the dataset's folder and give paths relative to it; `category_file` there names the classes, one a line in the
+    order of their labels.
     """
 
     num_class: int
     image_tmpl: str
-    first_frame: int = 1
+    first_frame: int | None = 1
     flip: bool = True
     train_list: str = TRAIN_LIST
     val_list: str = VAL_LIST
@@ -86,7 +89,7 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
         spec = replace(spec, image_tmpl=spec.flow_tmpl)
     check_template(spec.image_tmpl, flow=modality == "Flow")
     for name, least in (("num_class", 1), ("first_frame", 0)):
-        if getattr(spec, name) < least:
+        if getattr(spec, name) is not None and getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec
 
@@ -103,7 +106,8 @@ def _read_description(path: Path) -> dict:
     if not isinstance(facts, dict) or not facts.keys() <= types.keys():
         raise InputError(f"{path} must be an object with fields among {', '.join(types)}")
     for name, value in facts.items():
-        wanted = str if types[name] == str | None else types[name]
-        if type(value) is not wanted:
-            raise InputError(f"{path}: {name} is {value!r}, must be of type {wanted.__name__}")
+        wanted = get_args(types[name]) or (types[name],)
+        if type(value) not in wanted:
+            words = " or ".join("null" if kind is NoneType else kind.__name__ for kind in wanted)
+            raise InputError(f"{path}: {name} is {value!r}, must be of type {words}")
     return facts

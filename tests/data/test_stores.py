@@ -1,5 +1,6 @@
 """Folders, zips and raw packs of frames: the same clips from each, and named errors from all."""
 
+import shutil
 import struct
 import zipfile
 from functools import partial
@@ -283,6 +284,23 @@ def test_flow_from_a_zip(tmp_path):
         [11, 201, 12, 202, 13, 203, 14, 204, 15, 205],
         [12, 202, 13, 203, 14, 204, 15, 205, 16, 206],
     ]
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_first_number_of_its_own(tmp_path, pack):
+    for name, first in (("a", 0), ("b", 7)):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("L", (8, 6), 10 * first + i).save(tmp_path / name / f"{first + i}.png")
+        if pack:
+            write_zip(tmp_path / name, tmp_path / f"{name}.zip")
+            shutil.rmtree(tmp_path / name)
+    spec = DatasetSpec(2, "{}.png", first_frame=None)
+    for name, first in (("a", 0), ("b", 7)):
+        store = open_store(tmp_path / name)
+        assert store.load(spec, [2, 0], whole_frames)[:, 0, 0, 0].tolist() == [10 * first + 2, 10 * first]
+        assert store.problem(spec, 3) is None and store.inspect(spec, 3) == (3, [])
+        assert store.problem(spec, 4).startswith(f"list says 4 frames, {store.kind} holds 3 (no {first + 3}.png in ")
 
 
 # ---------------------------------------------------------------- a new kind

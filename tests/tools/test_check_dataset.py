@@ -42,6 +42,12 @@ def test_a_sound_dataset(root, tmp_path, capsys):
     assert not (tmp_path / "problems.csv").exists()
 
 
+def test_hidden_files_and_other_pictures_are_no_frames(root, tmp_path, capsys):
+    for name in ("._img_00001.jpg", ".img_00004.jpg", "cover.jpg", "img_0004.jpg"):
+        (root / "c" / name).write_bytes(b"Mac OS X")
+    assert check(root, tmp_path, capsys)[0] == 0
+
+
 def test_every_kind_of_fault(root, tmp_path, capsys):
     (root / "train_videofolder.txt").write_text(
         "a b 3 0\nc 3 1\nc 3 1\nnowhere 3 0\nd 3 1\nbad line\ne 3 2\nfew 3 0\nmany 2 0\nbroken 3 0\nsizes 3 0\n"

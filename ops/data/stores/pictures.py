@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,18 +54,25 @@ class PictureStore(Store):
     def read(self, name: str) -> Buffer:
         """The bytes of a picture; InputError names one that is missing."""
 
+    def frame_files(self, spec: DatasetSpec, frames: Iterable[int]) -> list[str]:
+        """As the function of this name; where each video has a first number of its own, it is looked for."""
+        if spec.first_frame is None:
+            numbers = frame_numbers(spec.image_tmpl, self.names())
+            spec = replace(spec, first_frame=numbers[0] if numbers else 1)
+        return frame_files(spec, self.path, frames)
+
     def count(self, spec: DatasetSpec) -> int:
         return len(frame_numbers(spec.image_tmpl, self.names()))
 
     def problem(self, spec: DatasetSpec, num_frames: int) -> str | None:
         """As for every store; looks for the last frame only."""
-        last = frame_files(spec, self.path, [num_frames - 1])[-1]
+        last = self.frame_files(spec, [num_frames - 1])[-1]
         if self.holds(last):
             return None
         return f"list says {num_frames} frames, {self.kind} holds {self.count(spec)} (no {last} in {self.path})"
 
     def load(self, spec: DatasetSpec, frames: Sequence[int], view_of: ViewOf) -> Tensor:
-        return self.clip(frame_files(spec, self.path, frames), view_of)
+        return self.clip(self.frame_files(spec, frames), view_of)
 
     def clip(self, names: Sequence[str], view_of: ViewOf = whole_frames) -> Tensor:
         """Decode the named pictures -> what is seen of them, uint8 (t, c, S, S), c = 1 if all are grey, else 3.
@@ -101,7 +109,7 @@ class PictureStore(Store):
     def _inspect(self, spec: DatasetSpec, num_frames: int) -> tuple[int, list[Fault]]:
         found = set(self.names())
         images = 2 if spec.is_flow else 1  # a frame
-        wanted = frame_files(spec, self.path, range(min(num_frames, len(found) + MOST_NAMES)))
+        wanted = self.frame_files(spec, range(min(num_frames, len(found) + MOST_NAMES)))
         present = [name for name in wanted if name in found]
         held = len([name for name in found if name_pattern(spec.image_tmpl).fullmatch(name)])
         faults, sizes = [], Counter()

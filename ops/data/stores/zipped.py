@@ -1,5 +1,6 @@
 """A video as a zip of its pictures."""
 
+import os
 import struct
 import zipfile
 import zlib
@@ -68,7 +69,7 @@ class ZipStore(PictureStore):
     def names(self) -> list[str]:
         try:
             with zipfile.ZipFile(self.path) as content:
-                return [name for name in content.namelist() if not is_hidden(name)]
+                return [name for name in content.namelist() if not is_hidden(os.path.basename(name))]
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"cannot read {self.path}: {error}; pack the video again") from None
 
