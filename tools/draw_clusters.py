@@ -22,7 +22,7 @@ from ops.move4mnist.generator import facts_of
 from ops.options import cli
 from ops.options import config as options
 from ops.options.config import SPEC_FIELDS, Config
-from ops.options.flags import number
+from ops.options.flags import KEEP_DAMAGED, number
 from ops.pictures import video as pictures
 from ops.pictures.methods import CutVideo, cut_video, draw_comparison, draw_methods
 
@@ -81,6 +81,7 @@ def build_parser() -> cli.ArgumentParser:
         help="draw one picture of a video of DATA_FOLDER and of each of these",
     )
     parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
+    parser.add_argument("--keep_damaged", action="store_true", help=KEEP_DAMAGED)
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
     return parser
 
@@ -150,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = options.pick_device(args.device)
     model, config = load_model(args.weights)
+    config = replace(config, keep_damaged=args.keep_damaged)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"

@@ -18,7 +18,7 @@ from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
 from ops.data.stores import FolderStore
 from ops.errors import InputError
 from ops.options import cli
-from ops.options.flags import number
+from ops.options.flags import KEEP_DAMAGED, number
 
 EXAMPLE = """examples:
   python tools/pack_frames.py data/mine data/mine_packed
@@ -54,6 +54,7 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="with --raw: number of a video's first frame (as the dataset's, else found out)",
     )
+    parser.add_argument("--keep_damaged", action="store_true", help=f"with --raw: {KEEP_DAMAGED}")
     parser.add_argument(
         "-j",
         "--workers",
@@ -86,7 +87,7 @@ def write_zip(folder: Path, path: Path) -> None:
             pack.writestr(member, FolderStore(folder).read(name))
 
 
-def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1) -> None:
+def write_raw(folder: Path, path: Path, counter: FrameCounter, keep_damaged: bool = False, channels: int = 1) -> None:
     """The frames of a folder as the loader decodes them: uint8 (t, H, W) if all are grey, else (t, H, W, 3)."""
     count, problem = counter.count(str(folder))
     if problem:
@@ -95,7 +96,7 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
     size = None
     with path.open("wb") as file:
         for start in range(0, count, CHUNK):
-            clip = FolderStore(folder).clip(names[start : start + CHUNK])  # (t, c, H, W)
+            clip = FolderStore(folder).clip(names[start : start + CHUNK], keep_damaged=keep_damaged)  # (t, c, H, W)
             if clip.shape[1] > channels:
                 break
             if size is None:
@@ -110,10 +111,10 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
             file.write(clip.permute(0, 2, 3, 1).expand(-1, -1, -1, channels).numpy().tobytes())
         else:
             return
-    write_raw(folder, path, counter, 3)  # a coloured frame was met
+    write_raw(folder, path, counter, keep_damaged, 3)  # a coloured frame was met
 
 
-def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None) -> Pack:
+def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None, keep_damaged: bool) -> Pack:
     """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
     if image_tmpl and is_flow(image_tmpl):
         raise InputError(
@@ -123,12 +124,12 @@ def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int
     described = (src / DESCRIPTION).is_file() or src.name in DATASETS
     if described:
         spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
-        image_tmpl, first = spec.image_tmpl, spec.first_frame
+        image_tmpl, first, keep_damaged = spec.image_tmpl, spec.first_frame, keep_damaged or spec.keep_damaged
     image_tmpl = image_tmpl or guess_template(src, folders)
     check_template(image_tmpl)
     if first is None and not described:
         first = guess_first(src, folders, image_tmpl)
-    return partial(write_raw, counter=FrameCounter(image_tmpl, first))
+    return partial(write_raw, counter=FrameCounter(image_tmpl, first), keep_damaged=keep_damaged)
 
 
 def pack_video(write: Pack, folder: Path, path: Path) -> int:
@@ -183,10 +184,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{src} is not a folder of frame folders")
     if (os.path.realpath(dst) + "/").startswith(os.path.realpath(src) + "/"):
         raise InputError(f"DST {dst} is or lies in SRC {src}: give the packs a folder of their own")
-    if not args.raw and (args.image_tmpl or args.first_frame is not None):
-        raise InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
+    if not args.raw and (args.image_tmpl or args.first_frame is not None or args.keep_damaged):
+        raise InputError(
+            "--image_tmpl, --first_frame and --keep_damaged are for --raw: a zip holds every file of a folder"
+        )
     folders = find_folders(src)
-    write = raw_writer(src, folders, args.image_tmpl, args.first_frame) if args.raw else write_zip
+    write = write_zip
+    if args.raw:
+        write = raw_writer(src, folders, args.image_tmpl, args.first_frame, args.keep_damaged)
     ending, other = (".npy", ".zip") if args.raw else (".zip", ".npy")
     if clash := next((f"{folder}{other}" for folder in folders if (dst / f"{folder}{other}").exists()), None):
         raise InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")

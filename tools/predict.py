@@ -14,7 +14,7 @@ from ops.evaluation.predict import category_names, frame_names, hold, load_model
 from ops.options import cli
 from ops.options import config as options
 from ops.options.config import Config
-from ops.options.flags import number
+from ops.options.flags import KEEP_DAMAGED, number
 from ops.pictures import video as pictures
 
 EXAMPLE = """examples:
@@ -65,16 +65,17 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="frames decoded and sent through the network at a time (32)",
     )
+    parser.add_argument("--keep_damaged", action="store_true", help=KEEP_DAMAGED)
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
     return parser
 
 
-def read(video: Path, config: Config, short_side: int, chunk: int) -> Iterator[Tensor]:
+def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Tensor]:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
     if config.modality == "Flow":
         raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
     if video.is_dir():
-        return read_folder(video, frame_names(video, config), chunk, config.frame_size)
+        return read_folder(video, frame_names(video, config), chunk, config.frame_size, keep_damaged)
     if not video.is_file():
         raise InputError(f"no video file or frame folder {video}")
     return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = options.pick_device(args.device)
     model, config = load_model(args.weights)
     names = category_names(config, model.new_fc.out_features, args.category_file)
-    clips = read(args.video, config, args.short_side, args.chunk)
+    clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
         seen = predict(model.to(device), config, frames, args.chunk, bar.update)

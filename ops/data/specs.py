@@ -21,7 +21,7 @@ class DatasetSpec:
     `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
     the first one, None where each video has its own. `flip` tells whether a mirrored video keeps its label. Lists lie
     in the dataset's folder and give paths relative to it; `category_file` there names the classes, one a line in the
-    order of their labels.
+    order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen.
     """
 
     num_class: int
@@ -32,6 +32,7 @@ class DatasetSpec:
     val_list: str = VAL_LIST
     category_file: str = "category.txt"
     flow_tmpl: str | None = None
+    keep_damaged: bool = False
 
     @property
     def is_flow(self) -> bool:

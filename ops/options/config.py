@@ -35,6 +35,7 @@ class Config:
     num_class: int | None = None
     category_file: str | None = None
     no_flip: bool = False
+    keep_damaged: bool = False
     on_bad_video: str = "stop"
     crop_scales: tuple[float, ...] | None = None
     arch: str = "resnet50"
@@ -126,7 +127,8 @@ class Config:
     def spec(self) -> DatasetSpec:
         """The dataset's facts with the command line's put in; InputError where some are missing."""
         given = {name: getattr(self, name) for name in SPEC_FIELDS}
-        return dataset_spec(self.dataset, self.root, self.modality, flip=False if self.no_flip else None, **given)
+        flags = {"flip": False if self.no_flip else None, "keep_damaged": self.keep_damaged or None}
+        return dataset_spec(self.dataset, self.root, self.modality, **given, **flags)
 
     def list_file(self, name: str) -> Path:
         """A list as given if that is a file, else inside the dataset's folder."""
@@ -181,6 +183,7 @@ PLACE_FIELDS = (
     "root_path",
     *SPEC_FIELDS,
     "no_flip",
+    "keep_damaged",
     "workers",
     "device",
     "resume",

@@ -67,6 +67,9 @@ def stem_memory(text: str) -> int | str:
     return text if text == "auto" else int(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit.upper()]
 
 
+KEEP_DAMAGED = "take damaged frames as far as they can be seen, instead of an error"
+
+
 def add_dataset_flags(parser: ArgumentParser, modality_needed: bool = True):
     """The flags that say which videos: shared by all programs that read a dataset. Returns their group."""
     parser.add_argument(
@@ -107,6 +110,7 @@ def add_dataset_flags(parser: ArgumentParser, modality_needed: bool = True):
     add("--num_class", "number of classes (default: as the dataset's)", type=number(int, least=1), metavar="K")
     add("--category_file", "class names, one a line in the order of labels (default category.txt)", metavar="FILE")
     add("--no_flip", "never mirror videos in training: for classes such as left and right", action="store_true")
+    add("--keep_damaged", KEEP_DAMAGED, action="store_true")
     return group
 
 

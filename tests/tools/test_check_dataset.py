@@ -88,6 +88,24 @@ def test_every_kind_of_fault(root, tmp_path, capsys):
     assert f"10 problems, all of them in {tmp_path / 'problems.csv'}" in out
 
 
+def test_what_a_decoder_doubts_is_a_problem_unless_it_is_accepted(root, tmp_path, capsys):
+    pytest.importorskip("simplejpeg", reason="PIL says nothing of damage that can be shown")
+    data = bytearray((root / "d/img_00002.jpg").read_bytes())
+    data[-40:-10] = bytes(30)
+    (root / "d/img_00002.jpg").write_bytes(data)
+    depth = 100 * np.arange(96, dtype=np.uint16).reshape(8, 12)
+    Image.fromarray(depth).save(root / "e/img_00003.jpg", "png")
+    code, _, rows = check(root, tmp_path, capsys)
+    assert code == 1 and [row[:3] for row in rows] == [
+        ["val_videofolder.txt", "1", "unreadable frame"],
+        ["val_videofolder.txt", "2", "unreadable frame"],
+    ]
+    assert "d/img_00002.jpg is damaged (" in rows[0][3] and "over 8 bits per value" in rows[1][3]
+    table = tmp_path / "problems.csv"
+    assert check_dataset.main([str(root), "RGB", "--csv", str(table), "--keep_damaged"]) == 1
+    assert "d/img_00002.jpg" not in table.read_text() and "e/img_00003.jpg" in table.read_text()
+
+
 def test_flow_images_come_in_pairs(root, tmp_path, capsys):
     for folder in (root / name for name in ("a b", "c", "d", "e")):
         for i in (1, 2, 3):

@@ -117,6 +117,17 @@ def test_videos_that_cannot_be_packed_are_named(root, tmp_path, capsys):
     assert not (dst / "failed.txt").exists()
 
 
+def test_damage_is_packed_only_when_it_is_accepted(root, tmp_path):
+    pytest.importorskip("simplejpeg", reason="PIL says nothing of damage that can be shown")
+    picture = root / "one/c/img_10.jpg"
+    data = picture.read_bytes()
+    picture.write_bytes(data[:-2] + bytes(8) + data[-2:])
+    assert pack(root, tmp_path / "raw", "--raw") == 1
+    assert f"frame {picture} is damaged (" in (tmp_path / "raw/failed.txt").read_text()
+    assert pack(root, tmp_path / "raw", "--raw", "--keep_damaged") == 0
+    assert (tmp_path / "raw/one/c.npy").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

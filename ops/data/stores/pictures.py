@@ -72,12 +72,15 @@ class PictureStore(Store):
         return f"list says {num_frames} frames, {self.kind} holds {self.count(spec)} (no {last} in {self.path})"
 
     def load(self, spec: DatasetSpec, frames: Sequence[int], view_of: ViewOf) -> Tensor:
-        return self.clip(self.frame_files(spec, frames), view_of)
+        return self.clip(self.frame_files(spec, frames), view_of, spec.is_flow, spec.keep_damaged)
 
-    def clip(self, names: Sequence[str], view_of: ViewOf = whole_frames) -> Tensor:
+    def clip(
+        self, names: Sequence[str], view_of: ViewOf = whole_frames, grey: bool = False, keep_damaged: bool = False
+    ) -> Tensor:
         """Decode the named pictures -> what is seen of them, uint8 (t, c, S, S), c = 1 if all are grey, else 3.
 
-        Only the seen part of a frame is kept. Raises InputError for frames that are missing, damaged or of two sizes.
+        Only the seen part of a frame is kept; for `grey` and `keep_damaged` see `decode`. Raises InputError for frames
+        that are missing, damaged or of two sizes.
         """
         data = self.read(names[0])
         first = picture_size(data, f"{self.path}/{names[0]}")
@@ -85,7 +88,7 @@ class PictureStore(Store):
         top, left, height, width = (side // 2 for side in view.box) if view.halved else view.box
         clip = None
         for i, name in enumerate(names):
-            size, frame = decode(self.read(name) if i else data, f"{self.path}/{name}", view.halved)
+            size, frame = decode(self.read(name) if i else data, f"{self.path}/{name}", view.halved, grey, keep_damaged)
             if size != first:
                 raise InputError(
                     f"{self.path}: {names[0]} is {first[1]}x{first[0]} but {name} is {size[1]}x{size[0]};"
@@ -119,7 +122,9 @@ class PictureStore(Store):
             faults.append(("frame count", f"{text}; first missing {absent}" if absent else text))
         for name in present:
             try:
-                size, _ = decode(self.read(name), f"{self.path}/{name}")
+                size, _ = decode(
+                    self.read(name), f"{self.path}/{name}", grey=spec.is_flow, keep_damaged=spec.keep_damaged
+                )
                 sizes[size] += 1
             except InputError as error:
                 faults.append(("unreadable frame", str(error)))
