@@ -216,9 +216,13 @@ def show_command(args: argparse.Namespace, root: Path, spec: DatasetSpec, names:
     return shlex.join(words + ([] if trains else ["--evaluate", "--resume", "CHECKPOINT"]))
 
 
-def report(annotation: Annotation, lines: Lines, problems: list[Problem], names: dict[str, str]) -> list[str]:
+def report(
+    annotation: Annotation, lines: Lines, problems: list[Problem], names: dict[str, str], counter: FrameCounter
+) -> list[str]:
     """Notes and warnings, a line each."""
     said = [f"note: {note}" for note in annotation.notes]
+    if others := sum(counter.others.values()):
+        said.append(f"note: {others} pictures are not named {counter.template}, so they are no frames")
     for part, number in annotation.official.items():
         if part in annotation.splits and len(annotation.splits[part]) != number:
             said.append(f"warning: {part}: {len(annotation.splits[part])} videos, but {number} are official")
@@ -276,7 +280,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{title}: {spec.num_class} classes ({annotation.order}); frames {spec.image_tmpl}, {first}, in {frames}")
     print(show_table(annotation, lines))
     print(f"wrote {', '.join(name for name, text in files.items() if text is not None)} in {root}")
-    print("".join(f"{line}\n" for line in report(annotation, lines, problems, names)), end="")
+    print("".join(f"{line}\n" for line in report(annotation, lines, problems, names, counter)), end="")
     if lines["val"]:
         print(f"next: {show_command(args, root, spec, names, bool(lines['train']))}")
     return 0

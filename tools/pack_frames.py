@@ -77,6 +77,17 @@ def find_folders(src: Path) -> list[str]:
     return found
 
 
+def left_out(src: Path, folders: list[str]) -> int:
+    """How many files, which are not hidden, are neither in `folders` nor copied as lists are."""
+    taken = {*folders}
+    number = 0
+    for folder, _ in walk(src):
+        if folder not in taken:
+            files = [name for name in visible(src / folder) if (src / folder / name).is_file()]
+            number += sum(folder != "" or not name.endswith(COPIED) for name in files)
+    return number
+
+
 def write_zip(folder: Path, path: Path) -> None:
     """The files of a folder, in the order of their numbers, as a zip without compression; same files, same bytes."""
     names = sorted((name for name in visible(folder) if (folder / name).is_file()), key=by_number)
@@ -214,6 +225,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed{see}"
         f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
     )
+    if others := left_out(src, folders):
+        print(f"left out: {others} files that are neither in a folder of frames nor {', '.join(COPIED)} beside them")
     return 1 if failed else 0
 
 

@@ -825,6 +825,16 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_way_out(own, run, monke
     )
 
 
+def test_pictures_that_are_no_frames_are_counted(own, run):
+    for name in ("jump/é0/cover.jpg", "jump/é1/img_1.png", "wave hand/day 0/clip #0/thumbs/img_00001.jpg"):
+        (own / "frames" / name).parent.mkdir(exist_ok=True)
+        (own / "frames" / name).touch()
+    ran = run("folder", "--root", "my data", "--image_tmpl", "img_{:05d}.jpg")
+    assert "\nnote: 2 pictures are not named img_{:05d}.jpg, so they are no frames\n" in ran.out
+    inside, outside = "wave hand/day 0/clip #0/thumbs", "wave hand/day 0/clip #0"
+    assert lines(own / "missing.txt") == [f"-\t{inside}\tlies inside {outside}, which holds pictures itself"]
+
+
 def test_hidden_files_and_folders_are_left_alone(own, run):
     """As macOS leaves them on other disks."""
     for picture in list(own.rglob("*.jpg")):

@@ -51,6 +51,14 @@ def test_a_packed_dataset_is_a_dataset(root, tmp_path, capsys, words, ending):
     assert "3 videos in 2 lists, 9 frames read" in capsys.readouterr().out
 
 
+def test_files_that_are_not_taken_along_are_counted(root, tmp_path, capsys):
+    (root / "annotations").mkdir()
+    for name in ("annotations/train.csv", "README", "film.mp4", ".DS_Store"):
+        (root / name).write_text("")
+    pack(root, tmp_path / "packed")
+    assert "\nleft out: 3 files that are neither in a folder of frames nor .txt, .json, .csv" in capsys.readouterr().out
+
+
 def test_members_are_the_files_in_the_order_of_their_numbers(root, tmp_path):
     (root / "one/c/notes.md").write_text("of a camera")
     (root / "one/c/.hidden").write_text("")

@@ -31,6 +31,7 @@ class FrameCounter:
             raise InputError(f"--image_tmpl {template!r}: must hold one number, as img_{{:05d}}.jpg does")
         self.template, self.first = template, first
         self.counted: dict[str, tuple[int, str]] = {}
+        self.others: dict[str, int] = {}  # folder -> pictures in it that are named otherwise
 
     def numbers(self, folder: Path | str) -> list[int]:
         """The numbers of a folder's frames, sorted."""
@@ -52,6 +53,7 @@ class FrameCounter:
     def _count(self, folder: str) -> tuple[int, str]:
         names = visible(folder)
         numbers = frame_numbers(self.template, names)
+        self.others[folder] = sum(map(is_picture, names)) - len(numbers)
         if not numbers:
             return 0, f"no {self.template} in it, " + (f"but {min(names)}" if names else "it is empty")
         first = numbers[0] if self.first is None else self.first
@@ -131,16 +133,19 @@ def leads_back(path: Path) -> bool:
     return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for folder in passed)
 
 
-def picture_folders(top: Path, below: str) -> tuple[list[str], list[str]]:
-    """Folders at or below `below` that hold pictures, and innermost ones that hold none; both relative to `top`."""
-    found, empty = [], []
+def picture_folders(top: Path, below: str) -> tuple[list[str], dict[str, str]]:
+    """The outermost folders at or below `below` that hold pictures, and why others are not taken; relative to `top`."""
+    found, refused = [], {}
     for path, names in walk(top, below):
         if any(map(is_picture, os.listdir(top / path))):
-            found.append(path)
-            names.clear()
-        elif not names:
-            empty.append(path)
-    return found, empty
+            inner = next((parent for parent in found if path.startswith(f"{parent}/")), None)
+            if inner is None:
+                found.append(path)
+            else:
+                refused[path] = f"lies inside {inner}, which holds pictures itself"
+        elif not names and not any(path.startswith(f"{parent}/") for parent in found):
+            refused[path] = "no pictures in it"
+    return found, refused
 
 
 def guess_template(top: Path, folders: list[str]) -> str:

@@ -47,8 +47,8 @@ def find_classes(frames: Path, part: str) -> tuple[Classes, list[Problem]]:
         if not fits_a_line(name):
             problems.append(Problem(part or "-", top, UNLISTABLE))
             continue
-        videos, empty = picture_folders(frames, top)
-        problems += [Problem(part or "-", path, "no pictures in it") for path in empty if path != top]
+        videos, refused = picture_folders(frames, top)
+        problems += [Problem(part or "-", path, reason) for path, reason in refused.items() if path != top]
         if videos == [top]:
             problems.append(Problem(part or "-", top, "frames lie in the class's own folder, not in one a video"))
             videos = []
