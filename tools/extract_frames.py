@@ -19,16 +19,12 @@ from pathlib import Path
 import _path
 from tqdm import tqdm
 
+from ops.claims import claimed
 from ops.data.ffmpeg import damage_of, find_ffmpeg, shrink_filter
 from ops.data.frame_names import is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
 from ops.options import cli
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs into one folder are not told apart there
-    fcntl = None
 
 EXAMPLE = """example:
   python tools/extract_frames.py videos/ucf101 data/ucf101 --template 'img_{:06d}.jpg'
@@ -188,21 +184,13 @@ def check_record(dst: Path, settings: dict, made_with: str, frames_there: bool) 
 @contextmanager
 def partial_folder(dst: Path) -> Iterator[Path]:
     """A new empty folder in `dst`, gone at the end, as is what a killed run left; one run at a time has it."""
-    handle = os.open(dst, os.O_RDONLY) if fcntl else None
-    try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl and fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another run is writing to {dst}") from None
+    with claimed(dst):
         try:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
             (dst / PARTIAL).mkdir(exist_ok=True)
             yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: a killed run's ffmpeg may still be at work
         finally:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
-    finally:
-        fcntl and os.close(handle)
 
 
 def ends_well(path: Path) -> bool:
@@ -371,9 +359,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 pool.shutdown(cancel_futures=True)
                 raise
             finally:
-                (dst / FAILED).unlink(missing_ok=True)
-                if failed:
-                    write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
+                with suppress(OSError):  # of a full disk, say: what went wrong first is to be heard
+                    (dst / FAILED).unlink(missing_ok=True)
+                    if failed:
+                        write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
     except OSError as error:
         raise InputError(f"{error.filename or dst}: {error.strerror or error}") from None
     see = f" (see {dst / FAILED})" if failed else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import _path
 
+from ops.claims import claimed
 from ops.data.prepare.annotations import BREAKFAST, PARSERS, Annotation
 from ops.data.prepare.discovery import FrameCounter
 from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
@@ -236,6 +237,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read, count, write, report."""
     args = build_parser().parse_args(argv)
     root, frames = find_places(args)
+    with claimed(root):
+        return make_lists(args, root, frames)
+
+
+def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
+    """Write and report the lists of the dataset in `root`."""
     split, problems = getattr(args, "split", ""), []
     if args.dataset == "folder":
         annotation, counter, problems = find_folder(

@@ -12,6 +12,7 @@ import _path
 import numpy as np
 from tqdm import tqdm
 
+from ops.claims import claimed
 from ops.data.frame_names import PICTURES, by_number, check_template, is_flow, is_picture
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
 from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
@@ -210,12 +211,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = {folder: path for folder, path in jobs.items() if not path.exists()}
     try:
         dst.mkdir(parents=True, exist_ok=True)
-        copied = copy_lists(src, dst)
-        written, failed = pack_all(write, jobs, args.workers)
-        (dst / FAILED).unlink(missing_ok=True)
-        if failed:
-            lines = [f"{folder}\t{failed[folder]}\n" for folder in sorted(failed)]
-            (dst / FAILED).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+        with claimed(dst):
+            copied = copy_lists(src, dst)
+            written, failed = pack_all(write, jobs, args.workers)
+            (dst / FAILED).unlink(missing_ok=True)
+            if failed:
+                lines = [f"{folder}\t{failed[folder]}\n" for folder in sorted(failed)]
+                (dst / FAILED).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise InputError(
             f"{error.filename or dst}: {error.strerror or error}; with that put right, the same command continues"

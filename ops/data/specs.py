@@ -57,22 +57,36 @@ def dataset_root(dataset: str, root_path: str | None = None) -> Path:
     $FULL_VIDEO_DATA/<dataset>, else data/<dataset>."""
     if root_path:
         return Path(root_path)
-    if dataset not in DATASETS and (Path(dataset) / DESCRIPTION).is_file():
-        return Path(dataset)
-    return Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
+    elsewhere = Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
+    if not (Path(dataset) / DESCRIPTION).is_file():
+        return elsewhere
+    if dataset in DATASETS:
+        raise InputError(
+            f"{dataset} is a known dataset, expected in {elsewhere}, and a folder here that has a {DESCRIPTION}; say"
+            f" which is meant: {os.path.join(os.curdir, dataset)}, or --root_path {elsewhere}"
+        )
+    return Path(dataset)
+
+
+def dataset_file(root: Path, name: str) -> Path:
+    """A file of the dataset in `root`, or any file by its path; a plain name is looked for in `root` first."""
+    beside = root / name
+    if Path(name).is_file() and (Path(name).name != name or not beside.is_file()):
+        return Path(name)
+    return beside
 
 
 def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> DatasetSpec:
-    """The facts of a dataset: registered under its name, or in `root`/dataset.json, or `given` alone.
+    """The facts of a dataset: those registered under its name, those in `root`/dataset.json, and `given` ones.
 
-    `given` fields that are not None win. For modality Flow, `image_tmpl` becomes the template of flow images. Raises
-    InputError for facts that are missing or impossible.
+    Later ones win; `given` fields that are None are not given. For modality Flow, `image_tmpl` becomes the template of
+    flow images. Raises InputError for facts that are missing or impossible.
     """
     given = {name: value for name, value in given.items() if value is not None}
+    facts = _read_description(root / DESCRIPTION) | given
     if dataset in DATASETS:
-        spec = replace(DATASETS[dataset], **given)
+        spec = replace(DATASETS[dataset], **facts)
     else:
-        facts = _read_description(root / DESCRIPTION) | given
         missing = [f"--{name}" for name in ("num_class", "image_tmpl") if name not in facts]
         if missing:
             raise InputError(
@@ -100,7 +114,7 @@ def _read_description(path: Path) -> dict:
     if not path.is_file():
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path} as JSON: {error}") from None
     types = {field.name: field.type for field in fields(DatasetSpec)}

@@ -17,6 +17,7 @@ from ops.data.lists import Video, read_list
 from ops.data.loading import make_loader
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
+from ops.data.specs import dataset_file
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.ensemble import Views
@@ -343,9 +344,10 @@ def check_views(settings: Settings, config: Config, path: str) -> None:
 
 def categories(config: Config) -> list[str]:
     """The names of a dataset's classes in the order of their labels; the labels themselves if nothing names them."""
-    given = config.category_file and Path(config.category_file)
-    path = given if given and given.is_file() else config.root / config.spec.category_file
-    return read_categories(path, config.spec.num_class, needed=bool(given))
+    path = config.root / config.spec.category_file
+    if config.category_file:
+        path = dataset_file(config.root, config.category_file)
+    return read_categories(path, config.spec.num_class, needed=bool(config.category_file))
 
 
 def check_together(settings: Settings, members: Sequence[Member]) -> None:

@@ -11,7 +11,7 @@ import torch
 from archs.resnet import ARCHS, STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
-from ops.data.specs import DatasetSpec, dataset_root, dataset_spec
+from ops.data.specs import DatasetSpec, dataset_file, dataset_root, dataset_spec
 from ops.errors import InputError
 from ops.heads.average import CONSENSUS
 from ops.options import flags
@@ -131,8 +131,8 @@ class Config:
         return dataset_spec(self.dataset, self.root, self.modality, **given, **flags)
 
     def list_file(self, name: str) -> Path:
-        """A list as given if that is a file, else inside the dataset's folder."""
-        return Path(name) if name in (self.train_list, self.val_list) and Path(name).is_file() else self.root / name
+        """A list as given, see `dataset_file`, or of the dataset's own inside its folder."""
+        return dataset_file(self.root, name) if name in (self.train_list, self.val_list) else self.root / name
 
     @property
     def frame_size(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.claims import claimed
 from ops.data.lists import read_list
 from ops.data.prepare.annotations import PARSERS, parse_breakfast
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template
@@ -833,6 +834,12 @@ def test_pictures_that_are_no_frames_are_counted(own, run):
     assert "\nnote: 2 pictures are not named img_{:05d}.jpg, so they are no frames\n" in ran.out
     inside, outside = "wave hand/day 0/clip #0/thumbs", "wave hand/day 0/clip #0"
     assert lines(own / "missing.txt") == [f"-\t{inside}\tlies inside {outside}, which holds pictures itself"]
+
+
+def test_one_writer_at_a_time(own, run):
+    with claimed(own):
+        assert run("folder", "--root", "my data").error == "another run is writing to my data"
+    assert lists_in(own) == [] and run("folder", "--root", "my data").code == 0
 
 
 def test_hidden_files_and_folders_are_left_alone(own, run):

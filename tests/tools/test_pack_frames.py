@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ops.claims import claimed
 from ops.data.decoding import describe_decoder
 from ops.errors import InputError
 from tools import check_dataset, pack_frames
@@ -57,6 +58,13 @@ def test_files_that_are_not_taken_along_are_counted(root, tmp_path, capsys):
         (root / name).write_text("")
     pack(root, tmp_path / "packed")
     assert "\nleft out: 3 files that are neither in a folder of frames nor .txt, .json, .csv" in capsys.readouterr().out
+
+
+def test_one_writer_at_a_time(root, tmp_path):
+    (tmp_path / "packed").mkdir()
+    with claimed(tmp_path / "packed"), pytest.raises(InputError, match="another run is writing to .*packed"):
+        pack(root, tmp_path / "packed")
+    assert pack(root, tmp_path / "packed") == 0
 
 
 def test_members_are_the_files_in_the_order_of_their_numbers(root, tmp_path):
