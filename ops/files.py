@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ops.errors import InputError
@@ -27,7 +28,8 @@ def write_whole(path: Path, content: bytes) -> None:
         trial.write_bytes(content)
         trial.replace(path)
     except OSError as error:
-        trial.unlink(missing_ok=True)
+        with suppress(OSError):  # or it would hide what went wrong first
+            trial.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 

@@ -85,7 +85,7 @@ def build_parser() -> cli.ArgumentParser:
     )
     parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
     add_options(parser, ["device"], default=None)
-    add_options(parser, ["trust_checkpoint"], default=False)
+    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
     return parser
 
 
@@ -154,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = pick_device(args.device)
     model, config = load_model(str(args.weights), args.trust_checkpoint)
+    config = replace(config, keep_damaged=args.keep_damaged)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"

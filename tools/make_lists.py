@@ -10,9 +10,10 @@ from pathlib import Path
 
 import _path
 
+from ops.claims import claimed
 from ops.data.prepare.annotations import BREAKFAST, PARSERS, Annotation
 from ops.data.prepare.discovery import FrameCounter
-from ops.data.prepare.from_folders import find_breakfast, find_folder
+from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
 from ops.data.prepare.list_lines import Lines, Problem, make_lines, write_files
 from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root
 from ops.errors import InputError
@@ -99,6 +100,11 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def first_frame(text: str) -> int | str:
+    """A number from 0 on, or that each video has its own."""
+    return text if text == OWN else whole(text)
+
+
 def build_parser() -> cli.ArgumentParser:
     """A sub-command a dataset."""
     examples = "".join(f"  python tools/make_lists.py {example}\n" for example in EXAMPLES.values())
@@ -106,6 +112,7 @@ def build_parser() -> cli.ArgumentParser:
     commands = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET", help=", ".join(EXAMPLES))
     for name, text in DATASET_HELP.items():
         own = name == "folder"
+        place = "" if own else f" (default $FULL_VIDEO_DATA/{name}, else data/{name})"
         command = commands.add_parser(
             name, description=f"{PURPOSE}\n\n{text}", epilog=f"example:\n  python tools/make_lists.py {EXAMPLES[name]}"
         )
@@ -114,8 +121,7 @@ def build_parser() -> cli.ArgumentParser:
             "--root",
             metavar="DIR",
             required=own,
-            help="the dataset's folder, which gets the lists"
-            + f" (default $FULL_VIDEO_DATA/{name}, else data/{name})" * (not own),
+            help="the dataset's folder, which gets the lists" + place,
         )
         add(
             "--frames",
@@ -147,7 +153,12 @@ def build_parser() -> cli.ArgumentParser:
         if own:
             add("--val_fraction", type=fraction, metavar="F", help="share of each class that validates (default 0.2)")
             add("--seed", type=whole, default=0, metavar="N", help="another seed, another split (default 0)")
-            add("--first_frame", type=whole, metavar="N", help="number of the first frame (default guessed)")
+            add(
+                "--first_frame",
+                type=first_frame,
+                metavar="N|own",
+                help="number of the first frame, own if each video begins with another (default guessed)",
+            )
             add(
                 "--no_flip",
                 action="store_true",
@@ -206,9 +217,13 @@ def show_command(args: argparse.Namespace, root: Path, spec: DatasetSpec, names:
     return shlex.join(words + ([] if trains else ["--evaluate", "--resume", "CHECKPOINT"]))
 
 
-def report(annotation: Annotation, lines: Lines, problems: list[Problem], names: dict[str, str]) -> list[str]:
+def report(
+    annotation: Annotation, lines: Lines, problems: list[Problem], names: dict[str, str], counter: FrameCounter
+) -> list[str]:
     """Notes and warnings, a line each."""
     said = [f"note: {note}" for note in annotation.notes]
+    if others := sum(counter.others.values()):
+        said.append(f"note: {others} pictures are not named {counter.template}, so they are no frames")
     for part, number in annotation.official.items():
         if part in annotation.splits and len(annotation.splits[part]) != number:
             said.append(f"warning: {part}: {len(annotation.splits[part])} videos, but {number} are official")
@@ -222,6 +237,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read, count, write, report."""
     args = build_parser().parse_args(argv)
     root, frames = find_places(args)
+    with claimed(root):
+        return make_lists(args, root, frames)
+
+
+def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
+    """Write and report the lists of the dataset in `root`."""
     split, problems = getattr(args, "split", ""), []
     if args.dataset == "folder":
         annotation, counter, problems = find_folder(
@@ -259,15 +280,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             + "\n"
         )
-    write_files(root, files)
+    write_files(root, frames, files)
 
-    print(
-        f"{args.dataset}{' split ' * bool(split)}{split}: {spec.num_class} classes ({annotation.order}); frames"
-        f" {spec.image_tmpl}, {spec.first_frame} is the first, in {frames}"
-    )
+    title = f"{args.dataset} split {split}" if split else args.dataset
+    first = "every video begins with its own" if spec.first_frame is None else f"{spec.first_frame} is the first"
+    print(f"{title}: {spec.num_class} classes ({annotation.order}); frames {spec.image_tmpl}, {first}, in {frames}")
     print(show_table(annotation, lines))
     print(f"wrote {', '.join(name for name, text in files.items() if text is not None)} in {root}")
-    print("".join(f"{line}\n" for line in report(annotation, lines, problems, names)), end="")
+    print("".join(f"{line}\n" for line in report(annotation, lines, problems, names, counter)), end="")
     if lines["val"]:
         print(f"next: {show_command(args, root, spec, names, bool(lines['train']))}")
     return 0

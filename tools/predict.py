@@ -68,16 +68,16 @@ def build_parser() -> cli.ArgumentParser:
         help="frames decoded and sent through the network at a time (32)",
     )
     add_options(parser, ["device"], default=None)
-    add_options(parser, ["trust_checkpoint"], default=False)
+    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
     return parser
 
 
-def read(video: Path, config: Config, short_side: int, chunk: int) -> Iterator[Tensor]:
+def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Tensor]:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
     if config.modality == "Flow":
         raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
     if video.is_dir():
-        return read_folder(video, frame_names(video, config), chunk, config.frame_size)
+        return read_folder(video, frame_names(video, config), chunk, config.frame_size, keep_damaged)
     if not video.is_file():
         raise InputError(f"no video file or frame folder {video}")
     return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     model, config = load_model(str(args.weights), args.trust_checkpoint)
     names = category_names(config, model.num_class, args.category_file)
-    clips = read(args.video, config, args.short_side, args.chunk)
+    clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
         seen = predict(model.to(device), config, frames, args.chunk, bar.update)

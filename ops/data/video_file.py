@@ -1,6 +1,5 @@
 """Video files -> clips, through a pipe from ffmpeg; nothing is written to disk."""
 
-import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ops.data.ffmpeg import shrink_filter
+from ops.data.ffmpeg import damage_of, shrink_filter
 from ops.errors import InputError
 
 
@@ -91,10 +90,9 @@ def read_video(ffmpeg: list[str], video: Path, short_side: int, chunk: int) -> I
             code = process.wait()
         finally:  # the caller may have left
             process.kill()
-    said = complaints.result().decode(errors="replace").splitlines()
-    reasons = [line for line in (re.sub(r"^(\[[^]]* @ [^]]*\] ?)+", "", line).strip() for line in said) if line]
-    if reasons or code:
-        raise InputError(f"{video} cannot be decoded: {reasons[0] if reasons else f'exit code {code} of ffmpeg'}")
+    damage = damage_of(code, complaints.result().decode(errors="replace").splitlines())
+    if damage:
+        raise InputError(f"{video} cannot be decoded: {damage}")
     if not frames and not found:
         raise InputError(f"{video} cannot be decoded: ffmpeg found no frame in it")
     if frames:

@@ -63,7 +63,7 @@ def frame_names(folder: Path, config: Config) -> list[str]:
     return names
 
 
-def read_folder(folder: Path, names: list[str], chunk: int, size: int) -> Iterator[Tensor]:
+def read_folder(folder: Path, names: list[str], chunk: int, size: int, keep_damaged: bool = False) -> Iterator[Tensor]:
     """The named frames as the model sees them, `chunk` at a time, uint8 (t, c, size, size).
 
     InputError where the size of the frames changes.
@@ -81,7 +81,7 @@ def read_folder(folder: Path, names: list[str], chunk: int, size: int) -> Iterat
         return eval_transform(height, width, None, size)
 
     for start in range(0, len(names), chunk):
-        yield FolderStore(folder).clip(names[start : start + chunk], view_of)
+        yield FolderStore(folder).clip(names[start : start + chunk], view_of, keep_damaged=keep_damaged)
 
 
 def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:

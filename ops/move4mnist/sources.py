@@ -169,6 +169,8 @@ def pan_picture(times: np.ndarray, rng: np.random.Generator, paths: list[Path]) 
     path, room = paths[rng.integers(len(paths))], int(rng.integers(8, 33))
     try:
         with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise InputError(f"{path}: has over 8 bits per value; scale it to 0 to 255, or remove it")
             grey = ImageOps.fit(image.convert("L"), (SIZE + room + 1, SCENE + room + 1))
     except OSError as error:
         raise InputError(f"{path}: cannot be read as a picture; mend or remove it") from error

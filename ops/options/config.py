@@ -12,7 +12,7 @@ from pathlib import Path
 from archs import ARCHS, STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
-from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
+from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_root, dataset_spec
 from ops.heads import HEADS
 from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
@@ -299,6 +299,9 @@ class Config:
         type=file_path,
         metavar="DIR",
     )
+    keep_damaged: bool = option(
+        False, "take damaged frames as far as they can be seen, instead of an error", role="place"
+    )
     resume: str | None = option(
         None,
         "checkpoint to go on from, or to evaluate; auto: this run's newest, if there is one",
@@ -396,11 +399,15 @@ class Config:
     def spec(self) -> DatasetSpec:
         """The dataset's facts with the command line's put in; InputError where some are missing."""
         given = {name: getattr(self, name) for name in names_of("data")}
-        return dataset_spec(self.dataset, self.root, self.modality, flip=False if self.no_flip else None, **given)
+        if self.no_flip:
+            given["flip"] = False
+        if self.keep_damaged:
+            given["keep_damaged"] = True
+        return dataset_spec(self.dataset, self.root, self.modality, **given)
 
     def list_file(self, name: str) -> Path:
-        """A list as given if that is a file, else inside the dataset's folder."""
-        return Path(name) if name in (self.train_list, self.val_list) and Path(name).is_file() else self.root / name
+        """A list as given, see `dataset_file`, or the dataset's own inside its folder."""
+        return dataset_file(self.root, name) if name in (self.train_list, self.val_list) else self.root / name
 
     @property
     def frame_size(self) -> int:

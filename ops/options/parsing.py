@@ -51,7 +51,7 @@ def add_dataset_options(parser: ArgumentParser, modality_needed: bool = True) ->
     else:
         add_options(parser, ["modality"], default=None)
     group = parser.add_argument_group("data")
-    add_options(group, ["root_path", *names_of("data"), "no_flip"])
+    add_options(group, ["root_path", *names_of("data"), "no_flip", "keep_damaged"])
     return group
 
 

@@ -1,7 +1,6 @@
 """From the options of a run to its videos: which frames are loaded, what is seen of them, how they come in batches."""
 
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +12,7 @@ from ops.data.lists import Video, read_list
 from ops.data.loading import make_loader
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
+from ops.data.specs import dataset_file
 from ops.data.views import eval_transform, train_transform
 from ops.options.config import Config
 from ops.training.processes import ALONE, Processes
@@ -70,6 +70,7 @@ def load_videos(config: Config, train: bool, device: torch.device, processes: Pr
 
 def class_names(config: Config) -> list[str]:
     """The names of a dataset's classes in the order of their labels; the labels themselves if nothing names them."""
-    given = config.category_file and Path(config.category_file)
-    path = given if given and given.is_file() else config.root / config.spec.category_file
-    return read_categories(path, config.spec.num_class, needed=bool(given))
+    path = config.root / config.spec.category_file
+    if config.category_file:
+        path = dataset_file(config.root, config.category_file)
+    return read_categories(path, config.spec.num_class, needed=bool(config.category_file))

@@ -80,6 +80,13 @@ def test_a_mirror_turns_horizontal_flow_around(flow):
     assert mirrored == {10, 245}
 
 
+def test_flow_pictures_that_were_saved_in_colour_are_read_as_grey(flow):
+    expected = clip_of(flow, PNG, "Flow", 7)
+    for picture in flow.iterdir():
+        Image.open(picture).convert("RGB").save(picture)
+    assert torch.equal(clip_of(flow, PNG, "Flow", 7), expected)
+
+
 def test_flow_file_names(tmp_path):
     assert frame_files(FLOW, tmp_path, [0, 4]) == [
         "flow_x_00001.jpg",

@@ -1,6 +1,8 @@
 """Folders, zips and raw packs of frames: the same clips from each, and named errors from all."""
 
+import shutil
 import struct
+import tracemalloc
 import zipfile
 from functools import partial
 
@@ -197,6 +199,36 @@ def test_zips_that_cannot_be_read(video, tmp_path):
         ZipStore(pack).read("1.jpg")
 
 
+def test_a_member_that_does_not_fit_its_checksum(video, tmp_path):
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        pack = zip_of(video, tmp_path / "v.zip", compression=method)
+        with zipfile.ZipFile(pack) as content:
+            member = content.getinfo("2.jpg")
+        data = bytearray(pack.read_bytes())
+        data[member.header_offset + 30 + len("2.jpg") + member.compress_size // 2] ^= 1
+        pack.write_bytes(data)
+        with pytest.raises(InputError, match=r"cannot read frame .*v.zip/2.jpg: (its checksum differs|it is cut off)"):
+            ZipStore(pack).read("2.jpg")
+        assert ZipStore(pack).read("3.jpg") == (video / "3.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("stated", [1000, 200_000_000, 0xFFFFFFF0])
+def test_a_member_never_grows_beyond_its_stated_size(tmp_path, stated):
+    """64 MB of zeros in 64 KB of zip, which says something else of its size."""
+    with zipfile.ZipFile(tmp_path / "v.zip", "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr("1.jpg", bytes(1 << 26))
+    data = bytearray((tmp_path / "v.zip").read_bytes())
+    at = data.index(b"PK\1\2")
+    data[at + 24 : at + 28] = struct.pack("<L", stated)
+    (tmp_path / "v.zip").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="v.zip(/1.jpg: it is cut off|: 1.jpg would be 4294967280 bytes)"):
+        ZipStore(tmp_path / "v.zip").read("1.jpg")
+    grown = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert grown < (1 << 20 if stated != 200_000_000 else 1 << 28)
+
+
 def test_missing_frames_of_a_zip(video, tmp_path):
     (tmp_path / "list.txt").write_text("zips/v.1 13 0")
     with pytest.raises(InputError, match=r"zips/v.1: list says 13 frames, zip holds 12 \(no 13.jpg in .*v.1.zip\)"):
@@ -242,6 +274,14 @@ def test_arrays_that_are_no_frames(tmp_path, content, reason):
         open_store(tmp_path / "v")
 
 
+def test_a_raw_pack_whose_shape_no_file_could_hold(tmp_path):
+    np.save(tmp_path / "v.npy", np.zeros((2, 3, 4), np.uint8))
+    data = (tmp_path / "v.npy").read_bytes()
+    (tmp_path / "v.npy").write_bytes(data.replace(b"(2, 3, 4), }" + b" " * 22, b"(" + b"9" * 22 + b"2, 3, 4), }"))
+    with pytest.raises(InputError, match="cannot read .*v.npy: .*; pack the video again"):
+        open_store(tmp_path / "v")
+
+
 @pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: b"no array", lambda data: data[:-1]])
 def test_spoiled_raw_packs(tmp_path, spoil):
     np.save(tmp_path / "v.npy", np.zeros((2, 3, 4), np.uint8))
@@ -283,6 +323,23 @@ def test_flow_from_a_zip(tmp_path):
         [11, 201, 12, 202, 13, 203, 14, 204, 15, 205],
         [12, 202, 13, 203, 14, 204, 15, 205, 16, 206],
     ]
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_first_number_of_its_own(tmp_path, pack):
+    for name, first in (("a", 0), ("b", 7)):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("L", (8, 6), 10 * first + i).save(tmp_path / name / f"{first + i}.png")
+        if pack:
+            write_zip(tmp_path / name, tmp_path / f"{name}.zip")
+            shutil.rmtree(tmp_path / name)
+    spec = DatasetSpec(2, "{}.png", first_frame=None)
+    for name, first in (("a", 0), ("b", 7)):
+        store = open_store(tmp_path / name)
+        assert store.load(spec, [2, 0], whole_frames)[:, 0, 0, 0].tolist() == [10 * first + 2, 10 * first]
+        assert store.problem(spec, 3) is None and store.inspect(spec, 3) == (3, [])
+        assert store.problem(spec, 4).startswith(f"list says 4 frames, {store.kind} holds 3 (no {first + 3}.png in ")
 
 
 # ---------------------------------------------------------------- a new kind

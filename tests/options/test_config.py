@@ -60,6 +60,7 @@ ROLES = {
         "device",
         "resume",
         "evaluate",
+        "keep_damaged",
         "overwrite",
         "root_log",
         "root_model",

@@ -21,6 +21,7 @@ OPTIONS = {
     "num_class": ("12", 12),
     "category_file": ("names.txt", "names.txt"),
     "no_flip": (None, True),
+    "keep_damaged": (None, True),
     "on_bad_video": ("skip", "skip"),
     "crop_scales": ("1 0.875", (1.0, 0.875)),
     "arch": ("resnet_thin", "resnet_thin"),

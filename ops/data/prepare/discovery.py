@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ops.data.frame_names import PICTURES, frame_numbers, is_hidden, is_picture, name_pattern
+from ops.data.frame_names import PICTURES, frame_numbers, is_hidden, is_picture
 from ops.errors import InputError
 
 SAMPLE = 100  # folders from which names are guessed
@@ -16,10 +16,11 @@ SAMPLE = 100  # folders from which names are guessed
 class FrameCounter:
     """Counts the frames in folders, whose names follow a template such as `img_{:05d}.jpg`, `first` being the first.
 
-    Raises InputError for a template that does not hold exactly one number.
+    With `first` None the frames of every folder begin at a number of their own. Raises InputError for a template that
+    does not hold exactly one number.
     """
 
-    def __init__(self, template: str, first: int):
+    def __init__(self, template: str, first: int | None):
         try:
             fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
         except ValueError as error:
@@ -29,9 +30,8 @@ class FrameCounter:
         if not simple or "/" in template or is_hidden(template):
             raise InputError(f"--image_tmpl {template!r}: must hold one number, as img_{{:05d}}.jpg does")
         self.template, self.first = template, first
-        self.match = name_pattern(template).fullmatch
-        self.expected: list[str] = []  # names of gapless frames, as far as they were asked for
         self.counted: dict[str, tuple[int, str]] = {}
+        self.others: dict[str, int] = {}  # folder -> pictures in it that are named otherwise
 
     def numbers(self, folder: Path | str) -> list[int]:
         """The numbers of a folder's frames, sorted."""
@@ -46,21 +46,23 @@ class FrameCounter:
                 self.counted[folder] = (0, f"cannot be read: {error.strerror}")
         return self.counted[folder]
 
+    def first_in(self, folder: str | Path) -> int:
+        """The number at which a folder's frames should begin."""
+        return self.numbers(folder)[0] if self.first is None else self.first
+
     def _count(self, folder: str) -> tuple[int, str]:
         names = visible(folder)
-        found = {name for name in names if self.match(name)}
-        if not found:
+        numbers = frame_numbers(self.template, names)
+        self.others[folder] = sum(map(is_picture, names)) - len(numbers)
+        if not numbers:
             return 0, f"no {self.template} in it, " + (f"but {min(names)}" if names else "it is empty")
-        expected = self.expected
-        if len(expected) < len(found):  # replaced, never changed: other threads read it
-            expected = self.expected = [self.template.format(self.first + i) for i in range(2 * len(found))]
-        if found.issuperset(expected[: len(found)]):
-            return len(found), ""
-        numbers = self.numbers(folder)
-        if numbers[0] != self.first:
-            return 0, f"first frame is {self.template.format(numbers[0])}, not {self.template.format(self.first)}"
-        absent = next(number for number, there in enumerate(numbers, self.first) if number != there)
-        return 0, f"gap: {len(numbers)} frames up to {numbers[-1]}, but no {self.template.format(absent)}"
+        first = numbers[0] if self.first is None else self.first
+        if numbers[0] != first:
+            return 0, f"first frame is {self.template.format(numbers[0])}, not {self.template.format(first)}"
+        if len(numbers) <= numbers[-1] - first:
+            absent = next(number for number, there in enumerate(numbers, first) if number != there)
+            return 0, f"gap: {len(numbers)} frames up to {numbers[-1]}, but no {self.template.format(absent)}"
+        return len(numbers), ""
 
 
 def visible(folder: Path | str) -> list[str]:
@@ -131,16 +133,19 @@ def leads_back(path: Path) -> bool:
     return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for folder in passed)
 
 
-def picture_folders(top: Path, below: str) -> tuple[list[str], list[str]]:
-    """Folders at or below `below` that hold pictures, and innermost ones that hold none; both relative to `top`."""
-    found, empty = [], []
+def picture_folders(top: Path, below: str) -> tuple[list[str], dict[str, str]]:
+    """The outermost folders at or below `below` that hold pictures, and why others are not taken; relative to `top`."""
+    found, refused = [], {}
     for path, names in walk(top, below):
         if any(map(is_picture, os.listdir(top / path))):
-            found.append(path)
-            names.clear()
-        elif not names:
-            empty.append(path)
-    return found, empty
+            inner = next((parent for parent in found if path.startswith(f"{parent}/")), None)
+            if inner is None:
+                found.append(path)
+            else:
+                refused[path] = f"lies inside {inner}, which holds pictures itself"
+        elif not names and not any(path.startswith(f"{parent}/") for parent in found):
+            refused[path] = "no pictures in it"
+    return found, refused
 
 
 def guess_template(top: Path, folders: list[str]) -> str:
@@ -193,11 +198,12 @@ def split_at_numbers(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def guess_first(top: Path, folders: list[str], template: str) -> int:
-    """The number with which the frames start in most of (a sample of) `folders`."""
-    counter = FrameCounter(template, 0)
+def guess_first(top: Path, folders: list[str], template: str) -> int | None:
+    """The number with which the frames start in at least half of (a sample of) `folders`; None if there is none."""
+    counter = FrameCounter(template, None)
     starts = Counter(numbers[0] for folder in _sample(folders) if (numbers := counter.numbers(top / folder)))
-    return min(starts, key=lambda number: (-starts[number], number), default=1)
+    first = min(starts, key=lambda number: (-starts[number], number), default=1)
+    return first if 2 * starts[first] >= starts.total() else None
 
 
 def _sample(folders: list[str]) -> list[str]:

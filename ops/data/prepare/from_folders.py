@@ -18,6 +18,8 @@ from ops.data.prepare.discovery import (
 from ops.data.prepare.list_lines import UNLISTABLE, Problem, first_of, fits_a_line
 from ops.errors import InputError
 
+OWN = "own"  # first frame: each video's own
+
 
 def find_breakfast(frames: Path, split: str) -> tuple[Annotation, list[Problem]]:
     """The folders below `frames` that are named as Breakfast's videos are, split by person."""
@@ -45,8 +47,8 @@ def find_classes(frames: Path, part: str) -> tuple[Classes, list[Problem]]:
         if not fits_a_line(name):
             problems.append(Problem(part or "-", top, UNLISTABLE))
             continue
-        videos, empty = picture_folders(frames, top)
-        problems += [Problem(part or "-", path, "no pictures in it") for path in empty if path != top]
+        videos, refused = picture_folders(frames, top)
+        problems += [Problem(part or "-", path, reason) for path, reason in refused.items() if path != top]
         if videos == [top]:
             problems.append(Problem(part or "-", top, "frames lie in the class's own folder, not in one a video"))
             videos = []
@@ -88,7 +90,7 @@ def split_classes(classes: Classes, val_fraction: float, seed: int) -> dict[str,
 
 
 def find_folder(
-    frames: Path, image_tmpl: str | None, first_frame: int | None, val_fraction: float | None, seed: int
+    frames: Path, image_tmpl: str | None, first_frame: int | str | None, val_fraction: float | None, seed: int
 ) -> tuple[Annotation, FrameCounter, list[Problem]]:
     """Classes and videos from folders; the videos of a class are split, unless train/ and val/ are there."""
     parts = find_parts(frames, val_fraction)
@@ -104,6 +106,8 @@ def find_folder(
         )
     template = image_tmpl or guess_template(frames, folders)
     first = guess_first(frames, folders, template) if first_frame is None else first_frame
+    if first == OWN:
+        first = None
     counter = FrameCounter(template, first)
     for video in tqdm(folders, unit="video", disable=None, leave=False):
         counter.count(os.path.join(frames, video))  # kept there

@@ -1,6 +1,9 @@
 """An annotation and the frames really there -> the lines of list files, and the videos that are in none."""
 
+import errno
 import os
+import shlex
+from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -64,8 +67,16 @@ def fits_a_line(path: str) -> bool:
     return path == path.strip() and len(path.splitlines()) == 1 and path.encode("utf-8", "ignore").decode() == path
 
 
-def write_files(root: Path, files: dict[str, str | None]) -> None:
-    """Write files into `root`, all or none; None removes one that is there."""
+def _way_out(error: OSError, frames: Path) -> str:
+    """What helps where a folder may not be written to."""
+    if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return ""
+    link = shlex.join(["ln", "-s", os.path.abspath(frames), "MINE/frames"])
+    return f"; give --root a folder of your own that links to the frames: mkdir MINE && {link}"
+
+
+def write_files(root: Path, frames: Path, files: dict[str, str | None]) -> None:
+    """Write files into `root`, all or none; None removes one that is there. An error tells how to do without."""
     if blocked := [name for name in files if (root / name).is_dir()]:
         raise InputError(f"cannot write {root / blocked[0]}: a folder of this name is there")
     temporary = {name: root / f".{name}.{os.getpid()}" for name, text in files.items() if text is not None}
@@ -78,10 +89,11 @@ def write_files(root: Path, files: dict[str, str | None]) -> None:
             else:
                 temporary[name].replace(root / name)
     except OSError as error:
-        raise InputError(f"cannot write into {root}: {error.strerror}") from None
+        raise InputError(f"cannot write into {root}: {error.strerror}{_way_out(error, frames)}") from None
     finally:
         for path in temporary.values():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # or it would hide what went wrong first
+                path.unlink(missing_ok=True)
 
 
 def first_of(problems: list[Problem]) -> str:

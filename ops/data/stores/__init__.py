@@ -37,7 +37,6 @@ def open_store(path: Path) -> Store:
         pass
     except OSError as error:
         raise InputError(f"cannot look for {path}: {error.strerror}") from None
-    kind = STORES.get(path.suffix)
-    if kind and os.path.isfile(path):
-        return kind(path)
+    if path.suffix in STORES and path.suffix and os.path.isfile(path):
+        return STORES[path.suffix](path)
     return MissingStore(path, [f"{path.name}{ending}" for ending in STORES if ending])

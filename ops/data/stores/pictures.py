@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,23 +54,33 @@ class PictureStore(Store):
     def read(self, name: str) -> Buffer:
         """The bytes of a picture; InputError names one that is missing."""
 
+    def frame_files(self, spec: DatasetSpec, frames: Iterable[int]) -> list[str]:
+        """As the function of this name; where each video has a first number of its own, it is looked for."""
+        if spec.first_frame is None:
+            numbers = frame_numbers(spec.image_tmpl, self.names())
+            spec = replace(spec, first_frame=numbers[0] if numbers else 1)
+        return frame_files(spec, self.path, frames)
+
     def count(self, spec: DatasetSpec) -> int:
         return len(frame_numbers(spec.image_tmpl, self.names()))
 
     def problem(self, spec: DatasetSpec, num_frames: int) -> str | None:
         """As for every store; looks for the last frame only."""
-        last = frame_files(spec, self.path, [num_frames - 1])[-1]
+        last = self.frame_files(spec, [num_frames - 1])[-1]
         if self.holds(last):
             return None
         return f"list says {num_frames} frames, {self.kind} holds {self.count(spec)} (no {last} in {self.path})"
 
     def load(self, spec: DatasetSpec, frames: Sequence[int], view_of: ViewOf) -> Tensor:
-        return self.clip(frame_files(spec, self.path, frames), view_of)
+        return self.clip(self.frame_files(spec, frames), view_of, spec.is_flow, spec.keep_damaged)
 
-    def clip(self, names: Sequence[str], view_of: ViewOf = whole_frames) -> Tensor:
+    def clip(
+        self, names: Sequence[str], view_of: ViewOf = whole_frames, grey: bool = False, keep_damaged: bool = False
+    ) -> Tensor:
         """Decode the named pictures -> what is seen of them, uint8 (t, c, S, S), c = 1 if all are grey, else 3.
 
-        Only the seen part of a frame is kept. Raises InputError for frames that are missing, damaged or of two sizes.
+        Only the seen part of a frame is kept; for `grey` and `keep_damaged` see `decode`. Raises InputError for frames
+        that are missing, damaged or of two sizes.
         """
         data = self.read(names[0])
         first = picture_size(data, f"{self.path}/{names[0]}")
@@ -77,7 +88,7 @@ class PictureStore(Store):
         top, left, height, width = (side // 2 for side in view.box) if view.halved else view.box
         clip = None
         for i, name in enumerate(names):
-            size, frame = decode(self.read(name) if i else data, f"{self.path}/{name}", view.halved)
+            size, frame = decode(self.read(name) if i else data, f"{self.path}/{name}", view.halved, grey, keep_damaged)
             if size != first:
                 raise InputError(
                     f"{self.path}: {names[0]} is {first[1]}x{first[0]} but {name} is {size[1]}x{size[0]};"
@@ -101,7 +112,7 @@ class PictureStore(Store):
     def _inspect(self, spec: DatasetSpec, num_frames: int) -> tuple[int, list[Fault]]:
         found = set(self.names())
         images = 2 if spec.is_flow else 1  # a frame
-        wanted = frame_files(spec, self.path, range(min(num_frames, len(found) + MOST_NAMES)))
+        wanted = self.frame_files(spec, range(min(num_frames, len(found) + MOST_NAMES)))
         present = [name for name in wanted if name in found]
         held = len([name for name in found if name_pattern(spec.image_tmpl).fullmatch(name)])
         faults, sizes = [], Counter()
@@ -111,7 +122,9 @@ class PictureStore(Store):
             faults.append(("frame count", f"{text}; first missing {absent}" if absent else text))
         for name in present:
             try:
-                size, _ = decode(self.read(name), f"{self.path}/{name}")
+                size, _ = decode(
+                    self.read(name), f"{self.path}/{name}", grey=spec.is_flow, keep_damaged=spec.keep_damaged
+                )
                 sizes[size] += 1
             except InputError as error:
                 faults.append(("unreadable frame", str(error)))

@@ -27,7 +27,7 @@ class RawStore(Store):
         super().__init__(path)
         try:
             self.pixels = self._map()
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, OverflowError) as error:
             raise InputError(f"cannot read {path}: {error}; pack the video again") from None
         shape = self.pixels.shape
         if self.pixels.dtype != np.uint8 or len(shape) not in (3, 4) or shape[3:] not in ((), (3,)) or not all(shape):
