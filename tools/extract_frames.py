@@ -20,7 +20,7 @@ import _path
 from tqdm import tqdm
 
 from ops.claims import claimed
-from ops.data.ffmpeg import damage_of, find_ffmpeg, shrink_filter
+from ops.data.ffmpeg import damage_of, find_ffmpeg, jpeg_command
 from ops.data.frame_names import is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
@@ -233,51 +233,10 @@ class Extractor:
         return num_frames, damage
 
     def command(self, video: Path, strictness: list[str]) -> list[str]:
-        """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in.
-
-        Time stamps give way to the frame's number, as the JPEG encoder refuses two that are equal in its time base;
-        passthrough keeps ffmpeg from filling up to a constant rate (`-r` doubles the last frame of slow videos).
-        `-reinit_filter 0` keeps the count, and the size, where pictures change their size inside a video.
-        """
-        side, fps = self.settings["short_side"], self.settings["fps"]
-        filters = [shrink_filter(side), "settb=1/25", "setpts=N"]
-        if fps:
-            filters.insert(0, f"fps={fps}")
-        program, *passthrough = self.ffmpeg
-        before = [
-            "-nostdin",
-            "-nostats",
-            "-v",
-            "error",
-            *strictness,
-            "-reinit_filter",
-            "0",
-            "-threads",
-            str(self.threads),
-        ]
-        after = [
-            "-map",
-            "0:V:0",
-            "-vf",
-            ",".join(filters),
-            *passthrough,
-            "-enc_time_base",
-            "1/25",
-            "-threads",
-            "1",
-            "-c:v",
-            "mjpeg",
-            "-q:v",
-            str(self.settings["quality"]),
-            "-qmin",
-            "1",
-            "-start_number",
-            str(self.settings["first"]),
-            "-f",
-            "image2",
-            "%d.part",
-        ]
-        return [program, *before, "-i", f"file:{video}", *after]
+        """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in."""
+        side, fps, quality, first = (self.settings[name] for name in ("short_side", "fps", "quality", "first"))
+        output = ["-start_number", str(first), "-f", "image2", "%d.part"]
+        return jpeg_command(self.ffmpeg, str(video), side, output, fps, quality, strictness, self.threads)
 
     def decode(self, video: Path, work: Path, strictness: list[str]) -> tuple[int, list[str]]:
         """Run ffmpeg in `work`, so that no name of the user's gets into its file pattern -> (exit code, errors)."""

@@ -269,7 +269,7 @@ def test_complaints_are_no_damage_where_every_picture_is_whole(extract, tmp_path
     """A part cut out without decoding refers to what was cut off, and says so; noise in the sound is not seen."""
     source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24:duration=6", "-pix_fmt", "yuv420p")
     gops = "open-gop=1:bframes=5:b-pyramid=normal:keyint=24:min-keyint=24:scenecut=0:ref=4"
-    full, cut = tmp_path / "full.ts", tmp_path / "src/cut.mkv"
+    full, cut = tmp_path / "full.mp4", tmp_path / "src/cut.mkv"
     cut.parent.mkdir()
     run = partial(subprocess.run, check=True, capture_output=True, text=True)
     run([FFMPEG, "-v", "error", *source, "-c:v", "libx264", "-x264-params", gops, full])
