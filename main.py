@@ -8,8 +8,8 @@ from functools import partial
 
 from ops.options import cli
 from ops.run.progress import Progress
-from ops.run.saving import new_folders
-from ops.run.setup import Run, how_to_go_on, set_up
+from ops.run.saving import run_folders
+from ops.run.setup import Run, how_to_go_on, refuse_to_overwrite, set_up
 from ops.run.signals import Interrupted
 from ops.run.training import Training
 from ops.training import processes as distributed
@@ -50,7 +50,9 @@ def evaluate_once(run: Run) -> int:
 def train(run: Run, argv: Sequence[str] | None) -> int:
     """A run to its end, or until a signal; its exit code."""
     config, main_process = run.config, run.processes.main
-    with new_folders(config.run_folder, config.log_folder) if main_process else nullcontext():
+    with run_folders(config.run_folder, config.log_folder) if main_process else nullcontext():
+        if main_process:
+            refuse_to_overwrite(config)  # another may have ended since this one began
         training = Training(run)
         try:
             training.run_epochs()

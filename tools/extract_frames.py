@@ -19,11 +19,11 @@ from pathlib import Path
 import _path
 from tqdm import tqdm
 
-from ops.claims import claimed
 from ops.data.ffmpeg import damage_of, find_ffmpeg, jpeg_command
 from ops.data.frame_names import is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
+from ops.files import claimed
 from ops.options import cli
 
 EXAMPLE = """example:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import _path
 
-from ops.claims import claimed
 from ops.data.prepare.annotations import BREAKFAST, PARSERS, Annotation
 from ops.data.prepare.discovery import FrameCounter
 from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
 from ops.data.prepare.list_lines import Lines, Problem, make_lines, write_files
 from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root
 from ops.errors import InputError
+from ops.files import claimed
 from ops.options import cli
 
 TEST_LIST, MISSING = "test_videofolder.txt", "missing.txt"

@@ -12,12 +12,12 @@ import _path
 import numpy as np
 from tqdm import tqdm
 
-from ops.claims import claimed
 from ops.data.frame_names import PICTURES, by_number, check_template, is_flow, is_picture
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
 from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
 from ops.data.stores import FolderStore
 from ops.errors import InputError
+from ops.files import claimed
 from ops.options import cli
 from ops.options.config import OPTIONS
 from ops.options.parsing import add_options

@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ops.claims import growing_folder
 from ops.errors import InputError
+from ops.files import growing_folder
 from ops.move4mnist.sources import (
     BAR,
     DIGIT,

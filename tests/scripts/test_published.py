@@ -1,4 +1,4 @@
-"""The scripts of the published tables: what they run is what the README's tables say, and one row runs to its end."""
+"""The scripts of the published tables: what they run is what docs/published.md says, and one row runs to its end."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ from ops.training import checkpoint as ckpt
 FOLDER = ROOT / "scripts/published"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.sh") if path.name != "run.sh")
 RUNNER = "scripts/published/run.py"
-README = (ROOT / "README.md").read_text().split("\n## Published results")[-1].split("\n## ")[0]
+PAGE = (ROOT / "docs/published.md").read_text()
 
 
 @cache
@@ -67,10 +67,10 @@ def plan(run_program):
 # ---------------------------------------------------------------- tables
 
 
-def readme_rows() -> dict[tuple[str, str], list[str]]:
-    """(script, row without its dataset) -> the numbers of the README's line for it."""
+def rows_of_the_page() -> dict[tuple[str, str], list[str]]:
+    """(script, row without its dataset) -> the numbers of the page's line for it."""
     found, script = {}, None
-    for line in README.splitlines():
+    for line in PAGE.splitlines():
         script = (re.findall(r"scripts/published/(\w+\.sh)", line) or [script])[0]
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and (row := re.fullmatch(r"`(\w+)`", cells[-1])):
@@ -78,11 +78,11 @@ def readme_rows() -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def test_the_readme_and_the_scripts_have_the_same_rows_and_numbers():
+def test_the_page_and_the_scripts_have_the_same_rows_and_numbers():
     scripted = {}
     for script, row in ROWS:
         scripted.setdefault((script, row.split("-", 1)[1]), []).append(rows_of(script)[row].published)
-    assert readme_rows() == scripted and len(ROWS) == 26
+    assert rows_of_the_page() == scripted and len(ROWS) == 26
 
 
 @pytest.mark.parametrize("script, row", ROWS)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ops.claims import claimed
 from ops.data.lists import read_list
 from ops.data.prepare.annotations import PARSERS, parse_breakfast
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template
 from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
 from ops.errors import InputError
+from ops.files import claimed
 
 TRAIN, VAL, TEST = "train_videofolder.txt", "val_videofolder.txt", "test_videofolder.txt"
 FIELDS = ["num_class", "image_tmpl", "first_frame", "flip", "train_list", "val_list", "category_file"]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ops.claims import claimed
 from ops.data.decoding import describe_decoder
 from ops.errors import InputError
+from ops.files import claimed
 from tools import check_dataset, pack_frames
 
 

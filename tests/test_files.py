@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from ops.claims import claimed, growing_folder
 from ops.errors import InputError
+from ops.files import claimed, growing_folder
 
-HOLD = "import sys, time; from pathlib import Path; from ops.claims import claimed\n"
+HOLD = "import sys, time; from pathlib import Path; from ops.files import claimed\n"
 HOLD += "with claimed(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
 
 
