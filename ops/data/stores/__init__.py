@@ -36,6 +36,8 @@ def open_store(path: Path) -> Store:
         return STORES[path.suffix](path)
     try:
         os.stat(path)
+    except ValueError:  # no file can have such a name
+        pass
     except OSError as error:
         if error.errno in (errno.EACCES, errno.ENAMETOOLONG):  # it may be there
             raise InputError(f"cannot look for {path}: {error.strerror}") from None
