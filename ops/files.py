@@ -80,7 +80,10 @@ def growing_folder(out: Path) -> Iterator[Path]:
     with claimed(growing):
         try:
             for left in growing.iterdir():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
             yield growing
             growing.replace(out)
         finally:

@@ -199,10 +199,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{src} is not a folder of frame folders")
     if (os.path.realpath(dst) + "/").startswith(os.path.realpath(src) + "/"):
         raise InputError(f"DST {dst} is or lies in SRC {src}: give the packs a folder of their own")
-    if not args.raw and (args.image_tmpl or args.first_frame is not None or args.keep_damaged):
-        raise InputError(
-            "--image_tmpl, --first_frame and --keep_damaged are for --raw: a zip holds every file of a folder"
-        )
+    if not args.raw and (args.image_tmpl or args.first_frame is not None):
+        raise InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
+    if not args.raw and args.keep_damaged:
+        raise InputError("--keep_damaged is for --raw: a zip holds the files as they are")
     folders = find_folders(src)
     write = write_zip
     if args.raw:

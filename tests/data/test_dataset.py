@@ -1,5 +1,6 @@
 """Frame folders: lists line by line, frames of every kind, and crops that depend on (seed, epoch, video) only."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -296,6 +297,20 @@ def test_errors_of_frames_come_out_of_the_loader(root, workers):
     (root / "e/001.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="e/001.png"):
         list(make_loader(folders(root), EpochBatches(3, 2), workers, False))
+
+
+def test_frames_that_decoders_doubt_are_errors_until_they_are_accepted(tmp_path):
+    pytest.importorskip("simplejpeg", reason="PIL says nothing of damage that can be shown")
+    Image.new("RGB", (32, 24), (10, 20, 30)).save(tmp_path / "1.jpg")
+    data = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "1.jpg").write_bytes(data[:-2] + bytes(8) + data[-2:])
+    spec = DatasetSpec(2, "{}.jpg")
+    words = (MODALITIES["RGB"], lambda n, epoch, rng: np.arange(n), lambda h, w, rng: whole_frames(h, w), 0)
+    with pytest.raises(InputError, match="1.jpg is damaged .*--keep_damaged"):
+        VideoDataset([Video(".", 1, 0)], tmp_path, spec, *words)[0, 0]
+    assert isinstance(VideoDataset([Video(".", 1, 0)], tmp_path, spec, *words, skip_bad=True)[0, 0], InputError)
+    kept = VideoDataset([Video(".", 1, 0)], tmp_path, replace(spec, keep_damaged=True), *words)
+    assert kept[0, 0][0].shape == (1, 3, 24, 32)
 
 
 # ---------------------------------------------------------------- batches

@@ -118,6 +118,13 @@ def test_flow_images_come_in_pairs(root, tmp_path, capsys):
     assert [row[3] for row in rows] == ["c: list says 6 images, folder holds 5; first missing flow_y_00002.jpg"]
 
 
+@pytest.mark.parametrize("name", ["no\0name", "x" * 300])
+def test_names_that_no_file_can_have(root, tmp_path, capsys, name):
+    (root / "val_videofolder.txt").write_text(f"{name} 3 1\n")
+    code, _, rows = check(root, tmp_path, capsys)
+    assert code == 1 and [row[:2] for row in rows] == [["val_videofolder.txt", "1"]]
+
+
 def test_bad_arguments(root, capsys):
     with pytest.raises(check_dataset.InputError, match="unknown dataset 'nosuch'.*--num_class and --image_tmpl"):
         check_dataset.main(["nosuch", "RGB"])

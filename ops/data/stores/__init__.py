@@ -8,6 +8,7 @@ A list line `a/v_001 40 3` means the first of these that is there. `tools/pack_f
 kind is a class that keeps the contract of `Store`, and an entry in `STORES`: nothing else learns of it.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -31,12 +32,13 @@ def open_store(path: Path) -> Store:
     for ending, kind in STORES.items():
         if kind.is_there(f"{path}{ending}"):
             return kind(Path(f"{path}{ending}"))
+    if path.suffix and path.suffix in STORES and os.path.isfile(path):
+        return STORES[path.suffix](path)
     try:
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except ValueError:  # no file can have such a name
         pass
     except OSError as error:
-        raise InputError(f"cannot look for {path}: {error.strerror}") from None
-    if path.suffix in STORES and path.suffix and os.path.isfile(path):
-        return STORES[path.suffix](path)
+        if error.errno in (errno.EACCES, errno.ENAMETOOLONG):  # it may be there
+            raise InputError(f"cannot look for {path}: {error.strerror}") from None
     return MissingStore(path, [f"{path.name}{ending}" for ending in STORES if ending])
