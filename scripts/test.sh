@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/venv.sh requirements-dev.txt
 "$PYTHON" -m ruff check .
-"$PYTHON" -m ruff format --check --quiet .
+"$PYTHON" -m ruff format --check .
 "$PYTHON" -m pytest -q "$@"

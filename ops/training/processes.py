@@ -107,6 +107,7 @@ def start() -> Iterator[Processes]:
         raise SystemExit(
             f"rank {me.rank} stops: it lost another process, which tells its reason itself ({reason})"
         ) from None
+    time.sleep(0.2)  # gloo's threads need the interpreter's lock to free their last tensors; torch 2.6 holds it below
     dist.destroy_process_group()
 
 
