@@ -34,7 +34,7 @@ from ops.run.progress import Progress
 from ops.run.saving import new_folders, newest_checkpoint
 from ops.run.signals import Interrupted
 from ops.run.training import Training
-from ops.streaming import choose_streaming
+from ops.streaming import choose_streaming, describe_streaming
 from ops.training import checkpoint as ckpt
 from ops.training import processes as distributed
 from ops.training.engine import Result, evaluate
@@ -114,7 +114,7 @@ def describe(
         + f", {processes.number} processes" * (processes.number > 1),
     }
     if model.clustering:
-        lines["stem"] = str(model.streaming or "all frames of a batch at once")
+        lines["stem"] = describe_streaming(model.streaming, model.stem, model.clustering)
     if not config.evaluate:
         precision = choose_amp(config.amp, device)
         lines["training"] = (
@@ -264,12 +264,10 @@ def place_model(config: Config, model: TSN, device: torch.device, processes: Pro
     if config.sync_bn and processes.number > 1:
         synchronise(model)
     model.to(device, memory_format=torch.channels_last if device.type == "cuda" else torch.preserve_format)
-    chunk = config.stem_chunk
-    if chunk == "auto" and config.sync_bn and not config.freeze_stem_bn:
-        chunk = 0  # processes would wait for each other in different numbers of chunks
+    model.train(not config.evaluate)
     model.streaming = choose_streaming(
-        model,
-        chunk,
+        model.stem,
+        config.stem_chunk,
         config.frame_size,
         config.stem_grad == "representative" and not config.evaluate,
         config.stem_memory,

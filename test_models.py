@@ -16,7 +16,7 @@ from ops.options import cli
 from ops.options import config as options
 from ops.pictures.confusion import confusion_picture, confusion_table
 from ops.run.progress import Progress
-from ops.streaming import choose_streaming
+from ops.streaming import choose_streaming, describe_streaming
 
 PRINT_FREQ = 20  # steps between two lines where there is no terminal
 
@@ -46,7 +46,8 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
         lines.append(("model", member.describe() + (f"; coefficient {coefficient:g}" if len(members) > 1 else "")))
         lines.append(("protocol", testing.describe_protocol(settings, member)))
         if member.model.clustering:
-            lines.append(("stem", str(member.model.streaming or "all frames of a batch at once")))
+            model = member.model
+            lines.append(("stem", describe_streaming(model.streaming, model.stem, model.clustering)))
     if len(members) > 1:
         lines.append(("fusion", "of " + ("probabilities" if settings.softmax else "scores before softmax")))
     lines.append(
@@ -68,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     members = [testing.load_member(settings, number) for number in range(len(settings.weights))]
     testing.check_together(settings, members)
     for member in members:
-        model = member.model.to(device)
-        model.streaming = choose_streaming(model, settings.stem_chunk, member.config.frame_size)
+        model = member.model.to(device).eval()
+        model.streaming = choose_streaming(model.stem, settings.stem_chunk, member.config.frame_size)
     config, videos = members[0].config, members[0].videos
     categories, files = testing.categories(config), check_outputs(settings)
     loaders = [testing.make_test_loader(settings, member, pin_memory=device.type == "cuda") for member in members]

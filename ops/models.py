@@ -14,7 +14,7 @@ from archs.resnet import ARCHS, STAGES, ResNet
 from ops.clustering import TemporalClustering
 from ops.data.modality import MODALITIES
 from ops.heads.average import CONSENSUS
-from ops.streaming import Streaming, stream
+from ops.streaming import Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
@@ -24,8 +24,8 @@ BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 class TSN(nn.Module):
     """Scores of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
 
-    `stem` names the stages that see every frame, `trunk` those that see `num_segments` representations a video. Which
-    batches pass the stem in chunks is a matter of memory: `streaming`, None for none, may be set at any time.
+    `stem_stages` names the stages that see every frame, `trunk_stages` those that see `num_segments` representations.
+    Which batches pass the stem in chunks is a matter of memory: `streaming`, None for none, may be set at any time.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class TSN(nn.Module):
         num_class: int,
         num_segments: int,
         modality: str,
-        stem: tuple[str, ...],
-        trunk: tuple[str, ...],
+        stem_stages: tuple[str, ...],
+        trunk_stages: tuple[str, ...],
         clustering: TemporalClustering | None,
         consensus_type: str,
         dropout: float,
@@ -45,7 +45,8 @@ class TSN(nn.Module):
         super().__init__()
         self.base_model, self.clustering = base_model, clustering
         self.streaming: Streaming | None = None
-        self.num_segments, self.modality, self.stem, self.trunk = num_segments, modality, stem, trunk
+        self.num_segments, self.modality = num_segments, modality
+        self.stem_stages, self.trunk_stages = stem_stages, trunk_stages
         self.dropout = nn.Dropout(dropout)
         self.new_fc = nn.Linear(base_model.feature_dim, num_class)
         nn.init.normal_(self.new_fc.weight, 0, 0.001)
@@ -58,6 +59,7 @@ class TSN(nn.Module):
             self._frozen_norms = [norm for norm in norms if norm in inside or norm in self._frozen_norms]
         for norm in self._frozen_norms:
             norm.requires_grad_(False)
+        self.train()
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
@@ -68,28 +70,35 @@ class TSN(nn.Module):
     @property
     def stem_modules(self) -> list[nn.Module]:
         """The modules that `run_stem` runs."""
-        names = [*self.stem, "bn1"] if "conv1" in self.stem else self.stem
+        names = [*self.stem_stages, "bn1"] if "conv1" in self.stem_stages else self.stem_stages
         return [getattr(self.base_model, name) for name in names]
+
+    @property
+    def stem(self) -> Stem:
+        """What every frame passes by itself, for those who pass it frames in chunks."""
+        return Stem(self.run_stem, self.stem_modules, self.new_fc.weight.device, self.base_model.conv1.in_channels)
 
     def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
-        if self.clustering is not None and self.streaming is not None and len(frames) > self.streaming.above:
-            how = self.streaming
-            return stream(self, frames, lengths, how.chunk, draw if how.representative else None, how.memory)[:2]
-        x = self.run_stem(frames)
-        return (x, None) if self.clustering is None else self.clustering(x, lengths)
+        if self.clustering is None:
+            return self.run_stem(frames), None
+        stem, how = self.stem, self.streaming
+        if how is None or len(frames) <= how.above or not can_stream(stem, self.clustering):
+            return self.clustering(self.run_stem(frames), lengths)
+        draw = draw if how.representative else None
+        return stream(stem, self.clustering, frames, lengths, how.chunk, draw, how.memory)[:2]
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
         frames = frames.to(self.new_fc.weight.device, non_blocking=True)
         x = frames if frames.is_floating_point() else MODALITIES[self.modality].to_input(frames)
-        for stage in self.stem:
+        for stage in self.stem_stages:
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
     def classify(self, x: Tensor, num_videos: int) -> Tensor:
         """Scores of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
-        for stage in self.trunk:
+        for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)
         scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
         steps = len(scores) // max(1, num_videos)

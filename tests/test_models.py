@@ -121,13 +121,13 @@ def test_without_clustering_every_video_needs_num_segments_frames():
 def test_stem_and_trunk(cluster_after, stem):
     model = thin(cluster_after=cluster_after)
     stages = ("conv1", "layer1", "layer2", "layer3", "layer4")
-    assert (model.stem, model.trunk) == (stages[:stem], stages[stem:])
+    assert (model.stem_stages, model.trunk_stages) == (stages[:stem], stages[stem:])
     assert model(video(*range(6)), lengths(2, 4)).shape == (2, 4)
 
 
 def test_without_clustering_there_is_no_stem():
     model = thin(cluster="none", shift=True)
-    assert model.stem == () and model.clustering is None
+    assert model.stem_stages == () and model.clustering is None
     assert "base_model.layer1.0.conv1.net.weight" in model.state_dict()
 
 

@@ -246,12 +246,13 @@ def check(config: Config, given: frozenset[str]) -> None:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
     if config.sync_bn and config.freeze_stem_bn and not config.npb:
         raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
-    in_chunks = config.stem_chunk not in ("auto", 0) or config.stem_grad == "representative"
-    if config.sync_bn and in_chunks and not config.freeze_stem_bn:
-        raise InputError(
-            "--sync_bn and a stem in chunks contradict each other, for processes have their own numbers of"
-            " chunks; add --freeze_stem_bn, or leave out --stem_chunk and --stem_grad"
-        )
+    if not config.freeze_stem_bn and not config.evaluate:
+        for name, other in (("stem_chunk", "auto"), ("stem_grad", "exact")):
+            if getattr(config, name) not in (other, 0):
+                raise InputError(
+                    f"--{name} {getattr(config, name)} trains a stem in chunks, in which BatchNorms cannot train;"
+                    f" add --freeze_stem_bn, or take --{name} {other}"
+                )
     if not config.shift:
         for name in ("shift_div", "shift_place"):
             if name in given:

@@ -252,8 +252,8 @@ def main_parser(defaults: dict) -> ArgumentParser:
     add(
         train,
         "--stem_chunk",
-        "frames that pass the stem at a time, so that memory does not grow with a video; 0: "
-        "all; auto: all where they take little memory",
+        "frames that pass the stem at a time, so that memory does not grow with a video (in training with "
+        "--freeze_stem_bn only); 0: all; auto: all where they take little memory",
         type=stem_chunk,
         metavar="N|auto",
     )
@@ -268,7 +268,7 @@ def main_parser(defaults: dict) -> ArgumentParser:
     add(
         train,
         "--stem_grad",
-        "gradient of a stem in chunks: exact, or estimated from one random frame a cluster",
+        "gradient of a stem in chunks: exact, or estimated from one random frame per cluster",
         choices=STEM_GRADS,
     )
     add(

@@ -53,6 +53,6 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
 def draw_video(model: TSN, videos: FrameFolders, index: int) -> np.ndarray:
     """The picture of one video of a data set as a model in eval mode clusters it now, uint8 (H, W, 3)."""
     steps, _, name = videos.load(0, index)  # (t, channels, S, S)
-    _, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), CHUNK)
+    _, assignment, distances = stream(model.stem, model.clustering, steps, torch.tensor([len(steps)]), CHUNK)
     frames = steps[:, :3] if steps.shape[1] % 3 == 0 else steps[:, :1].expand(-1, 3, -1, -1)  # of flow: x alone
     return cluster_strip(frames, assignment.tolist(), distances.tolist(), f"{name}, {len(frames)} frames")

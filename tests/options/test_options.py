@@ -90,6 +90,8 @@ NEEDS = {
     "shift_place": ["--shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "stem_chunk": ["--freeze_stem_bn"],
+    "stem_grad": ["--freeze_stem_bn"],
 }
 
 
@@ -316,8 +318,8 @@ def test_bad_values(capsys, words, culprit):
         ("--cluster none --freeze_stem_bn", ["--freeze_stem_bn", "--cluster none"]),
         ("--stem_grad representative --stem_chunk 0", ["--stem_grad representative", "--stem_chunk 0"]),
         ("--sync_bn --freeze_stem_bn", ["--sync_bn", "--npb", "--freeze_stem_bn"]),
-        ("--sync_bn --stem_chunk 8", ["--sync_bn", "--stem_chunk", "--freeze_stem_bn"]),
-        ("--sync_bn --stem_grad representative --npb", ["--sync_bn", "--stem_grad", "--freeze_stem_bn"]),
+        ("--stem_chunk 8", ["--stem_chunk 8", "--freeze_stem_bn", "--stem_chunk auto"]),
+        ("--stem_grad representative --npb", ["--stem_grad representative", "--freeze_stem_bn", "--stem_grad exact"]),
         ("--dense_sample", ["--dense_sample", "--cluster none"]),
         ("--shift_div 4", ["--shift_div", "--shift"]),
         ("--shift_place block", ["--shift_place", "--shift"]),
@@ -353,6 +355,8 @@ def test_contradictions_name_both_sides(words, parts):
         "--sync_bn",
         "--sync_bn --stem_chunk 0",
         "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
+        "--stem_grad representative --freeze_stem_bn",
+        "--evaluate --resume a.pth --stem_chunk 8",
         "--resume auto --tune_from b.pth",
         "--resume auto --pretrain b.pth",
     ],

@@ -412,6 +412,7 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--non_local --cluster_after layer3", "--non_local finds no stage to work in"),
         ("main.py", "--temporal_pool --cluster_after layer2", "--temporal_pool comes before layer2"),
         ("main.py", "--stem_grad representative --stem_chunk 0", "--stem_grad representative is for a stem in chunks"),
+        ("main.py", "--stem_chunk 8", "--stem_chunk 8 trains a stem in chunks, in which BatchNorms cannot train"),
         ("main.py", "--cluster_start_epoch 5", "lies beyond --epochs 1"),
         ("main.py", "--evaluate", "--evaluate needs the checkpoint to evaluate"),
         ("main.py", "--resume good.pth --tune_from good.pth", "contradict each other"),

@@ -203,16 +203,6 @@ def test_compiled_networks_train_alike_keep_their_names_and_take_any_length():
     torch.compiler.reset()
 
 
-def test_a_stem_in_chunks_with_changing_momentum_is_not_compiled():
-    model = thin(freeze_stem_bn=False)
-    model.streaming = Streaming(3)
-    compile_network(model, CPU, "aot_eager")
-    assert "run_stem" not in vars(model) and "classify" in vars(model)
-    model.streaming = None
-    compile_network(model, CPU, "aot_eager")
-    assert "run_stem" in vars(model)
-
-
 def test_no_compiler(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setenv("CXX", "my-c++")
