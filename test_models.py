@@ -17,7 +17,7 @@ from ops.options import cli
 from ops.pictures.confusion import confusion_picture, confusion_table
 from ops.run.data import class_names
 from ops.run.progress import Progress
-from ops.streaming import choose_streaming
+from ops.streaming import choose_streaming, describe_streaming
 from ops.training.devices import pick_device
 from ops.training.placement import choose_kernels, place_model
 
@@ -49,8 +49,9 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
         share = f"; coefficient {coefficient:g}" if len(members) > 1 else ""
         lines.append(("model", member.describe() + share))
         lines.append(("protocol", describe_protocol(settings, member)))
-        if member.model.clustering:
-            lines.append(("stem", str(member.model.streaming or "all frames of a batch at once")))
+        model = member.model
+        if model.clustering:
+            lines.append(("stem", describe_streaming(model.streaming, model.stem, model.clustering)))
     if len(members) > 1:
         lines.append(("fusion", "of probabilities" if settings.softmax else "of scores before softmax"))
     of_list = f"{len(videos)} videos of {config.spec.val_list}, {config.spec.num_class} classes"
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for member in members:
         place_model(member.model, device)
         member.model.eval()
-        member.model.streaming = choose_streaming(member.model, settings.stem_chunk, member.config.frame_size)
+        member.model.streaming = choose_streaming(member.model.stem, settings.stem_chunk, member.config.frame_size)
     choose_kernels(all(member.model.clustering is None for member in members), deterministic=False)
     config, videos = members[0].config, members[0].videos
     classes, files = class_names(config), check_outputs(settings)

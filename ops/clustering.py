@@ -10,7 +10,9 @@ video is therefore cut in time where the signs change most:
     cumulative  cuts where D[i] = d[1] + ... + d[i] passes k/g of its total, k = 1 .. g-1
     even, random   cut without looking: the paper's controls
 
-Frames of n videos lie packed one after another, (sum t, c, h, w), with `lengths` (n,); nothing is padded.
+Frames of n videos lie packed one after another, (sum t, c, h, w), with `lengths` (n,); nothing is padded. In reading
+order: `sign_changes` finds the distances, one of `CLUSTERINGS` the cuts, `cluster_means` the means, and
+`TemporalClustering` is the layer of a network that does all three.
 
 Deviations from the published code, on purpose: a video of t >= g frames always gives g non-empty clusters that cover
 every frame once (the published cumulative variant never emits the last one and repeats the one before); frame counts
@@ -21,32 +23,17 @@ the signs, distances and cuts of the float32 ones they were rounded from. Only w
 5e-41 in bfloat16, below 3e-8 in float16.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCK_ELEMENTS = 2**22  # activations compared at once on a CPU: their signs fit its cache
+BLOCK_ELEMENTS = 2**20  # activations compared at once on a CPU: their signs fit its cache
 
 
-class Layout(NamedTuple):
-    """Where the frames of a packed batch belong."""
-
-    lengths: Tensor  # (n,) frames of each video
-    first: Tensor  # (n,) packed index of each video's first frame
-    video: Tensor  # (sum t,) video of each frame
-    position: Tensor  # (sum t,) number of each frame within its own video
-
-
-def packed_layout(lengths: Tensor, total: int) -> Layout:
-    """The layout of `total` packed frames; `lengths` (n,) int64 on the device that the frames are on."""
-    first = lengths.cumsum(0) - lengths
-    video = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=total)
-    return Layout(lengths, first, video, torch.arange(total, device=lengths.device) - first[video])
+# ---------------------------------------------------------------- distances
 
 
 def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
@@ -54,41 +41,15 @@ def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
 
     x (sum t, ...), lengths (n,) -> (sum t,) int64, 0 at every video's first frame. No gradient.
     """
-    x = x.detach().flatten(1)
+    x = x.detach().flatten(1)  # (sum t, d)
+    changes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    block = max(1, len(x))  # frames compared at once
     if x.device.type == "cpu":
-        changes = _blockwise_changes(x)
-    else:
-        active = x > 0
-        changes = nn.functional.pad((active[1:] != active[:-1]).sum(1), (1, 0))
+        block = max(1, BLOCK_ELEMENTS // max(1, x.shape[1]))
+    for start in range(1, len(x), block):
+        active = x[start - 1 : start + block] > 0  # begins with the frame before the block
+        changes[start : start + block] = (active[1:] != active[:-1]).sum(1, dtype=torch.int32)
     return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
-
-
-def _blockwise_changes(x: Tensor) -> Tensor:
-    """`sign_changes` of one long video on a CPU, nearly as fast as it is read: (t, d) -> (t,); entry 0 is undefined.
-
-    Blocks of frames pass through the same memory of one byte a sign, so that it stays in cache. Bytes are compared,
-    and then added, eight at a time as one int64: where signs differ a byte is 1, and a sum of up to 255 fits a byte.
-    """
-    t, d = x.shape
-    words = -(-max(1, d) // 8)
-    parts = -(-words // 255)
-    words = -(-words // parts)  # a frame: `parts` rows of `words` <= 255 int64, the rest zeros
-    block = max(1, min(t, BLOCK_ELEMENTS // max(1, d)))
-    signs = torch.zeros(block + 1, parts, words, dtype=torch.int64)  # the frame before the block comes first
-    differ = torch.empty_like(signs[1:])
-    active = signs.view(torch.bool).flatten(1)[:, :d]  # (block + 1, d), the same memory
-    changes = torch.empty(t, dtype=torch.int64)
-    for start in range(0, t, block):
-        b = min(block, t - start)
-        frames = x[start : start + b]
-        if frames.numel() and frames.amin() >= 0:
-            active[1 : b + 1].copy_(frames)  # not 0 is greater than 0, which a copy finds at the speed of memory
-        else:
-            torch.gt(frames, 0, out=active[1 : b + 1])
-        torch.bitwise_xor(signs[1 : b + 1], signs[:b], out=differ[:b])
-        changes[start : start + b] = differ[:b].sum(2).view(torch.uint8).sum(1)  # (b, parts) -> (b, 8 * parts) -> (b,)
-        signs[0] = signs[b]
-    return changes
 
 
 def sign_distances(x: Tensor, lengths: Tensor) -> Tensor:
@@ -96,53 +57,99 @@ def sign_distances(x: Tensor, lengths: Tensor) -> Tensor:
     return sign_changes(x, lengths).float() / max(1, x[:1].numel())
 
 
-def even_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
+# ---------------------------------------------------------------- cuts
+
+
+class Layout(NamedTuple):
+    """Where the frames of a packed batch belong, and how many clusters each video is to be cut into."""
+
+    lengths: Tensor  # (n,) frames of each video, t
+    clusters: Tensor  # (n,) clusters of each video: g, or t where the video has fewer frames than that
+    first: Tensor  # (n,) packed index of each video's first frame
+    video: Tensor  # (sum t,) video of each frame
+    position: Tensor  # (sum t,) number of each frame within its own video
+
+
+def packed_layout(lengths: Tensor, total: int, num_clusters: int) -> Layout:
+    """The layout of `total` packed frames; `lengths` (n,) int64 on the device that the frames are on."""
+    first = lengths.cumsum(0) - lengths
+    video = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=total)
+    position = torch.arange(total, device=lengths.device) - first[video]
+    return Layout(lengths, lengths.clamp(max=num_clusters), first, video, position)
+
+
+def even_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     """Cluster k starts at frame floor(k * t / g)."""
-    return ((at.position + 1) * g - 1) // at.lengths[at.video]
+    g, t = layout.clusters[layout.video], layout.lengths[layout.video]
+    return ((layout.position + 1) * g - 1) // t
 
 
-def slope_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
+def slope_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     """Clusters start at the g-1 frames with the largest change (Liu et al.)."""
-    return _labels_from_largest(changes, at, g)
+    return _labels_from_largest(changes, layout)
 
 
-def random_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
+def random_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     """Clusters start at g-1 frames drawn uniformly; the draw is a hash of `seed` and of the video's own changes."""
-    words = _hash(changes + _hash(at.position + 1))
-    video_hash = torch.full_like(at.lengths, seed % 2**31).index_add_(0, at.video, words)
+    words = _hash(changes + _hash(layout.position + 1))
+    video_hash = torch.full_like(layout.lengths, seed % 2**31).index_add_(0, layout.video, words)
     video_hash = _hash((video_hash ^ (video_hash >> 31)) & 0x7FFFFFFF)
-    return _labels_from_largest(_hash(video_hash[at.video] ^ _hash(at.position + 1)), at, g)
+    return _labels_from_largest(_hash(video_hash[layout.video] ^ _hash(layout.position + 1)), layout)
 
 
-def cumulative_labels(changes: Tensor, at: Layout, g: int, seed: int) -> Tensor:
+def cumulative_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     """Cluster k starts where the running sum of changes passes k/g of its total (Liu et al.).
 
     A jump across several thresholds delays the later starts by one frame each, and every later cluster keeps a frame.
     """
-    running = _running_sum(changes, at)
-    total = running[at.first + at.lengths - 1][at.video].clamp(min=1)
-    label = ((running * g + total - 1) // total - 1).clamp(min=0)  # thresholds passed
-    apart = at.video * (len(changes) + g)  # keeps the running minimum of one video away from the next
-    label = torch.cummin(label - at.position - apart, 0).values + at.position + apart  # grows by at most one a frame
-    return torch.maximum(label, at.position + g - at.lengths[at.video])
+    g, t, position = layout.clusters[layout.video], layout.lengths[layout.video], layout.position
+    running = _running_sum(changes, layout)
+    total = running[layout.first + layout.lengths - 1][layout.video].clamp(min=1)
+    thresholds_passed = ((running * g + total - 1) // total - 1).clamp(min=0)  # how many k > 0 have running > k/g total
+    # one new cluster per frame at most: labels[i] = min over j <= i of thresholds_passed[j] + (i - j), in one video
+    ahead = position + 2 * len(changes) * layout.video  # far more from video to video than thresholds can make up for
+    labels = torch.cummin(thresholds_passed - ahead, 0).values + ahead
+    return torch.maximum(labels, position + g - t)
 
 
-CLUSTERINGS = {"cumulative": cumulative_labels, "slope": slope_labels, "even": even_labels, "random": random_labels}
+class Clustering(NamedTuple):
+    """A method of `CLUSTERINGS`: how it looks at activations, and the function that then labels every frame.
+
+    `labels(distances, layout, seed)` gives the cluster of each frame within its own video, (sum t,) int64. No video of
+    the `Layout` has fewer frames than clusters, and its labels begin with 0, stay or grow by one from frame to frame,
+    and end with its clusters - 1: `find_clusters` raises ValueError for others. A new method is a function of this kind
+    and an entry in `CLUSTERINGS`, which makes it a choice of `--cluster`.
+    """
+
+    labels: Callable[[Tensor, Layout, int], Tensor]
+    # (activations (sum t, ...), lengths (n,)) -> (sum t,) int64 >= 0, from each frame to the one before it; None: the
+    # method is told the activations themselves, (sum t, d), in place of distances (and then no video passes in chunks)
+    distances: Callable[[Tensor, Tensor], Tensor] | None = sign_changes
+    at_largest: bool = False  # clusters start at the g-1 largest distances, which can be told while frames come in
 
 
-def _labels_from_largest(score: Tensor, at: Layout, g: int) -> Tensor:
+CLUSTERINGS = {
+    "cumulative": Clustering(cumulative_labels),
+    "slope": Clustering(slope_labels, at_largest=True),
+    "even": Clustering(even_labels),
+    "random": Clustering(random_labels),
+}
+
+
+def _labels_from_largest(score: Tensor, layout: Layout) -> Tensor:
     """Labels when the first frame and the g-1 others with the largest score >= 0 start a cluster; earlier wins ties."""
     top = score.max() + 1
-    score = torch.where(at.position == 0, top, score)
-    order = torch.sort(at.video * (top + 1) - score, stable=True).indices  # by video, then score, then time
-    starts = torch.zeros_like(score).scatter_(0, order, (at.position < g).to(score.dtype))  # rank = position
-    return _running_sum(starts, at) - 1
+    score = torch.where(layout.position == 0, top, score)
+    order = torch.sort(layout.video * (top + 1) - score, stable=True).indices  # by video, then score, then time
+    rank = layout.position  # frames in this order lie as the videos do
+    starts = torch.zeros_like(score).scatter_(0, order, (rank < layout.clusters[layout.video]).to(score.dtype))
+    return _running_sum(starts, layout) - 1
 
 
-def _running_sum(values: Tensor, at: Layout) -> Tensor:
+def _running_sum(values: Tensor, layout: Layout) -> Tensor:
     """Cumulative sum within each video, (sum t,) int64 -> (sum t,)."""
     total = values.cumsum(0)
-    return total - (total - values)[at.first][at.video]
+    return total - (total - values)[layout.first][layout.video]
 
 
 def _hash(x: Tensor) -> Tensor:
@@ -160,68 +167,70 @@ class Clusters(NamedTuple):
     size: Tensor  # (n*g,) frames of each cluster
 
 
-def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
+def find_clusters(distances: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
     """Cut every video into `num_clusters` contiguous clusters.
 
-    changes (sum t,) int64 from `sign_changes`, lengths (n,) -> `Clusters`. For t < g, cluster k is frame
-    floor(k * t / g) alone. `seed` matters to method `random` only. No gradient, no wait for the host.
+    What the method looks at, mostly (sum t,) int64 from `sign_changes`, and lengths (n,) -> `Clusters`. A video without
+    any distance is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone. `seed` matters to method `random`
+    only. No gradient, no wait for the host. Raises ValueError where the method's labels are not as `Clustering` says;
+    off the CPU only their number is looked at, as their values would have to be waited for.
     """
-    g = num_clusters
-    at = packed_layout(lengths, len(changes))
-    even = even_labels(changes, at, g, seed)
-    total = torch.zeros_like(lengths).index_add_(0, at.video, changes)
-    label = torch.where(total[at.video] == 0, even, CLUSTERINGS[method](changes, at, g, seed))
+    n, g = len(lengths), num_clusters
+    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(distances), g)
+    labels = clustering.labels(distances, layout, seed)
+    _check_labels(method, labels, layout)
+    if clustering.distances is not None:
+        still = torch.zeros_like(lengths).index_add_(0, layout.video, distances) == 0
+        labels = torch.where(still[layout.video], even_labels(distances, layout, seed), labels)
+
+    size = torch.zeros(n * g, dtype=torch.int64, device=lengths.device)
+    size = size.index_add_(0, layout.video * g + labels, torch.ones_like(labels)).view(n, g)
+    start = size.cumsum(1) - size
 
     short = lengths < g
-    t = lengths[at.video]
-    label = torch.where(short[at.video], (at.position * g + t - 1) // t, label)
-
-    size = torch.zeros(len(lengths) * g, dtype=torch.int64, device=changes.device)
-    size = size.index_add_(0, at.video * g + label, torch.ones_like(label)).view(-1, g)  # (n, g)
-    repeated = torch.arange(g, device=changes.device) * lengths[:, None] // g  # (n, g) frame shown when t < g
-    start = at.first[:, None] + torch.where(short[:, None], repeated, size.cumsum(1) - size)
+    shown = (
+        torch.arange(g, device=lengths.device) * lengths[:, None] // g
+    )  # (n, g) frame of each cluster of a short one
+    start = layout.first[:, None] + torch.where(short[:, None], shown, start)
     size = torch.where(short[:, None], 1, size)
-    return Clusters(label, start.flatten(), size.flatten())
+    first_shown_by = -(-layout.position * g // lengths[layout.video])
+    return Clusters(torch.where(short[layout.video], first_shown_by, labels), start.flatten(), size.flatten())
 
 
-def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    """`like.new_empty(shape)`; on a CPU in huge pages where the system has them, as numpy asks for and torch does not.
+def _check_labels(method: str, labels: Tensor, layout: Layout) -> None:
+    """Raise ValueError where a method's answer leaves a cluster empty, runs backwards, or is no answer at all."""
+    if labels.dtype != torch.int64 or labels.shape != layout.video.shape:
+        wanted = f"an int64 label for each of {len(layout.video)} frames"
+        raise ValueError(f"clustering {method!r} must give {wanted}, not {labels.dtype} {tuple(labels.shape)}")
+    if labels.device.type != "cpu":
+        return
+    step = labels - labels.roll(1)
+    right = torch.where(layout.position == 0, labels == 0, (step == 0) | (step == 1))
+    ends = layout.first + layout.lengths - 1
+    right[ends] &= labels[ends] == layout.clusters - 1
+    if not right.all():
+        wrong = int(layout.video[~right][0])
+        t, g = int(layout.lengths[wrong]), int(layout.clusters[wrong])
+        found = labels[layout.video == wrong].tolist()
+        raise ValueError(
+            f"clustering {method!r} must cut a video of {t} frames into {g} clusters, labelled from 0 to {g - 1} in"
+            f" order of time, none of them empty; it gave {found}"
+        )
 
-    A first touch of 4 kB pages takes longer than all else here.
+
+# ---------------------------------------------------------------- means
+
+
+def _slice_means(x: Tensor, start: Tensor, size: Tensor) -> Tensor:
+    """Means for the CPU, where a loop over clusters is fastest; their slices cover x in order.
+
+    Clusters of a video with t < g that show the same frame share its slice.
     """
-    if like.device.type != "cpu":
-        return like.new_empty(shape)
-    return torch.from_numpy(np.empty(math.prod(shape) * like.element_size(), np.uint8)).view(like.dtype).view(shape)
-
-
-class _SliceMeans(torch.autograd.Function):
-    """Means of slices for the CPU: one pass over x forward, one over its gradient backward.
-
-    The slices cover x in order; only those of videos with t < g repeat, one frame each.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor, start: Tensor, size: Tensor) -> Tensor:
-        ctx.slices = [slice(a, a + b) for a, b in zip(start.tolist(), size.tolist(), strict=True)]
-        ctx.shape = x.shape
-        means = _empty((len(ctx.slices), *x.shape[1:]), x)
-        for frames, mean in zip(ctx.slices, means, strict=True):
-            torch.mean(x[frames], 0, out=mean)
-        return means
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor):
-        grad_x = _empty(ctx.shape, grad)
-        before = None
-        for frames, g in zip(ctx.slices, grad, strict=True):
-            part = grad_x[frames]
-            if frames == before:
-                part += g
-            else:
-                torch.div(g.expand_as(part), len(part), out=part)
-            before = frames
-        return grad_x, None, None
+    frames = dict(zip(start.tolist(), size.tolist(), strict=True))  # of each slice that starts there
+    wide = torch.promote_types(x.dtype, torch.float32)
+    slices = zip(frames, x.split([*frames.values()]), strict=True)
+    means = {first: part.sum(0, dtype=wide) / len(part) for first, part in slices}
+    return torch.stack([means[first] for first in start.tolist()]).to(x.dtype)
 
 
 class _SegmentMeans(torch.autograd.Function):
@@ -252,8 +261,11 @@ class _SegmentMeans(torch.autograd.Function):
 
 def cluster_means(x: Tensor, clusters: Clusters) -> Tensor:
     """Mean activation of every cluster, x (sum t, ...) -> (n*g, ...); gradients reach every frame."""
-    means = _SliceMeans if x.device.type in ("cpu", "mps") else _SegmentMeans
-    return means.apply(x, clusters.start, clusters.size)
+    means = _slice_means if x.device.type in ("cpu", "mps") else _SegmentMeans.apply
+    return means(x, clusters.start, clusters.size)
+
+
+# ---------------------------------------------------------------- the layer
 
 
 class TemporalClustering(nn.Module):
@@ -284,12 +296,20 @@ class TemporalClustering(nn.Module):
         if lengths.device.type == "cpu" and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):
             raise ValueError(f"lengths {lengths.tolist()} must be positive and add up to the {len(x)} frames given")
         lengths = lengths.to(x.device, torch.int64, non_blocking=True)
-        last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-        x = x.permute(0, 2, 3, 1) if last else x  # a frame's values in the order of memory, whatever that is
-        changes = sign_changes(x, lengths)
-        clusters = find_clusters(changes, lengths, self.num_clusters, self.method, self.seed)
+        channels_last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+        if channels_last:
+            x = x.permute(0, 2, 3, 1)  # a frame's values in the order of memory, which need not be copied
+        measure = CLUSTERINGS[self.method].distances
+        distances = x.detach().flatten(1) if measure is None else measure(x, lengths)
+        clusters = self.find_clusters(distances, lengths)
         means = cluster_means(x, clusters)
-        return means.permute(0, 3, 1, 2) if last else means, clusters.assignment
+        if channels_last:
+            means = means.permute(0, 3, 1, 2)
+        return means, clusters.assignment
+
+    def find_clusters(self, distances: Tensor, lengths: Tensor) -> Clusters:
+        """The function of this name, with the options of this layer."""
+        return find_clusters(distances, lengths, self.num_clusters, self.method, self.seed)
 
     def extra_repr(self) -> str:
         return f"{self.num_clusters}, {self.method!r}"

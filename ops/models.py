@@ -16,7 +16,7 @@ from archs.backbone import Backbone
 from ops.clustering import TemporalClustering
 from ops.data.modality import MODALITIES, Statistics
 from ops.heads import HEADS, Head
-from ops.streaming import Streaming, stream
+from ops.streaming import Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
@@ -65,6 +65,7 @@ class TSN(nn.Module):
             self._frozen_norms += [name for name, norm in norms.items() if norm in inside]
         for name in self._frozen_norms:
             norms[name].requires_grad_(False)
+        self.train()
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
@@ -86,17 +87,24 @@ class TSN(nn.Module):
         """The modules that `run_stem` runs."""
         return [module for stage in self.stem_stages for module in self.base_model.stage_modules(stage)]
 
+    @property
+    def stem(self) -> Stem:
+        """What every frame passes by itself, for those who pass it frames in chunks."""
+        return Stem(self.run_stem, self.stem_modules, self.device, self.base_model.in_channels)
+
     def to_input(self, frames: Tensor) -> Tensor:
         """What the network takes in: uint8 (m, stack, S, S) as loaded -> float (m, channels, S, S), normalised."""
         return MODALITIES[self.modality].to_float(frames).sub_(self.input_mean).div_(self.input_std)
 
-    def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
+    def represent(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
-        if self.clustering is not None and self.streaming is not None and len(frames) > self.streaming.above:
-            how = self.streaming
-            return stream(self, frames, lengths, how.chunk, draw if how.representative else None, how.memory)[:2]
-        x = self.run_stem(frames)
-        return (x, None) if self.clustering is None else self.clustering(x, lengths)
+        if self.clustering is None:
+            return self.run_stem(frames), None
+        stem, how = self.stem, self.streaming
+        if how is None or len(frames) <= how.above or not can_stream(stem, self.clustering):
+            return self.clustering(self.run_stem(frames), lengths)
+        key = key if how.representative else None
+        return stream(stem, self.clustering, frames, lengths, how.chunk, key, how.memory)[:2]
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
@@ -116,11 +124,11 @@ class TSN(nn.Module):
             x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
         return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
 
-    def forward(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> Tensor:
+    def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
-        may stay on the host. `draw`, whole numbers >= 0, decides which frames give representative gradients.
+        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
         n may be 0, whatever `frames` then are: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -129,7 +137,7 @@ class TSN(nn.Module):
         if not len(lengths):  # a process without a video; the class's methods, for compiled ones take no empty batch
             empty = self.input_mean.new_zeros(0, self.base_model.in_channels, 32, 32)
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
-        x, _ = self.represent(frames, lengths, draw)
+        x, _ = self.represent(frames, lengths, key)
         return self.classify(x, len(lengths))
 
 

@@ -9,7 +9,15 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from ops import clustering
-from ops.clustering import CLUSTERINGS, TemporalClustering, cluster_means, find_clusters, sign_changes, sign_distances
+from ops.clustering import (
+    CLUSTERINGS,
+    Clustering,
+    TemporalClustering,
+    cluster_means,
+    find_clusters,
+    sign_changes,
+    sign_distances,
+)
 from ops.models import build_model
 
 
@@ -233,8 +241,8 @@ def test_the_loop_free_means_equal_the_sliced_ones():
     lengths = torch.tensor([30, 3, 27])
     clusters = find_clusters(sign_changes(x, lengths), lengths, 7, "cumulative")
     results = []
-    for means in (clustering._SliceMeans, clustering._SegmentMeans):
-        out = means.apply(x, clusters.start, clusters.size)
+    for means in (clustering._slice_means, clustering._SegmentMeans.apply):
+        out = means(x, clusters.start, clusters.size)
         (grad,) = torch.autograd.grad(out.pow(2).sum(), x)
         results.append((out, grad))
     torch.testing.assert_close(results[0], results[1])
@@ -268,10 +276,72 @@ def test_a_compiled_model_is_not_compiled_again_for_every_length():
 def test_wrong_use_is_named():
     with pytest.raises(ValueError, match="num_clusters is 0"):
         TemporalClustering(0)
-    with pytest.raises(ValueError, match="unknown clustering 'kmeans', choose one of cumulative, slope, even, random"):
-        TemporalClustering(4, "kmeans")
+    with pytest.raises(ValueError, match=f"unknown clustering 'astrology', choose one of {', '.join(CLUSTERINGS)}"):
+        TemporalClustering(4, "astrology")
     with pytest.raises(ValueError, match="add up to the 5 frames"):
         TemporalClustering(2)(torch.zeros(5, 1), torch.tensor([2, 2]))
+
+
+# ---------------------------------------------------------------- the door for methods of one's own
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    """Makes a method `mine` of a function of (distances, layout, seed)."""
+    return lambda labels, **options: monkeypatch.setitem(CLUSTERINGS, "mine", Clustering(labels, **options))
+
+
+def test_no_video_has_fewer_frames_than_clusters(mine):
+    """The function need not think of short videos, nor of those without any change."""
+    seen = []
+
+    def labels(distances, layout, seed):
+        seen.append((layout.lengths.tolist(), layout.clusters.tolist(), distances.tolist(), seed))
+        return torch.minimum(layout.position, layout.clusters[layout.video] - 1)
+
+    mine(labels)
+    changes = [0, 5] + [0] + [0, 3, 3] + [0, 0, 0, 0, 0, 0]
+    clusters = find_clusters(torch.tensor(changes), torch.tensor([2, 1, 3, 6]), 3, "mine", 8)
+    assert seen == [([2, 1, 3, 6], [2, 1, 3, 3], changes, 8)]
+    assert clusters.assignment.tolist() == [0, 2] + [0] + [0, 1, 2] + [0, 0, 1, 1, 2, 2]  # the last is still: evenly
+    assert clusters.start.tolist() == [0, 0, 1] + [2, 2, 2] + [3, 4, 5] + [6, 8, 10]
+
+
+def test_a_method_may_ask_for_activations(mine):
+    """Here: a cluster of dark frames, then one of bright ones, between which no sign changes."""
+    mine(lambda activations, layout, seed: (activations.mean(1) > 5).long(), distances=None)
+    x = torch.ones(6, 3, 2)
+    x[2:] = 9
+    means, assignment = TemporalClustering(2, "mine")(x, torch.tensor([6]))
+    assert assignment.tolist() == [0, 0, 1, 1, 1, 1] and means[:, 0, 0].tolist() == [1, 9]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, 0, 2, 2, 2],  # one is empty
+        [0, 1, 0, 1, 2],  # backwards
+        [0, 0, 1, 1, 1],  # the last one is empty
+        [1, 1, 2, 2, 2],  # the first one is
+        [0, 1, 2, 3, 3],  # one too many
+        [-1, 0, 1, 2, 2],
+    ],
+)
+def test_an_answer_that_is_no_cut_is_an_error_and_not_a_mean_of_nothing(mine, labels):
+    mine(lambda distances, layout, seed: torch.tensor([0, 1, 2, *labels]))
+    with pytest.raises(ValueError, match="clustering 'mine' must cut a video of 5 frames into 3 clusters") as error:
+        find_clusters(torch.ones(8, dtype=torch.int64), torch.tensor([3, 5]), 3, "mine")
+    assert str(error.value).endswith(f"it gave {labels}")
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(7, dtype=torch.int64), torch.zeros(8), torch.zeros(8, 1).long()])
+def test_an_answer_that_is_no_label_for_each_frame_is_an_error(mine, labels):
+    mine(lambda distances, layout, seed: labels)
+    with pytest.raises(ValueError, match="clustering 'mine' must give an int64 label for each of 8 frames, not torch"):
+        find_clusters(torch.ones(8, dtype=torch.int64), torch.tensor([3, 5]), 3, "mine")
+
+
+# ---------------------------------------------------------------- the argument of the paper
 
 
 def bias_free_net(seed):

@@ -12,9 +12,6 @@ import pytest
 from conftest import ROOT
 
 FLOORS = 8  # rooms that stand on one another, at most
-KNOWN = {  # imports that run up and are to be mended; none may be added
-    ("ops/streaming.py", "ops/models.py"),
-}
 
 README = (ROOT / "README.md").read_text().split("\n## Directories\n")[1].split("\n## ")[0]
 ROOMS = [re.findall(r"`([^`]+)`", row) for row in re.findall(r"^\| (`.*?) \|", README, re.M)]  # paths, top row first
@@ -59,10 +56,6 @@ def imports() -> dict[str, set[str]]:
     return {file: imports_of(file, (ROOT / file).read_text()) for file in FILES}
 
 
-def imports_that_are_right() -> dict[str, set[str]]:
-    return {file: {other for other in others if (file, other) not in KNOWN} for file, others in imports().items()}
-
-
 def test_every_folder_and_every_file_beside_the_folders_has_a_row():
     named = {path for paths in ROOMS for path in paths}
     for path in named:
@@ -80,8 +73,7 @@ def test_imports_run_down():
         for other in others
         if room_of(other) is None or room_of(other) < room_of(file)
     }
-    assert up - KNOWN == set(), "these imports run up README's table of directories"
-    assert KNOWN - up == set(), "these are mended: take them out of KNOWN"
+    assert up == set(), "these imports run up README's table of directories"
 
 
 def test_nothing_imports_a_program():
@@ -90,18 +82,13 @@ def test_nothing_imports_a_program():
 
 
 def test_there_is_no_circle():
-    TopologicalSorter(imports_that_are_right()).prepare()  # raises CycleError, which names the circle
+    TopologicalSorter(imports()).prepare()  # raises CycleError, which names the circle
 
 
 def test_no_room_stands_on_more_than_a_few_others():
     floors: dict[int, int] = {}
     for room in reversed(range(len(ROOMS))):
-        below = {
-            room_of(other)
-            for file, others in imports_that_are_right().items()
-            if room_of(file) == room
-            for other in others
-        }
+        below = {room_of(other) for file, others in imports().items() if room_of(file) == room for other in others}
         floors[room] = 1 + max((floors[other] for other in below - {room}), default=0)
     programs = 1
     assert programs + max(floors.values()) <= FLOORS

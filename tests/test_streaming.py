@@ -1,6 +1,5 @@
 """The stem in chunks: the same means, cuts and gradients as at once, and no more memory for longer videos."""
 
-import copy
 import shlex
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,10 +11,20 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from ops.clustering import CLUSTERINGS, sign_distances
+from ops.clustering import CLUSTERINGS, Clustering, sign_changes, sign_distances
 from ops.data.loading import VideoBatch
 from ops.models import build_model
-from ops.streaming import AT_ONCE, KEPT, Streaming, choose_streaming, copied_ahead, saved_bytes, stream
+from ops.streaming import (
+    AT_ONCE,
+    KEPT,
+    Streaming,
+    choose_streaming,
+    copied_ahead,
+    describe_streaming,
+    saved_bytes,
+    stream,
+    stream_changes,
+)
 from ops.training.engine import train_one_epoch
 
 CPU = torch.device("cpu")
@@ -107,7 +116,7 @@ def test_one_video_in_evaluation(method, t):
     means, assignment = model.represent(frames, lengths)
     distances = sign_distances(model.run_stem(frames), lengths)
     for chunk in (1, 2, 5, 22, 23, 99):
-        streamed = stream(model, frames, lengths, chunk)
+        streamed = stream(model.stem, model.clustering, frames, lengths, chunk)
         torch.testing.assert_close(streamed[0], means)
         assert streamed[1].tolist() == assignment.tolist()
         assert streamed[2].tolist() == distances.tolist()
@@ -122,7 +131,7 @@ def test_still_videos_beside_moving_ones(chunk):
     frames, lengths = torch.cat([still, clips(9), few, still[:2]]), torch.tensor([11, 9, 9, 2])
     model = thin(4, "slope").eval()
     means, assignment = model.represent(frames, lengths)
-    streamed = stream(model, frames, lengths, chunk)
+    streamed = stream(model.stem, model.clustering, frames, lengths, chunk)
     assert streamed[1].tolist() == assignment.tolist()
     torch.testing.assert_close(streamed[0], means)
 
@@ -132,29 +141,67 @@ def test_how_often_the_stem_runs(method, passes):
     """Slope once; the others again, from the last chunk, which is still there; backward once more."""
     model, lengths = thin(4, method).eval(), torch.tensor([10])
     sizes = counted(model)
-    means = stream(model, clips(10), lengths, 4)[0]
+    means = stream(model.stem, model.clustering, clips(10), lengths, 4)[0]
     assert sizes == passes
     means.sum().backward()
     assert sizes[len(passes) :] == [4, 4, 2]
     sizes.clear()
-    stream(model, clips(10), lengths, 10)
+    stream(model.stem, model.clustering, clips(10), lengths, 10)
     assert sizes == [10]
 
 
 @pytest.mark.parametrize("method", ["cumulative", "even"])
-@pytest.mark.parametrize(
-    "frozen, passes, again", [(True, [3, 3, 1, 3, 2], [4, 4, 3, 1, 0]), (False, [3, 3, 3, 3], [3, 3, 2, 1, 0])]
-)
-def test_a_budget_of_memory_saves_runs_and_changes_no_bit(method, frozen, passes, again):
+def test_a_budget_of_memory_saves_runs_and_changes_no_bit(method):
     """Activations of the first frames stay as long as they fit; the last chunk is there anyway."""
-    model, lengths = thin(4, method, freeze_stem_bn=frozen).train(), torch.tensor([7, 5])
+    passes, again = [3, 3, 1, 3, 2], [4, 4, 3, 1, 0]
+    model, lengths = thin(4, method, freeze_stem_bn=True).train(), torch.tensor([7, 5])
     frame = model.run_stem(clips(1)).nbytes
     sizes, found = counted(model), []
     for memory, more in zip((0, 3 * frame - 1, 3 * frame, 7 * frame, 99 * frame), again, strict=True):
         sizes.clear()
-        found.append(stream(model, clips(12), lengths, 3, None, memory)[0])
+        found.append(stream(model.stem, model.clustering, clips(12), lengths, 3, None, memory)[0])
         assert sizes[: len(passes)] == passes and len(sizes) - len(passes) == more, (memory, sizes)
     assert all(torch.equal(means, found[0]) for means in found)
+
+
+def test_changes_alone():
+    model, frames = thin().eval(), clips(11)
+    with torch.no_grad():
+        x = model.run_stem(frames)
+    changes, signs = stream_changes(model.stem, frames, 4)
+    assert signs == x[0].numel() and torch.equal(changes, sign_changes(x, torch.tensor([11])))
+
+
+def pixel_changes(x, lengths):
+    """A distance that is none of signs: the largest difference of a value, in thousandths."""
+    differences = (x[1:] - x[:-1]).abs().flatten(1).amax(1)
+    changes = nn.functional.pad((1000 * differences).long(), (1, 0))
+    return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
+
+
+@pytest.mark.parametrize("at_largest", [True, False])
+def test_a_method_with_distances_of_its_own(monkeypatch, at_largest):
+    """In chunks as at once, and not as by signs."""
+    method = Clustering(CLUSTERINGS["slope"].labels, pixel_changes, at_largest)
+    monkeypatch.setitem(CLUSTERINGS, "mine", method)
+    model, frames, lengths = thin(4, "mine").eval(), clips(30), torch.tensor([18, 12])
+    with torch.no_grad():
+        means, assignment = model.represent(frames, lengths)
+        streamed = stream(model.stem, model.clustering, frames, lengths, 5)
+    torch.testing.assert_close(streamed[0], means)
+    assert torch.equal(streamed[1], assignment)
+    assert not torch.equal(assignment, thin(4, "slope").eval().represent(frames, lengths)[1])
+
+
+def test_a_method_that_looks_at_whole_videos_is_not_streamed(monkeypatch):
+    monkeypatch.setitem(CLUSTERINGS, "mine", CLUSTERINGS["even"]._replace(distances=None))
+    model = thin(4, "mine").eval()
+    model.streaming, sizes = Streaming(4), counted(model)
+    model.represent(clips(9), torch.tensor([9]))
+    assert sizes == [9]
+    assert describe_streaming(model.streaming, model.stem, model.clustering).endswith(", as mine looks at them")
+    with pytest.raises(ValueError, match="a clustering by distances between neighbouring frames, not 0 .* 'mine'"):
+        stream(model.stem, model.clustering, clips(9), torch.tensor([9]), 4)
 
 
 def test_tensors_are_copied_one_ahead(monkeypatch):
@@ -193,16 +240,22 @@ def test_tensors_are_copied_one_ahead(monkeypatch):
     assert list(copied_ahead([], torch.device("cuda"))) == []
 
 
-@pytest.mark.parametrize("problem", ["clustering", "frame", "chunk", "lengths"])
+@pytest.mark.parametrize("problem", ["frame", "chunk", "lengths"])
 def test_what_cannot_be_streamed_is_refused(problem):
-    model = thin(cluster="none" if problem == "clustering" else "slope")
+    model = thin().eval()
     t = 0 if problem == "frame" else 5
     with pytest.raises(ValueError, match="streaming takes"):
-        stream(model, clips(5)[:t], torch.tensor([t + (problem == "lengths")]), 0 if problem == "chunk" else 2)
+        stream(
+            model.stem,
+            model.clustering,
+            clips(5)[:t],
+            torch.tensor([t + (problem == "lengths")]),
+            0 if problem == "chunk" else 2,
+        )
 
 
 def test_nothing_but_weights_is_kept_between_forward_and_backward():
-    model, kept = thin().train(), []
+    model, kept = thin(freeze_stem_bn=True).train(), []
     model.streaming = Streaming(4)
     weights = {p.data_ptr() for p in model.parameters()}
     with saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
@@ -213,59 +266,37 @@ def test_nothing_but_weights_is_kept_between_forward_and_backward():
 # ---------------------------------------------------------------- BatchNorm in training mode
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_one_chunk_is_a_batch(method):
-    """Gradients through batch statistics, and running statistics, are those of the plain path."""
-    one, other = thin(4, method).double().train(), thin(4, method).double().train()
-    frames, lengths = clips(20).double() / 64 - 2, torch.tensor([13, 7])
-    other.streaming = Streaming(20)
-    expected, found = gradients(one, frames, lengths), gradients(other, frames, lengths)
-    torch.testing.assert_close(found[0], expected[0])
-    assert torch.equal(found[1], expected[1])
-    assert_same_gradients(found[2], expected[2], 1e-9)
-    for name, value in other.state_dict().items():
-        torch.testing.assert_close(value, one.state_dict()[name], rtol=1e-10, atol=1e-12, msg=name)
+@pytest.mark.parametrize("options", [{}, {"partial_bn": True}, {"cluster_after": "conv1"}])
+def test_a_stem_whose_batch_norm_trains_passes_at_once_in_training_and_in_chunks_in_evaluation(options):
+    model = thin(3, **options)
+    model.streaming, sizes = Streaming(4), counted(model)
+    for training in (True, False, True):
+        model.train(training)
+        model.represent(clips(10), torch.tensor([10]))
+        assert sizes == ([10] if training else [4, 4, 2])
+        sizes.clear()
 
 
-@pytest.mark.parametrize("t, chunk", [(20, 5), (20, 6), (7, 1), (5, 3)])
-def test_strided_chunks_by_hand(t, chunk):
-    """Chunk j of k holds frames j, j + k, ...; distances and means are those of the activations put together again."""
-    model, frames, lengths = thin(3).train(), clips(t), torch.tensor([t - 2, 2])
-    k = -(-t // chunk)
-    x = torch.empty(t, 12, 8, 8)
-    again = copy.deepcopy(model)
-    with torch.no_grad():
-        for j in range(k):
-            x[j::k] = again.run_stem(frames[j::k])
-        means, assignment = model.clustering(x, lengths)
-        streamed = stream(model, frames, lengths, chunk)
-    torch.testing.assert_close(streamed[0], means)
-    assert streamed[1].tolist() == assignment.tolist()
-    assert streamed[2].tolist() == sign_distances(x, lengths).tolist()
+def test_a_stem_whose_batch_norm_trains_is_refused():
+    model = thin(3).train()
+    with pytest.raises(ValueError, match="BatchNorms do not train.* not 3 that train and 'slope'"):
+        stream(model.stem, model.clustering, clips(5), torch.tensor([5]), 2)
 
 
-@pytest.mark.parametrize("chunk", [3, 4, 12])
-def test_running_statistics_move_once_for_each_frame(chunk):
-    """As by one batch of all frames: up to the spread between chunks, and not again in later passes or backward."""
+def test_running_statistics_are_those_of_one_pass_over_the_batch(monkeypatch):
+    """With a stem that trains them, streaming or not."""
+    monkeypatch.setitem(AT_ONCE, "cpu", 1)
     model, plain, lengths = thin(3, "cumulative").train(), thin(3, "cumulative").train(), torch.tensor([12])
-    before = model.base_model.bn1.running_mean.clone()
-    with torch.no_grad():
-        plain.run_stem(clips(12))
-    norm, expected = model.base_model.bn1, plain.base_model.bn1
-    means = stream(model, clips(12), lengths, chunk)[0]
-    # convolution is linear: the mean over chunks of equal size is that over all frames
-    torch.testing.assert_close(norm.running_mean, expected.running_mean)
-    assert not torch.allclose(norm.running_mean, before, rtol=1e-3)
-    torch.testing.assert_close(norm.running_var, expected.running_var, rtol=0.2, atol=0)
-    assert norm.num_batches_tracked == 1 and norm.momentum == 0.1
-    state = {name: value.clone() for name, value in model.state_dict().items()}
-    means.square().sum().backward()
-    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-    assert norm.track_running_stats and norm.momentum == 0.1
+    model.streaming = choose_streaming(model.stem, "auto", 32)
+    assert model.streaming.above == 8  # it would stream, and measuring activations trained nothing
+    for net in (model, plain):
+        net.represent(clips(12), lengths)
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_frozen_stem_statistics_stay():
     model = thin(freeze_stem_bn=True)
+    assert model.stem.training_norms == []  # from the start
     frozen = [norm for stage in model.stem_modules for norm in stage.modules() if isinstance(norm, nn.BatchNorm2d)]
     assert len(frozen) == 3
     for _ in range(2):  # and still do after an evaluation
@@ -284,7 +315,7 @@ def test_frozen_stem_statistics_stay():
 
 def stem_gradient(model, draw=None):
     model.zero_grad()
-    means = stream(model, clips(14), torch.tensor([9, 5]), 3, draw)[0]
+    means = stream(model.stem, model.clustering, clips(14), torch.tensor([9, 5]), 3, draw)[0]
     (means * torch.linspace(-1, 1, means.numel()).view_as(means)).sum().backward()
     return torch.cat([p.grad.flatten() for stage in model.stem_modules for p in stage.parameters()])
 
@@ -307,9 +338,10 @@ def test_representative_gradients_depend_on_the_draw_only():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_representative_backward_runs_as_many_frames_as_clusters(training):
-    model = thin(3).train(training)
-    means = stream(model, clips(50), torch.tensor([49, 1]), 4, (0,))[0]
+    model = thin(3, freeze_stem_bn=training).train(training)
     sizes = counted(model)
+    means = stream(model.stem, model.clustering, clips(50), torch.tensor([49, 1]), 4, (0,))[0]
+    sizes.clear()
     means.sum().backward()
     assert sum(sizes) == 6 and max(sizes) <= 4
 
@@ -318,41 +350,60 @@ def test_representative_backward_runs_as_many_frames_as_clusters(training):
 
 
 def test_choice():
-    model = thin()
-    assert choose_streaming(model, 0, 32) is None and choose_streaming(thin(cluster="none"), 8, 32) is None
-    assert choose_streaming(model, 5, 32, memory=9) == Streaming(5, memory=9)
+    stem = thin().stem
+    assert choose_streaming(stem, 0, 32) is None and choose_streaming(thin(cluster="none").stem, 8, 32) is None
+    assert choose_streaming(stem, 5, 32, memory=9) == Streaming(5, memory=9)
     assert str(Streaming(5)) == "in chunks of 5 frames"
-    auto, frozen = choose_streaming(model, "auto", 64), choose_streaming(thin(freeze_stem_bn=True), "auto", 64)
-    assert (auto.chunk, frozen.chunk) == (32, 8) and auto.above == 2**31 // saved_bytes(model.eval(), 64)
-    assert choose_streaming(model, "auto", 128).above == pytest.approx(auto.above / 4, rel=0.01)
-    assert choose_streaming(model, "auto", 64, representative=True) == Streaming(32, 0, True, KEPT)
-    assert f"up to {auto.above} frames at once, longer ones in chunks of 32" in str(auto)
+    auto = choose_streaming(stem, "auto", 64)
+    assert auto == choose_streaming(thin(freeze_stem_bn=True).stem, "auto", 64)
+    assert auto.chunk == 8 and auto.above == 2**31 // saved_bytes(stem, 64)
+    assert choose_streaming(stem, "auto", 128).above == pytest.approx(auto.above / 4, rel=0.01)
+    assert choose_streaming(stem, "auto", 64, representative=True) == Streaming(8, 0, True, KEPT)
+    assert f"up to {auto.above} frames at once, longer ones in chunks of 8" in str(auto)
+
+
+def test_the_choice_in_words():
+    """What the header says is what happens in training, or in evaluation, whichever the model is in."""
+    told = [
+        describe_streaming(streaming, model.stem, model.clustering)
+        for model in (thin().train(), thin().eval(), thin(freeze_stem_bn=True).train())
+        for streaming in (None, Streaming(5))
+    ]
+    plain = "all frames of a batch at once"
+    assert told == [
+        plain,
+        f"{plain}; --freeze_stem_bn lets long videos pass in chunks",
+        plain,
+        "in chunks of 5 frames",
+        plain,
+        "in chunks of 5 frames",
+    ]
 
 
 def test_bytes_that_the_stem_keeps():
     """Counted by hand for conv1 of 12 channels at 32 pixels: input, convolution, ReLU, and the places of maxima."""
-    assert saved_bytes(thin(cluster_after="conv1").eval(), 32) == 4 * (3 * 32**2 + 2 * 12 * 16**2 + 2 * 12 * 8**2)
+    assert saved_bytes(thin(cluster_after="conv1").stem, 32) == 4 * (3 * 32**2 + 2 * 12 * 16**2 + 2 * 12 * 8**2)
 
 
 def test_auto_streams_long_batches_only(monkeypatch):
-    monkeypatch.setitem(AT_ONCE, "cpu", 40 * saved_bytes(thin().eval(), 32))
+    monkeypatch.setitem(AT_ONCE, "cpu", 40 * saved_bytes(thin().stem, 32))
     model = thin().eval()
-    model.streaming = choose_streaming(model, "auto", 32)
+    model.streaming = choose_streaming(model.stem, "auto", 32)
     sizes = counted(model)
     with torch.no_grad():
         model(clips(40), torch.tensor([30, 10]))
         assert sizes == [40]
         model(clips(41), torch.tensor([31, 10]))
-    assert sizes[1:] == [31, 10]
+    assert sizes[1:] == [8, 8, 8, 7, 8, 2]
 
 
 @pytest.mark.parametrize("representative", [True, False])
 def test_training_learns_one_batch(representative):
-    model = thin(2, shift=True, partial_bn=True)
+    model = thin(2, shift=True, freeze_stem_bn=True)
     model.streaming = Streaming(4, 0, representative)
     batch = VideoBatch(clips(14), torch.tensor([3, 4, 5, 2]), torch.arange(4), list("abcd"))
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
-    results = [train_one_epoch(model, [batch], optimizer, CPU, 5, draw=(0, epoch)) for epoch in range(25)]
+    results = [train_one_epoch(model, [batch], optimizer, CPU, 5, key=(0, epoch)) for epoch in range(25)]
     assert results[-1].loss < 0.2 < results[0].loss and results[-1].top1 == 100
 
 
@@ -363,7 +414,7 @@ def test_runs_in_chunks(run_main, tiny_data):
     """Trained in chunks, evaluated in chunks and at once; the choice is told, and a resumed run keeps it."""
     words = shlex.split("movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 -b 4 -j 0 --device cpu")
     words += ["--root_path", tiny_data]
-    told = "stem      in chunks of 8 frames, gradient of one frame a cluster"
+    told = "stem      in chunks of 8 frames, gradient of one frame per cluster"
     trained = run_main(
         *words,
         "--epochs",

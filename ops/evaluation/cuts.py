@@ -23,7 +23,7 @@ def cut_video(
     kinds: np.ndarray | None = None,
 ) -> CutVideo:
     """Cut a video by each method, by one pass of the stem of a model in eval mode; `kinds` are those of all frames."""
-    changes, signs = stream_changes(model, steps, chunk)
+    changes, signs = stream_changes(model.stem, steps, chunk)
     lengths = torch.tensor([len(steps)], device=changes.device)
     labels = {method: find_clusters(changes, lengths, num_clusters, method).assignment for method in methods}
     return CutVideo(

@@ -158,7 +158,7 @@ def predict(
         assignment = distances = None
         scores = model(steps[:], torch.tensor([len(steps)]))  # (1, K)
     else:
-        means, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), chunk)
+        means, assignment, distances = stream(model.stem, model.clustering, steps, torch.tensor([len(steps)]), chunk)
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
         assignment, distances = assignment.tolist(), distances.tolist()
     probabilities = video_logits(scores)[0].softmax(0).cpu()

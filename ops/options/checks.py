@@ -112,6 +112,14 @@ def check_stem(config: Config) -> None:
     """How the stem runs: in chunks or not, and with which gradient."""
     if config.stem_grad == "representative" and config.stem_chunk == 0:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
+    if config.freeze_stem_bn or config.evaluate:
+        return
+    for name, other in (("stem_chunk", "auto"), ("stem_grad", "exact")):
+        if getattr(config, name) not in (other, 0):
+            raise InputError(
+                f"--{name} {getattr(config, name)} trains a stem in chunks, in which BatchNorms cannot train; add"
+                f" --freeze_stem_bn, or take --{name} {other}"
+            )
 
 
 def check_sync_bn(config: Config) -> None:
@@ -119,12 +127,6 @@ def check_sync_bn(config: Config) -> None:
         return
     if config.freeze_stem_bn and not config.npb:
         raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
-    in_chunks = config.stem_chunk not in ("auto", 0) or config.stem_grad == "representative"
-    if in_chunks and not config.freeze_stem_bn:
-        raise InputError(
-            "--sync_bn and a stem in chunks contradict each other, for processes have their own numbers of"
-            " chunks; add --freeze_stem_bn, or leave out --stem_chunk and --stem_grad"
-        )
 
 
 def check_epochs(config: Config, given: frozenset[str]) -> None:

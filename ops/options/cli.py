@@ -22,7 +22,8 @@ RAN_OUT = {  # text of an error that no input names -> what it means, and what h
         "too many open files; take a smaller -j (-j 0 loads in the main process), or raise `ulimit -n`"
     ),
     r"can't allocate memory|out of memory": (
-        "memory ran out; take a smaller -b, --num_frames or --input_size, or fewer frames at a time (--stem_chunk)"
+        "memory ran out; take a smaller -b, --num_frames or --input_size, or fewer frames at a time (--stem_chunk, in"
+        " training with --freeze_stem_bn)"
     ),
 }
 

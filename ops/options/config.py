@@ -223,8 +223,8 @@ class Config:
     )
     stem_chunk: int | str = option(
         "auto",
-        "frames that pass the stem at a time, so that memory does not grow with a video; 0: all; auto: all where they"
-        " take little memory",
+        "frames that pass the stem at a time, so that memory does not grow with a video (in training with"
+        " --freeze_stem_bn only); 0: all; auto: all where they take little memory",
         role="training",
         type=stem_chunk,
         metavar="N|auto",

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from ops.data.decoding import describe_decoder
 from ops.models import TSN
 from ops.options.config import Config
+from ops.streaming import describe_streaming
 from ops.training.processes import Processes
 from ops.training.stepping import choose_amp
 
@@ -35,7 +36,7 @@ def describe(
         "device": describe_device(device, processes),
     }
     if model.clustering:
-        lines["stem"] = str(model.streaming or "all frames of a batch at once")
+        lines["stem"] = describe_streaming(model.streaming, model.stem, model.clustering)
     if not config.evaluate:
         lines["training"] = describe_training(config, device)
     return lay_out(lines)

@@ -65,25 +65,33 @@ def run_folders(checkpoints: Path, log: Path) -> Iterator[None]:
 
     So do empty folders around them. Raises InputError where they cannot be made, or another run is writing there.
     """
-    new = [path for folder in (checkpoints, log) for path in (folder, *folder.parents) if not path.exists()]
-    for folder in (checkpoints, log):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
-    with claimed(checkpoints), claimed(log):
-        try:
+    new, mine = [], True
+    try:
+        for folder in (checkpoints, log):
+            try:
+                new += [path for path in (folder, *folder.parents) if not path.exists()]
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
+        mine = False  # until it is claimed
+        with claimed(checkpoints), claimed(log):
+            mine = True
             yield
-        finally:
-            something = False
-            with suppress(OSError):
-                something = any(checkpoints.glob("ckpt*")) or (log / "log.csv").read_bytes().count(b"\n") > 1
-            if not something:
-                if log in new:
-                    shutil.rmtree(log, ignore_errors=True)
-                for path in new:  # from the inside out
-                    with suppress(OSError):
-                        path.rmdir()
+    finally:
+        if mine:
+            remove_traces(checkpoints, log, new)
+
+
+def remove_traces(checkpoints: Path, log: Path, new: list[Path]) -> None:
+    """Remove the `new` ones among the folders of a run that left no checkpoint and no figures."""
+    with suppress(OSError):
+        if any(checkpoints.glob("ckpt*")) or (log / "log.csv").read_bytes().count(b"\n") > 1:
+            return
+    if log in new:
+        shutil.rmtree(log, ignore_errors=True)
+    for path in new:  # from the inside out
+        with suppress(OSError):
+            path.rmdir()
 
 
 def newest_checkpoint(folder: Path, trust: bool = False) -> tuple[Path | None, dict, list[str]]:

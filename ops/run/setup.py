@@ -155,11 +155,11 @@ def place(config: Config, model: TSN, device: torch.device, processes: Processes
         synchronise(model, device)
     place_model(model, device)
     choose_kernels(config.cluster == "none", config.deterministic)
-    chunk = config.stem_chunk
-    if chunk == "auto" and config.sync_bn and not config.freeze_stem_bn:
-        chunk = 0  # processes would wait for each other in different numbers of chunks
+    model.train(not config.evaluate)
     representative = config.stem_grad == "representative" and not config.evaluate
-    model.streaming = choose_streaming(model, chunk, config.frame_size, representative, config.stem_memory)
+    model.streaming = choose_streaming(
+        model.stem, config.stem_chunk, config.frame_size, representative, config.stem_memory
+    )
     if config.compile:
         compile_network(model, device)
 

@@ -129,7 +129,7 @@ class Training:
                 device,
                 clip_gradient=config.gd,
                 on_step=partial(self.after_step, progress),
-                draw=(config.seed, epoch),
+                key=(config.seed, epoch),
                 meters=self.meters,
                 stepping=self.stepping,
             )

@@ -16,7 +16,8 @@ CHUNK = 32  # frames that pass the stem at a time
 def validation_pictures(
     model: TSN, videos: VideoDataset, result: Result, classes: list[str], title: str
 ) -> dict[str, np.ndarray]:
-    """Pictures by their names, uint8 (H, W, 3), of a model in eval mode and the videos that gave the `result`."""
+    """Pictures by their names, uint8 (H, W, 3), of a model and the videos that gave the `result`."""
+    model.eval()
     pictures = {"confusion/val": confusion_pixels(result.confusion.numpy(), classes, title)}
     if model.clustering:
         few = max(1, min(4, len(videos) // 25))  # a small part of the validation's time
@@ -29,7 +30,7 @@ def validation_pictures(
 def picture_clusters(model: TSN, videos: VideoDataset, index: int) -> np.ndarray:
     """One video as the model clusters it now, uint8 (H, W, 3)."""
     steps, _, name = videos.load(0, index)  # (t, channels, S, S)
-    _, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), CHUNK)
+    _, assignment, distances = stream(model.stem, model.clustering, steps, torch.tensor([len(steps)]), CHUNK)
     frames = steps[:, :3]
     if steps.shape[1] % 3:  # of flow, x alone
         frames = steps[:, :1].expand(-1, 3, -1, -1)

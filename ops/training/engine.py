@@ -21,13 +21,13 @@ def train_one_epoch(
     device: torch.device,
     clip_gradient: float | None = None,
     on_step: OnStep = lambda step, meters: None,
-    draw: Sequence[int] = (),
+    key: Sequence[int] = (),
     meters: Meters | None = None,
     stepping: Stepping = PLAIN,
 ) -> Result:
     """One optimizer step every `stepping.accum` batches; `clip_gradient` bounds the norm of the whole gradient.
 
-    What representative gradients draw is a function of `draw`, (seed, epoch), of the number of the batch and of the
+    What representative gradients key is a function of `key`, (seed, epoch), of the number of the batch and of the
     process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others. Raises
     InputError when a loss or the gradient stops being finite, before any weight changes.
     """
@@ -37,7 +37,7 @@ def train_one_epoch(
     for batch in meters.batches(loader, device):
         ends_step = meters.seen % stepping.accum == 0 or meters.seen == len(loader)
         with stepping.gradients(exchange=ends_step):
-            logits = stepping.forward(model, batch, (*draw, meters.seen))
+            logits = stepping.forward(model, batch, (*key, meters.seen))
             losses = video_losses(logits.float(), batch.labels)  # (n,)
             stepping.backward(losses)
         meters.hold(batch, logits, losses)
@@ -56,7 +56,7 @@ def train_one_epoch(
             stepping.undo(model, before)
             meters.nonfinite_steps += 1
         else:
-            epoch = f" of epoch {draw[1]}" if draw else ""
+            epoch = f" of epoch {key[1]}" if key else ""
             raise InputError(
                 f"{describe_nonfinite(lost, everything, norm)}, step {meters.steps}{epoch}, lr"
                 f" {optimizer.param_groups[0]['lr']:g}; lower --lr or set --gd, or leave such steps out with"

@@ -60,11 +60,11 @@ class Stepping:
         """
         return nullcontext() if exchange or self.parallel is None else self.parallel.no_sync()
 
-    def forward(self, model: TSN, batch: VideoBatch, draw: Sequence[int]) -> Tensor:
+    def forward(self, model: TSN, batch: VideoBatch, key: Sequence[int]) -> Tensor:
         """Logits of this process's videos, in the precision of the run."""
         network = self.parallel or model
         with torch.autocast(batch.labels.device.type, self.amp, enabled=self.amp is not None):
-            return network(batch.frames, batch.lengths, (*draw, self.processes.rank))
+            return network(batch.frames, batch.lengths, (*key, self.processes.rank))
 
     def backward(self, losses: Tensor) -> None:
         """Add up the gradients of this process's videos, whose losses (n,) are given."""

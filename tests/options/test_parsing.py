@@ -87,6 +87,8 @@ ALIASES = {
     "--clip_gradient": "gd",
 }
 NEEDS = {
+    "stem_chunk": ["--freeze_stem_bn"],
+    "stem_grad": ["--freeze_stem_bn"],
     "shift_div": ["--shift"],
     "shift_place": ["--shift"],
     "dense_sample": ["--cluster=none"],

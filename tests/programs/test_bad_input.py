@@ -411,6 +411,7 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--non_local --cluster_after layer3", "--non_local finds no stage to work in"),
         ("main.py", "--temporal_pool --cluster_after layer2", "--temporal_pool comes before layer2"),
         ("main.py", "--stem_grad representative --stem_chunk 0", "--stem_grad representative is for a stem in chunks"),
+        ("main.py", "--stem_chunk 8", "--stem_chunk 8 trains a stem in chunks, in which BatchNorms cannot train"),
         ("main.py", "--cluster_start_epoch 5", "lies beyond --epochs 1"),
         ("main.py", "--lr_type cos --lr_steps 1", "--lr_steps has no effect with --lr_type cos"),
         ("main.py", "--stem_memory 1M --stem_chunk 0", "--stem_memory has no effect with --stem_chunk 0"),
@@ -498,7 +499,7 @@ def test_contradictions(fails, program, words, says):
         (
             "tools/pack_frames.py",
             "mini packed --first_frame 1",
-            "--image_tmpl, --first_frame and --keep_damaged are for --raw",
+            "--image_tmpl and --first_frame are for --raw",
         ),
         ("tools/benchmark.py", "speed", "invalid choice: 'speed'"),
         ("tools/benchmark.py", "clustering --shape 99999x99999x99x99x99 --num_segments 2", "memory ran out"),

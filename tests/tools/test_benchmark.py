@@ -45,6 +45,7 @@ def test_clustering_as_a_program(run_process, tmp_path):
 
 def test_memory_in_a_process_of_its_own(tmp_path, capsys):
     words = ["--frames", "9", "20", "--size", "32", "--arch", "resnet_thin", "--stem_chunk", "8", "--num_segments", "4"]
+    words += ["--freeze_stem_bn"]
     benchmark.main(["memory", *words, "--json", str(tmp_path / "m.json")])
     rows = json.loads((tmp_path / "m.json").read_text())["rows"]
     assert [row["frames"] for row in rows] == ["0", "9", "20"]
@@ -53,6 +54,8 @@ def test_memory_in_a_process_of_its_own(tmp_path, capsys):
     assert "| 20     |" in capsys.readouterr().out
     with pytest.raises(InputError, match="takes --device cpu only"):
         benchmark.main(["memory", "--device", "cuda"])
+    with pytest.raises(InputError, match="does not pass in chunks; add --freeze_stem_bn"):
+        benchmark.main(["memory", "--stem_chunk", "8"])
 
 
 @pytest.mark.parametrize("method", clustering.LOOP_STARTS)
@@ -94,11 +97,16 @@ def test_impossible_wishes(words, message):
         benchmark.main(["clustering", *words])
 
 
-def test_steps_and_their_parts(tmp_path):
+@pytest.mark.parametrize("frozen", [True, False])
+def test_steps_and_their_parts(tmp_path, frozen):
+    """In chunks only where BatchNorm of the stem is frozen."""
     words = ["--frames", "5", "8", "--size", "32", "--arch", "resnet_thin", "--num_segments", "4", "--repeat", "1"]
+    kinds = [*step.KINDS] if frozen else ["TSM, all frames", "TSM, sampled", "slope", "cumulative"]
+    if frozen:
+        words.append("--freeze_stem_bn")
     benchmark.main(["step", *words, "--json", str(tmp_path / "step.json")])
     rows = json.loads((tmp_path / "step.json").read_text())["rows"]
-    assert [(row["frames"], row["kind"]) for row in rows] == [(t, kind) for t in ("5", "8") for kind in step.KINDS]
+    assert [(row["frames"], row["kind"]) for row in rows] == [(t, kind) for t in ("5", "8") for kind in kinds]
     for row in rows:
         parts = [row[f"{part} ms"] for part in step.PARTS]
         assert min(parts) > 0 and row["step ms"] == pytest.approx(sum(parts[1:]))
@@ -108,7 +116,7 @@ def test_steps_and_their_parts(tmp_path):
 def test_a_step_trains_on_every_frame(tmp_path):
     """The kinds differ in what passes the trunk, not in what is loaded."""
     write_video(tmp_path / "video", step.SPEC, 8, 48, 36)
-    args = Namespace(arch="resnet_thin", num_segments=4, freeze_stem_bn=False, stem_chunk=3, size=32)
+    args = Namespace(arch="resnet_thin", num_segments=4, freeze_stem_bn=True, stem_chunk=3, size=32)
     loaded = {}
     for kind in step.KINDS:
         _, _, load, _ = step.prepare(args, kind, 8, tmp_path, torch.device("cpu")).args

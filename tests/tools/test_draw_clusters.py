@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from argparse import Namespace
 from functools import partial
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_changes_in_chunks_are_those_of_all_frames_at_once(weights, chunk):
     frames = torch.randint(256, (20, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
         x = model.run_stem(frames)
-        changes, signs = stream_changes(model, frames, chunk)
+        changes, signs = stream_changes(model.stem, frames, chunk)
     assert changes.tolist() == sign_changes(x, torch.tensor([20])).tolist() and changes.sum() > 0
     assert signs == x[0].numel()
 
@@ -95,7 +96,7 @@ def test_every_method_cuts_the_same_distances(monkeypatch):
     monkeypatch.setattr(cuts, "stream_changes", lambda *args: (torch.tensor(CHANGES), 50))
     frames = [torch.zeros(3, 1, 1, dtype=torch.uint8)] * 16
     kinds = np.arange(16) % 4
-    cut = cut_video(None, Steps(frames, np.arange(0, 16, 2), 1, None), STARTS, 3, 32, "title", kinds)
+    cut = cut_video(Namespace(stem=None), Steps(frames, np.arange(0, 16, 2), 1, None), STARTS, 3, 32, "title", kinds)
     assert cut.distances == [n / 50 for n in CHANGES]
     assert cut.kinds.tolist() == [0, 2] * 4  # of the frames that are seen
     for method, label in cut.assignments.items():

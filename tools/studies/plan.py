@@ -45,8 +45,8 @@ PAPER = ("cumulative", "slope")
 CUTS = ("even", *PAPER)
 GRADIENTS = {
     "plain": "",
-    "exact": "--stem_chunk 32",
-    "representative": "--stem_chunk 32 --stem_grad representative",
+    "exact": "--freeze_stem_bn --stem_chunk 32",
+    "representative": "--freeze_stem_bn --stem_chunk 32 --stem_grad representative",
 }
 CLUSTERS = (4, 8, 16)
 COST = "step --size 64 --frames 32 64 128 256 512 --freeze_stem_bn --repeat 3"  # of tools/benchmark.py

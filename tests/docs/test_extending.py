@@ -1,0 +1,92 @@
+"""The recipes of docs/extending.md, applied to a copy of the program that then trains with what they add."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+PAGE = (ROOT / "docs" / "extending.md").read_text()
+MARK = re.compile(r"<!-- (new|change): (\S+) -->\n[^\n]*\n\n```\w+\n(.*?)```\n", re.DOTALL)
+RECIPES = {
+    "A backbone": "--arch plain",
+    "A clustering": "--cluster calm",
+    "A head": "--consensus_type weighted",
+    "A store of frames": "",
+    "A data set": "",
+    "An option": "--nesterov",
+}
+
+
+def blocks_of(recipe: str) -> list[tuple[str, str, str]]:
+    """(new or change, path, text) of each block of a recipe."""
+    section = PAGE.split(f"\n## {recipe}\n")[1].split("\n## ")[0]
+    return MARK.findall(section)
+
+
+def apply(kind: str, path: Path, text: str) -> None:
+    """Write a new file, or change one: every run of lines between `@@` must stand in it once."""
+    if kind == "new":
+        assert not path.exists()
+        path.write_text(text)
+        return
+    content = path.read_text()
+    for hunk in text.split("@@\n"):
+        lines = hunk.splitlines(keepends=True)
+        before = "".join(line[1:] for line in lines if line[0] in " -")
+        after = "".join(line[1:] for line in lines if line[0] in " +")
+        assert content.count(before) == 1, f"{path} does not hold, once:\n{before}"
+        content = content.replace(before, after)
+    path.write_text(content)
+
+
+def test_every_recipe_is_tested():
+    assert re.findall(r"^## (.*)", PAGE, re.M) == [*RECIPES]
+    assert len(MARK.findall(PAGE)) == PAGE.count("```diff") + PAGE.count("```python")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_as_it_stands(recipe, tiny_data, tmp_path):
+    program = tmp_path / "program"
+    for name in ("archs", "ops", "tools"):
+        shutil.copytree(ROOT / name, program / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "main.py", program)
+    blocks = blocks_of(recipe)
+    assert blocks
+    for kind, path, text in blocks:
+        apply(kind, program / path, text)
+    lint = [sys.executable, "-m", "ruff", "check", "--quiet", "--config", ROOT / "pyproject.toml", program]
+    assert subprocess.run(lint, capture_output=True, text=True).stdout == ""
+
+    data = ["movingmnist", "RGB", "--root_path", tiny_data]
+    if recipe == "A store of frames":
+        own = Path(shutil.copytree(tiny_data, tmp_path / "own"))
+        for folder in (path for split in ("train", "val") for path in (own / split).iterdir()):
+            frames = [Image.open(folder / f"{i}.jpg").convert("L") for i in range(20)]
+            for i, frame in enumerate(frames):  # no two alike, which would become one
+                frame.putpixel((0, 0), 10 * i)
+            frames[0].save(folder.with_suffix(".gif"), save_all=True, append_images=frames[1:])
+            shutil.rmtree(folder)
+        data[-1] = own
+    elif recipe == "A data set":
+        for split in ("train", "val"):
+            lines = []
+            for i in range(4):
+                folder = program / "data/gestures" / split / f"v{i}"
+                folder.mkdir(parents=True)
+                for number in range(1, 7):
+                    Image.new("RGB", (48, 40), (40 * number, 60 * i, 0)).save(folder / f"{number:05d}.jpg")
+                lines.append(f"{split}/v{i} 6 {i % 2}\n")
+            (program / "data/gestures" / f"{split}_videofolder.txt").write_text("".join(lines))
+        data = ["gestures", "RGB"]
+    small = ["--num_segments", "4", "--epochs", "1", "-b", "4", "-j", "0", "--input_size", "32", "--device", "cpu"]
+    if "--arch" not in RECIPES[recipe]:
+        small += ["--arch", "resnet_thin"]
+    words = [sys.executable, "main.py", *map(str, data), *small, *RECIPES[recipe].split()]
+    done = subprocess.run(words, cwd=program, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0 and "best top-1" in done.stdout, done
