@@ -8,21 +8,25 @@ import torch
 
 from ops.data.decoding import describe_decoder
 from ops.errors import InputError
-from ops.evaluation import testing
 from ops.evaluation.ensemble import score_videos
-from ops.evaluation.result_files import check_writable, predictions_file, scores_file, write_whole
-from ops.evaluation.testing import Member, Settings
+from ops.evaluation.members import Member, check_together, describe_protocol, load_member, make_test_loader
+from ops.evaluation.result_files import predictions_file, scores_file
+from ops.evaluation.settings import Settings, parse
+from ops.files import check_writable, write_whole
 from ops.options import cli
-from ops.options import config as options
 from ops.pictures.confusion import confusion_picture, confusion_table
+from ops.run.data import class_names
 from ops.run.progress import Progress
 from ops.streaming import choose_streaming
+from ops.training.devices import pick_device
+from ops.training.placement import choose_kernels, place_model
 
 PRINT_FREQ = 20  # steps between two lines where there is no terminal
 
 
 def check_outputs(settings: Settings) -> dict[str, Path]:
     """The files to be written, by what they hold, after a look that they can be."""
+    flags = {"predictions": "--csv_file", "scores": "--scores", "table": "--confusion", "picture": "--confusion"}
     files = {
         "predictions": settings.csv_file,
         "scores": settings.scores,
@@ -30,9 +34,8 @@ def check_outputs(settings: Settings) -> dict[str, Path]:
         "picture": Path(f"{settings.confusion}.png"),
     }
     files = {name: path for name, path in files.items() if path}
-    flags = {"predictions": "--csv_file", "scores": "--scores"}
     for name, path in files.items():
-        check_writable(path, flags.get(name, "--confusion"))
+        check_writable(path, flags[name])
     if len({path.absolute() for path in files.values()}) < len(files):
         raise InputError("two of --csv_file, --scores and --confusion name the same file; give each its own")
     return files
@@ -43,19 +46,15 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
     config, videos = members[0].config, members[0].videos
     lines = []
     for member, coefficient in zip(members, settings.coeff, strict=True):
-        lines.append(("model", member.describe() + (f"; coefficient {coefficient:g}" if len(members) > 1 else "")))
-        lines.append(("protocol", testing.describe_protocol(settings, member)))
+        share = f"; coefficient {coefficient:g}" if len(members) > 1 else ""
+        lines.append(("model", member.describe() + share))
+        lines.append(("protocol", describe_protocol(settings, member)))
         if member.model.clustering:
             lines.append(("stem", str(member.model.streaming or "all frames of a batch at once")))
     if len(members) > 1:
-        lines.append(("fusion", "of " + ("probabilities" if settings.softmax else "scores before softmax")))
-    lines.append(
-        (
-            "data",
-            f"{config.dataset} in {config.root}: {len(videos)} videos of {config.spec.val_list}, "
-            f"{config.spec.num_class} classes",
-        )
-    )
+        lines.append(("fusion", "of probabilities" if settings.softmax else "of scores before softmax"))
+    of_list = f"{len(videos)} videos of {config.spec.val_list}, {config.spec.num_class} classes"
+    lines.append(("data", f"{config.dataset} in {config.root}: {of_list}"))
     lines.append(("decoder", describe_decoder()))
     lines.append(("device", str(device)))
     return "\n".join(f"{name:<9} {text}" for name, text in lines)
@@ -63,46 +62,39 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
 
 def main(argv: Sequence[str] | None = None) -> None:
     warnings.filterwarnings("ignore", message="This DataLoader will create")  # -j is the user's choice
-    settings = testing.parse(argv)
-    device = options.pick_device(settings.device)
-    members = [testing.load_member(settings, number) for number in range(len(settings.weights))]
-    testing.check_together(settings, members)
+    settings = parse(argv)
+    device = pick_device(settings.device)
+    members = [load_member(settings, number) for number in range(len(settings.weights))]
+    check_together(settings, members)
     for member in members:
-        model = member.model.to(device)
-        model.streaming = choose_streaming(model, settings.stem_chunk, member.config.frame_size)
+        place_model(member.model, device)
+        member.model.eval()
+        member.model.streaming = choose_streaming(member.model, settings.stem_chunk, member.config.frame_size)
+    choose_kernels(all(member.model.clustering is None for member in members), deterministic=False)
     config, videos = members[0].config, members[0].videos
-    categories, files = testing.categories(config), check_outputs(settings)
-    loaders = [testing.make_test_loader(settings, member, pin_memory=device.type == "cuda") for member in members]
+    classes, files = class_names(config), check_outputs(settings)
+    loaders = [make_test_loader(settings, member, pin_memory=device.type == "cuda") for member in members]
     print(describe(settings, members, device), flush=True)
+
+    models, views = [member.model for member in members], [member.views for member in members]
     with Progress("test", len(loaders[0]), PRINT_FREQ) as progress:
-        meters, scores = score_videos(
-            [member.model for member in members],
-            loaders,
-            [member.views for member in members],
-            settings.coeff,
-            settings.softmax,
-            device,
-            progress,
-        )
-    result = meters.result()
-    labels, scores = torch.tensor([video.label for video in videos]).numpy(), scores.numpy()
-    names, confusion = [video.path for video in videos], meters.metrics.confusion.numpy()
-    title = f"{Path(config.dataset).name}: top-1 {result.top1:.1f}%, "
-    title += f"mean class accuracy {result.mean_class_accuracy:.1f}%"
+        meters, logits = score_videos(models, loaders, views, settings.coeff, settings.softmax, device, progress)
+    r = meters.result()
+
+    labels, scores = torch.tensor([video.label for video in videos]).numpy(), logits.numpy()
+    names, confusion = [video.path for video in videos], r.confusion.numpy()
+    accuracy = f"top-1 {r.top1:.1f}%, mean class accuracy {r.mean_class_accuracy:.1f}%"
     contents = {
-        "predictions": lambda: predictions_file(names, labels, scores, categories),
+        "predictions": lambda: predictions_file(names, labels, scores, classes),
         "scores": lambda: scores_file(names, labels, scores),
-        "table": lambda: confusion_table(confusion, categories),
-        "picture": lambda: confusion_picture(confusion, categories, title),
+        "table": lambda: confusion_table(confusion, classes),
+        "picture": lambda: confusion_picture(confusion, classes, f"{Path(config.dataset).name}: {accuracy}"),
     }
     for name, path in files.items():
         write_whole(path, contents[name]())
     print("written   " + ", ".join(map(str, files.values())))
-    print(
-        f"{result.videos} videos, {result.frames} frames in {result.seconds:.1f} s; "
-        f"mean class accuracy {result.mean_class_accuracy:.3f}"
-    )
-    print(f"Testing Results: Prec@1 {result.top1:.3f} Prec@5 {result.top5:.3f} Loss {result.loss:.5f}")
+    print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s; mean class accuracy {r.mean_class_accuracy:.3f}")
+    print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 
 
 if __name__ == "__main__":

@@ -4,36 +4,43 @@ He et al., CVPR 2016 (ResNet); Xie et al., CVPR 2017 (ResNeXt). Blocks are torch
 weights, so that ImageNet weights and TSM's checkpoints load as they are.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
+from archs.backbone import Arch, Backbone
+
+BLOCK_STAGES = ("layer1", "layer2", "layer3", "layer4")
+STAGES = ("conv1", *BLOCK_STAGES)
 
 
-class ResNet(nn.Module):
-    """A residual network without its classifier; `run_stage` runs one of `STAGES`, `pool` ends it."""
+class ResNet(Backbone):
+    """A residual network without its classifier: `conv1` up to the max-pool, then four layers of residual blocks."""
+
+    stages, first_conv = STAGES, "conv1"
 
     def __init__(
         self,
+        in_channels: int = 3,
+        *,
         block: type[nn.Module],
         depths: Sequence[int],
         widths: Sequence[int] = (64, 128, 256, 512),
         groups: int = 1,
         base_width: int = 64,
-        in_channels: int = 3,
     ):
         super().__init__()
+        self.in_channels = in_channels
         self.conv1 = nn.Conv2d(in_channels, widths[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.channels = {}  # of each layer's output
         channels = widths[0]
-        for name, depth, width in zip(STAGES[1:], depths, widths, strict=True):
+        self.channels = {"conv1": channels}
+        for name, depth, width in zip(BLOCK_STAGES, depths, widths, strict=True):
             blocks = []
             for i in range(depth):
                 stride = 2 if i == 0 and name != "layer1" else 1
@@ -48,45 +55,52 @@ class ResNet(nn.Module):
             self.add_module(name, nn.Sequential(*blocks))
             self.channels[name] = channels
         self.feature_dim = channels
+        self.shift_every = 2 if depths[2] >= 23 else 1  # as in TSM: every second block of ResNet-101 and -152
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def run_stage(self, name: str, x: Tensor) -> Tensor:
-        """One named stage: images (m, in_channels, S, S) for `conv1`, else the activations of the stage before."""
-        if name == "conv1":
+    def run_stage(self, stage: str, x: Tensor) -> Tensor:
+        if stage == "conv1":
             return self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (m, 3, S, S) -> (m, c, S/4, S/4)
-        return getattr(self, name)(x)
+        return getattr(self, stage)(x)
+
+    def stage_modules(self, stage: str) -> list[nn.Module]:
+        return [self.conv1, self.bn1] if stage == "conv1" else [getattr(self, stage)]
+
+    def blocks(self, stage: str) -> nn.Sequential:
+        return nn.Sequential() if stage == "conv1" else getattr(self, stage)
+
+    def shift_places(self, stage: str) -> Iterator[tuple[nn.Module, str]]:
+        """The first convolution of each residual branch (TSM); in very deep ones, of every second."""
+        return ((block, "conv1") for block in self.blocks(stage)[:: self.shift_every])
 
     def pool(self, x: Tensor) -> Tensor:
-        """(m, d, h, w) -> (m, d)."""
         return self.avgpool(x).flatten(1)
 
 
-@dataclass(frozen=True)
-class Arch:
-    """What it takes to build a backbone, the size of image it is made for, and its ImageNet weights in torchvision."""
-
-    block: type[nn.Module]
-    depths: tuple[int, int, int, int]
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)
-    groups: int = 1
-    base_width: int = 64
-    input_size: int = 224
-    weights: str | None = None
-
-    def build(self, in_channels: int = 3) -> ResNet:
-        return ResNet(self.block, self.depths, self.widths, self.groups, self.base_width, in_channels)
+def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224, weights: str | None = None, **sizes):
+    """The `Arch` of a residual network; `sizes` are those of `ResNet`."""
+    return Arch(
+        partial(ResNet, block=block, depths=depths, **sizes),
+        stages=STAGES,
+        block_stages=BLOCK_STAGES,
+        cluster_after="layer1",
+        input_size=input_size,
+        weights=weights,
+        non_local_stages=("layer2", "layer3"),
+        temporal_pool_stage="layer2",
+    )
 
 
-ARCHS = {
-    "resnet18": Arch(BasicBlock, (2, 2, 2, 2), weights="ResNet18_Weights.IMAGENET1K_V1"),
-    "resnet34": Arch(BasicBlock, (3, 4, 6, 3), weights="ResNet34_Weights.IMAGENET1K_V1"),
-    "resnet50": Arch(Bottleneck, (3, 4, 6, 3), weights="ResNet50_Weights.IMAGENET1K_V1"),
-    "resnet101": Arch(Bottleneck, (3, 4, 23, 3), weights="ResNet101_Weights.IMAGENET1K_V1"),
-    "resnet152": Arch(Bottleneck, (3, 8, 36, 3), weights="ResNet152_Weights.IMAGENET1K_V1"),
-    "resnext50": Arch(
-        Bottleneck, (3, 4, 6, 3), groups=32, base_width=4, weights="ResNeXt50_32X4D_Weights.IMAGENET1K_V1"
+RESNETS = {
+    "resnet18": resnet(BasicBlock, (2, 2, 2, 2), weights="ResNet18_Weights.IMAGENET1K_V1"),
+    "resnet34": resnet(BasicBlock, (3, 4, 6, 3), weights="ResNet34_Weights.IMAGENET1K_V1"),
+    "resnet50": resnet(Bottleneck, (3, 4, 6, 3), weights="ResNet50_Weights.IMAGENET1K_V1"),
+    "resnet101": resnet(Bottleneck, (3, 4, 23, 3), weights="ResNet101_Weights.IMAGENET1K_V1"),
+    "resnet152": resnet(Bottleneck, (3, 8, 36, 3), weights="ResNet152_Weights.IMAGENET1K_V1"),
+    "resnext50": resnet(
+        Bottleneck, (3, 4, 6, 3), weights="ResNeXt50_32X4D_Weights.IMAGENET1K_V1", groups=32, base_width=4
     ),
-    "resnet_thin": Arch(BasicBlock, (1, 1, 1, 1), widths=(12, 24, 48, 96), input_size=64),
+    "resnet_thin": resnet(BasicBlock, (1, 1, 1, 1), input_size=64, widths=(12, 24, 48, 96)),
 }

@@ -1,43 +1,44 @@
-"""The video classifier: backbone, temporal shift, clustering, consensus.
+"""The video classifier: backbone, temporal shift, clustering, head.
 
     frames (sum t, 3, S, S) -> stem -> (sum t, c, h, w) -> clustering -> (n*g, c, h, w) -> trunk -> (n*g, d)
-    -> new_fc -> (n*g, K) -> consensus -> (n, K)
+    -> new_fc -> (n*g, K) -> head -> (n, K)
 
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
-from archs.resnet import ARCHS, STAGES, ResNet
+from archs import ARCHS
+from archs.backbone import Backbone
 from ops.clustering import TemporalClustering
-from ops.data.modality import MODALITIES
-from ops.heads.average import CONSENSUS
+from ops.data.modality import MODALITIES, Statistics
+from ops.heads import HEADS, Head
 from ops.streaming import Streaming, stream
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
-BATCH_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
-
 
 class TSN(nn.Module):
-    """Scores of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
+    """Logits of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
 
-    `stem` names the stages that see every frame, `trunk` those that see `num_segments` representations a video. Which
-    batches pass the stem in chunks is a matter of memory: `streaming`, None for none, may be set at any time.
+    The backbone's stages up to `cluster_after` are the stem, which sees every frame; the others are the trunk, which
+    sees `num_segments` representations of each video. `statistics` normalise what the network takes in. Which batches
+    pass the stem in chunks is a matter of memory: `streaming`, None for none, may be set at any time.
     """
 
     def __init__(
         self,
-        base_model: ResNet,
+        base_model: Backbone,
+        head: Head,
         num_class: int,
         num_segments: int,
         modality: str,
-        stem: tuple[str, ...],
-        trunk: tuple[str, ...],
+        statistics: Statistics,
+        cluster_after: str | None,
         clustering: TemporalClustering | None,
-        consensus_type: str,
         dropout: float,
         partial_bn: bool,
         freeze_stem_bn: bool = False,
@@ -45,31 +46,49 @@ class TSN(nn.Module):
         super().__init__()
         self.base_model, self.clustering = base_model, clustering
         self.streaming: Streaming | None = None
-        self.num_segments, self.modality, self.stem, self.trunk = num_segments, modality, stem, trunk
+        self.num_class, self.num_segments, self.modality = num_class, num_segments, modality
+        cut = base_model.stages.index(cluster_after) + 1 if clustering else 0
+        self.stem_stages, self.trunk_stages = base_model.stages[:cut], base_model.stages[cut:]
+        for name, values in zip(("input_mean", "input_std"), statistics, strict=True):
+            self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
         self.dropout = nn.Dropout(dropout)
-        self.new_fc = nn.Linear(base_model.feature_dim, num_class)
-        nn.init.normal_(self.new_fc.weight, 0, 0.001)
-        nn.init.zeros_(self.new_fc.bias)
-        self.consensus = CONSENSUS[consensus_type]
-        norms = [module for module in base_model.modules() if isinstance(module, nn.BatchNorm2d)]
-        self._frozen_norms = norms[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        self.new_fc = None
+        if head.in_dim is not None:
+            self.new_fc = nn.Linear(base_model.feature_dim, head.in_dim)
+            nn.init.normal_(self.new_fc.weight, 0, 0.001)
+            nn.init.zeros_(self.new_fc.bias)
+        self.consensus = head
+        norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+        self._frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            self._frozen_norms = [norm for norm in norms if norm in inside or norm in self._frozen_norms]
-        for norm in self._frozen_norms:
-            norm.requires_grad_(False)
+            self._frozen_norms += [name for name, norm in norms.items() if norm in inside]
+        for name in self._frozen_norms:
+            norms[name].requires_grad_(False)
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
-        for norm in self._frozen_norms:
-            norm.eval()
+        for name in self._frozen_norms:
+            self.base_model.get_submodule(name).eval()
         return self
+
+    @property
+    def device(self) -> torch.device:
+        return self.input_mean.device
+
+    @property
+    def first_conv(self) -> str:
+        """The name of the convolution that sees the input."""
+        return f"base_model.{self.base_model.first_conv}"
 
     @property
     def stem_modules(self) -> list[nn.Module]:
         """The modules that `run_stem` runs."""
-        names = [*self.stem, "bn1"] if "conv1" in self.stem else self.stem
-        return [getattr(self.base_model, name) for name in names]
+        return [module for stage in self.stem_stages for module in self.base_model.stage_modules(stage)]
+
+    def to_input(self, frames: Tensor) -> Tensor:
+        """What the network takes in: uint8 (m, stack, S, S) as loaded -> float (m, channels, S, S), normalised."""
+        return MODALITIES[self.modality].to_float(frames).sub_(self.input_mean).div_(self.input_std)
 
     def represent(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> tuple[Tensor, Tensor | None]:
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
@@ -81,32 +100,34 @@ class TSN(nn.Module):
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
-        frames = frames.to(self.new_fc.weight.device, non_blocking=True)
-        x = frames if frames.is_floating_point() else MODALITIES[self.modality].to_input(frames)
-        for stage in self.stem:
+        frames = frames.to(self.device, non_blocking=True)
+        x = frames if frames.is_floating_point() else self.to_input(frames)
+        for stage in self.stem_stages:
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
     def classify(self, x: Tensor, num_videos: int) -> Tensor:
-        """Scores of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
-        for stage in self.trunk:
-            x = self.base_model.run_stage(stage, x)
-        scores = self.new_fc(self.dropout(self.base_model.pool(x)))  # (n*g, d) -> (n*g, K)
-        steps = len(scores) // max(1, num_videos)
-        return self.consensus(scores.unflatten(0, (num_videos, steps)))  # (n*g, K) -> (n, K)
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
+        for stage in self.trunk_stages:
+            x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
+        if not self.consensus.needs_maps:
+            x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
+        if self.new_fc is not None:
+            x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
+        return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
 
     def forward(self, frames: Tensor, lengths: Tensor, draw: Sequence[int] = ()) -> Tensor:
-        """Scores before softmax, (n, K), or (n, g, K) with consensus `identity`.
+        """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
-        frames (sum t, channels, S, S), packed, uint8 as loaded or float as a modality makes them; lengths (n,). Both
+        frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `draw`, whole numbers >= 0, decides which frames give representative gradients.
-        n may be 0, whatever `frames` then are: the scores (0, K) still depend on all weights.
+        n may be 0, whatever `frames` then are: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
             raise ValueError(f"{len(lengths)} videos of {self.num_segments} frames expected, got {len(frames)} frames")
         if not len(lengths):  # a process without a video; the class's methods, for compiled ones take no empty batch
-            empty = self.new_fc.weight.new_zeros(0, self.base_model.conv1.in_channels, 32, 32)
+            empty = self.input_mean.new_zeros(0, self.base_model.in_channels, 32, 32)
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, draw)
         return self.classify(x, len(lengths))
@@ -119,7 +140,7 @@ def build_model(
     *,
     modality: str = "RGB",
     cluster: str = "cumulative",
-    cluster_after: str = "layer1",
+    cluster_after: str | None = None,
     shift: bool = False,
     shift_div: int = 8,
     shift_place: str = "blockres",
@@ -130,41 +151,48 @@ def build_model(
     partial_bn: bool = True,
     freeze_stem_bn: bool = False,
     seed: int = 0,
+    **head_options,
 ) -> TSN:
     """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
 
     Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
-    only. Raises ValueError where a wish cannot be met there.
+    only. `cluster_after` is the backbone's own where it is None. `head_options` holds at least those options that the
+    head names. Raises ValueError where a wish cannot be met.
     """
-    base_model = ARCHS[arch].build(MODALITIES[modality].channels)
+    facts, source = ARCHS[arch], MODALITIES[modality]
+    base_model = facts.build(source.channels)
     clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
-    cut = STAGES.index(cluster_after) + 1 if clustering else 0
-    stem, trunk = STAGES[:cut], STAGES[cut:]
-    if temporal_pool and "layer2" not in trunk:
-        raise ValueError("temporal pooling comes before layer2 and needs it behind the clustering")
+    cluster_after = cluster_after or facts.cluster_after
+    first = facts.stages.index(cluster_after) + 1 if clustering else 0
+    if temporal_pool and facts.temporal_pool_stage not in facts.stages[first:]:
+        raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
 
-    every = 2 if len(base_model.layer3) >= 23 else 1  # as in TSM: every second block of ResNet-101 and -152
-    for name in trunk:
-        if name == "conv1":
-            continue
-        steps = num_segments if name == "layer1" or not temporal_pool else -(-num_segments // 2)
-        stage = getattr(base_model, name)
-        if shift:
-            SHIFT_PLACES[shift_place](stage, steps, shift_div, every)
-        if non_local and name in ("layer2", "layer3"):
-            for i in range(0, len(stage), 2):
-                stage[i] = NonLocalWrapper(stage[i], base_model.channels[name], steps)
+    steps = num_segments
+    for stage in facts.stages[first:]:
+        if temporal_pool and stage == facts.temporal_pool_stage:
+            steps = -(-steps // 2)
+        blocks = base_model.blocks(stage)
+        if shift and stage in facts.block_stages:
+            SHIFT_PLACES[shift_place](base_model, stage, steps, shift_div)
+        if non_local and stage in facts.non_local_stages:
+            for i in range(0, len(blocks), 2):
+                blocks[i] = NonLocalWrapper(blocks[i], base_model.channels[stage], steps)
     if temporal_pool:
-        base_model.layer2 = TemporalPool(base_model.layer2, num_segments)
+        stage = facts.temporal_pool_stage
+        setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
+
+    make_head = HEADS[consensus_type]
+    own_options = {name: head_options[name] for name in make_head.options}
+    head = make_head(base_model.feature_dim, num_class, steps, **own_options)
     return TSN(
         base_model,
+        head,
         num_class,
         num_segments,
         modality,
-        stem,
-        trunk,
+        source.statistics(facts.mean, facts.std),
+        cluster_after,
         clustering,
-        consensus_type,
         dropout,
         partial_bn,
         freeze_stem_bn,

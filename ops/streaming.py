@@ -78,7 +78,7 @@ def choose_streaming(
     """
     if model.clustering is None or wish == 0:
         return None
-    device, training = model.new_fc.weight.device, model.training
+    device, training = model.device, model.training
     if memory == "auto":
         memory = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else KEPT
     if wish != "auto":
@@ -99,7 +99,7 @@ def saved_bytes(model: TSN, size: int) -> int:
         return x
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        x = model.run_stem(torch.zeros(1, model.base_model.conv1.in_channels, size, size))
+        x = model.run_stem(torch.zeros(1, model.base_model.in_channels, size, size))
     return sum(saved.values()) or x.nbytes
 
 
@@ -115,7 +115,7 @@ class _Chunks:
     def __init__(self, model: TSN, frames: Frames, lengths: Sequence[int], chunk: int):
         self.model, self.frames, self.lengths, self.chunk = model, frames, lengths, chunk
         self.norms, self.seen = training_norms(model), 0
-        device = model.new_fc.weight.device.type  # backward runs outside of the autocast that it has to repeat
+        device = model.device.type  # backward runs outside of the autocast that it has to repeat
         self.autocast = partial(
             torch.autocast, device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
         )
@@ -133,7 +133,7 @@ class _Chunks:
     def activations(self, parts: Iterable[slice | Tensor], first: bool = False) -> Iterator[Tensor]:
         """Those of each part, (m, c, h, w); the running statistics move only if it is the `first` pass."""
         fetched = (self.frames[part] for part in parts)
-        if (device := self.model.new_fc.weight.device).type == "cuda":
+        if (device := self.model.device).type == "cuda":
             fetched = copied_ahead(fetched, device)
         for frames in fetched:
             with self._running_statistics(first * len(frames)), self.autocast():
@@ -297,7 +297,7 @@ def stream(
             f"streaming takes a clustering model, a chunk >= 1, not {chunk}, and lengths >= 1 that add up,"
             f" not {counts} for {len(frames)} frames"
         )
-    lengths = lengths.to(model.new_fc.weight.device, torch.int64)
+    lengths = lengths.to(model.device, torch.int64)
     parameters = [p for stage in model.stem_modules for p in stage.parameters() if p.requires_grad]
     chunks = _Chunks(model, frames, counts, chunk)
     with torch.autocast(lengths.device.type, enabled=False):  # the stem alone runs in the precision asked for

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from ops.clustering import CLUSTERINGS
-from ops.data.views import normalise
 from ops.models import build_model
 from ops.training.checkpoint import load_weights
 
@@ -83,9 +82,9 @@ def test_a_video_scores_the_same_in_any_company(options):
         if isinstance(norm, nn.BatchNorm3d):
             nn.init.ones_(norm.weight)
     clips = [video(*range(t), seed=t) for t in (5, 9, 3, 1, 4)]
-    alone = [model(normalise(clip).double(), lengths(len(clip))) for clip in clips]
+    alone = [model(model.to_input(clip).double(), lengths(len(clip))) for clip in clips]
     for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1], [1, 3]):
-        frames = normalise(torch.cat([clips[i] for i in order])).double()
+        frames = model.to_input(torch.cat([clips[i] for i in order])).double()
         together = model(frames, lengths(*(len(clips[i]) for i in order)))
         torch.testing.assert_close(together, torch.cat([alone[i] for i in order]), rtol=1e-9, atol=1e-9)
     assert alone[0].std() > 1e-3 and not torch.allclose(alone[0], alone[1], rtol=1e-3)
@@ -104,7 +103,7 @@ def test_every_method_trains_every_weight(cluster):
 def test_bytes_and_normalised_floats_score_the_same():
     model, frames = thin().eval(), video(*range(7))
     kept = frames.clone()
-    assert torch.equal(model(frames, lengths(7)), model(normalise(frames), lengths(7)))
+    assert torch.equal(model(frames, lengths(7)), model(model.to_input(frames), lengths(7)))
     assert torch.equal(frames, kept)
 
 
@@ -121,13 +120,13 @@ def test_without_clustering_every_video_needs_num_segments_frames():
 def test_stem_and_trunk(cluster_after, stem):
     model = thin(cluster_after=cluster_after)
     stages = ("conv1", "layer1", "layer2", "layer3", "layer4")
-    assert (model.stem, model.trunk) == (stages[:stem], stages[stem:])
+    assert (model.stem_stages, model.trunk_stages) == (stages[:stem], stages[stem:])
     assert model(video(*range(6)), lengths(2, 4)).shape == (2, 4)
 
 
 def test_without_clustering_there_is_no_stem():
     model = thin(cluster="none", shift=True)
-    assert model.stem == () and model.clustering is None
+    assert model.stem_stages == () and model.clustering is None
     assert "base_model.layer1.0.conv1.net.weight" in model.state_dict()
 
 

@@ -13,10 +13,6 @@ from conftest import ROOT
 
 FLOORS = 8  # rooms that stand on one another, at most
 KNOWN = {  # imports that run up and are to be mended; none may be added
-    ("ops/pictures/confusion.py", "ops/evaluation/result_files.py"),
-    ("ops/pictures/methods.py", "ops/evaluation/predict.py"),
-    ("ops/pictures/video.py", "ops/evaluation/predict.py"),
-    ("ops/run/training.py", "ops/evaluation/testing.py"),
     ("ops/streaming.py", "ops/models.py"),
 }
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ops.clustering import CLUSTERINGS, sign_distances
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.models import build_model
 from ops.streaming import AT_ONCE, KEPT, Streaming, choose_streaming, copied_ahead, saved_bytes, stream
 from ops.training.engine import train_one_epoch

@@ -12,23 +12,20 @@ from typing import NamedTuple
 import _path
 from tqdm import tqdm
 
-from ops.data.decoding import decode
 from ops.data.lists import Video, parse_line, read_lines
 from ops.data.specs import DatasetSpec
-from ops.data.stores import Folder, Raw, frame_files, is_flow, open_frames
+from ops.data.stores import open_store
 from ops.errors import InputError
-from ops.evaluation.result_files import check_writable
-from ops.evaluation.testing import categories
-from ops.options import cli, flags
+from ops.files import check_writable
+from ops.options import cli, types
 from ops.options.config import Config
+from ops.options.parsing import add_dataset_options
+from ops.run.data import class_names
 
 EXAMPLE = """examples:
   python tools/check_dataset.py ucf101 RGB --root_path data/ucf101
   python tools/check_dataset.py path/to/folder/with/dataset.json RGB --csv problems.csv
 """
-
-
-MOST_NAMES = 1_000_000  # of missing frames that are looked for where a list asks for more
 
 
 class Problem(NamedTuple):
@@ -64,60 +61,29 @@ def check_lists(lists: dict[str, Path], spec: DatasetSpec) -> tuple[list[tuple[s
 def check_video(item: tuple[str, int, Video], root: Path, spec: DatasetSpec) -> tuple[int, list[Problem]]:
     """Decode every frame of a video -> (frames read, problems)."""
     name, number, video = item
-    problem = partial(Problem, name, number)
     try:
-        frames = open_frames(root / video.path)
+        read, faults = open_store(root / video.path).inspect(spec, video.num_frames)
     except InputError as error:
-        return 0, [problem("unreadable pack", str(error))]
-    if isinstance(frames, Raw):
-        text, held = frames.problem(spec, video.num_frames), len(frames.pixels)
-        if text is None and held > video.num_frames:
-            text = f"list says {video.num_frames} frames, {frames.path} holds {held}"
-        return held, [problem("frame count", f"{video.path}: {text}")] if text else []
-    try:
-        if not frames.is_there():
-            return 0, [problem("missing folder", frames.problem(spec, video.num_frames))]
-        read, found = check_pictures(frames, video, spec)
-    except (OSError, ValueError) as error:
-        return 0, [problem(f"unreadable {frames.kind}", f"{frames.path}: {getattr(error, 'strerror', error)}")]
-    return read, [problem(kind, text) for kind, text in found]
-
-
-def check_pictures(frames: Folder, video: Video, spec: DatasetSpec) -> tuple[int, list[tuple[str, str]]]:
-    """Decode every picture of a folder or zip -> (pictures read, (kind, what is wrong) of each problem)."""
-    found = set(frames.names())
-    asked = video.num_frames * (1 + is_flow(spec))
-    wanted = frame_files(spec, frames.path, range(min(video.num_frames, len(found) + MOST_NAMES)))
-    held = sum(file.endswith(Path(spec.image_tmpl).suffix) for file in found)
-    problems, sizes = [], collections.Counter()
-    absent = [file for file in wanted if file not in found]
-    if absent or held != asked:
-        text = f"{video.path}: list says {asked} images, {frames.kind} holds {held}"
-        problems.append(("frame count", text + (f"; first missing {absent[0]}" if absent else "")))
-    present = [file for file in wanted if file in found]
-    for file in present:
-        try:
-            size, _ = decode(frames.read(file), f"{frames.path}/{file}")
-            sizes[size] += 1
-        except InputError as error:
-            problems.append(("unreadable frame", str(error)))
-    if len(sizes) > 1:
-        text = ", ".join(f"{count} of {width}x{height}" for (height, width), count in sizes.most_common())
-        problems.append(("sizes change", f"{frames.path}: {text}"))
-    return len(present), problems
+        return 0, [Problem(name, number, "unreadable pack", str(error))]
+    problems = []
+    for kind, text in faults:
+        if kind == "frame count":
+            text = f"{video.path}: {text}"
+        problems.append(Problem(name, number, kind, text))
+    return read, problems
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = cli.ArgumentParser(
         prog="check_dataset.py", usage="%(prog)s dataset modality [options]", description=__doc__, epilog=EXAMPLE
     )
-    flags.add_dataset_flags(parser)
+    add_dataset_options(parser)
     parser.add_argument(
         "-j",
-        type=flags.number(int, least=1),
+        type=types.number(int, least=1),
         default=os.cpu_count() or 1,
         metavar="N",
-        help="threads that read frames (default: one a core)",
+        help="threads that read frames (default: one per core)",
     )
     parser.add_argument(
         "--csv",
@@ -132,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec, root = config.spec, config.root
     check_writable(table, "--csv")
     if config.category_file:
-        categories(config)
+        class_names(config)
     lists = {name: config.list_file(name) for name in (spec.train_list, spec.val_list)}
     videos, problems = check_lists(lists, spec)
     frames = 0

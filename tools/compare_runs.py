@@ -8,12 +8,14 @@ from pathlib import Path
 import _path
 
 from ops.errors import InputError
-from ops.evaluation.predict import Prediction, frame_names, hold, load_model, predict, read_folder
+from ops.evaluation.predict import Prediction, frame_names, hold, predict, read_folder
 from ops.options import cli
-from ops.options import config as options
+from ops.options.checks import stored_options
 from ops.options.config import Config
+from ops.options.parsing import add_options
 from ops.pictures import video as pictures
 from ops.pictures.colours import CLUSTERS
+from ops.run.restore import load_model
 
 EXAMPLE = """example:
   python tools/compare_runs.py log/TSM_movingmnist_*
@@ -82,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw bars of the accuracies (matplotlib)")
     parser.add_argument("--video", type=Path, metavar="FOLDER", help="frame folder to draw beside the bars")
     parser.add_argument("--weights", type=Path, metavar="CKPT", help="checkpoint that cuts --video into clusters")
+    add_options(parser, ["trust_checkpoint"], default=False)
     args = parser.parse_args(argv)
     if bool(args.video) != bool(args.weights) or (args.video and not args.picture):
         parser.error("--video and --weights go together, and with --picture")
@@ -91,11 +94,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(format_table(rows))
     if args.picture:
         about = args.runs[0] / "args.json"
-        run = options.stored_options(json.loads(about.read_text()), str(about))
+        run = stored_options(json.loads(about.read_text()), str(about))
         spec = Config(**{"dataset": "", "modality": "RGB"} | run).spec
         video = None
         if args.video:
-            model, config = load_model(args.weights)
+            model, config = load_model(str(args.weights), args.trust_checkpoint)
             clips = read_folder(args.video, frame_names(args.video, config), CHUNK, config.frame_size)
             video = predict(model, config, hold(clips), CHUNK)
         draw(rows, spec.num_class, args.picture, video)

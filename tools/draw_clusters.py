@@ -13,18 +13,21 @@ import numpy as np
 from ops.clustering import CLUSTERINGS
 from ops.data.lists import Video, read_list
 from ops.data.specs import DESCRIPTION
-from ops.data.stores import open_frames
+from ops.data.stores import open_store
 from ops.data.views import eval_transform
 from ops.errors import InputError
-from ops.evaluation.predict import category_names, hold, load_model, make_steps
+from ops.evaluation.cuts import cut_video
+from ops.evaluation.predict import category_names, hold, make_steps
 from ops.models import TSN
 from ops.move4mnist.generator import facts_of
 from ops.options import cli
-from ops.options import config as options
-from ops.options.config import SPEC_FIELDS, Config
-from ops.options.flags import number
+from ops.options.config import Config, names_of
+from ops.options.parsing import add_options
+from ops.options.types import number
 from ops.pictures import video as pictures
-from ops.pictures.methods import CutVideo, cut_video, draw_comparison, draw_methods
+from ops.pictures.methods import CutVideo, draw_comparison, draw_methods
+from ops.run.restore import load_model
+from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
   python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -81,7 +84,8 @@ def build_parser() -> cli.ArgumentParser:
         help="draw one picture of a video of DATA_FOLDER and of each of these",
     )
     parser.add_argument("--titles", nargs="+", metavar="TEXT", help="of the data sets with --compare (their folders)")
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
     return parser
 
 
@@ -90,7 +94,7 @@ def config_for(folder: Path, config: Config, val_list: str | None) -> Config:
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give a data set's, with its lists")
     if (folder / DESCRIPTION).is_file():
-        config = replace(config, **dict.fromkeys(SPEC_FIELDS), dataset=str(folder))
+        config = replace(config, **dict.fromkeys(names_of("data")), dataset=str(folder))
     return replace(config, root_path=str(folder), val_list=val_list or config.val_list)
 
 
@@ -124,7 +128,7 @@ def kinds_of(folder: Path, video: Video) -> np.ndarray | None:
 def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -> CutVideo:
     """Read a video of the data set of `config` and cut it."""
     view_of = partial(eval_transform, rng=None, size=config.frame_size)
-    clip = open_frames(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
+    clip = open_store(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
     steps = make_steps(config, hold([clip]))
     title = f"{title} ({video.path}): {video.num_frames:,} frames"
     if len(set(steps.first)) < video.num_frames - steps.stack + 1:
@@ -148,8 +152,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 " of each or one for all"
             )
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
-    device = options.pick_device(args.device)
-    model, config = load_model(args.weights)
+    device = pick_device(args.device)
+    model, config = load_model(str(args.weights), args.trust_checkpoint)
+    config = replace(config, keep_damaged=args.keep_damaged)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"

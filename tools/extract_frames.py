@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -18,15 +19,12 @@ from pathlib import Path
 import _path
 from tqdm import tqdm
 
-from ops.data.ffmpeg import find_ffmpeg, shrink_filter
+from ops.data.ffmpeg import damage_of, find_ffmpeg, jpeg_command
+from ops.data.frame_names import is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
+from ops.files import claimed
 from ops.options import cli
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs into one folder are not told apart there
-    fcntl = None
 
 EXAMPLE = """example:
   python tools/extract_frames.py videos/ucf101 data/ucf101 --template 'img_{:06d}.jpg'
@@ -111,36 +109,40 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one a core)")
     parser.add_argument(
         "--ext",
-        default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v",
+        default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v,wmv,flv,mts,m2ts,ts,3gp,ogv",
         metavar="A,B",
         help="endings of video files, in either case (%(default)s)",
     )
     return parser
 
 
-def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
-    """Frame folder (relative to `dst`) -> video (relative to `src`), sorted; folders that clash are an error."""
+def find_videos(src: Path, dst: Path, extensions: str) -> tuple[dict[Path, Path], Counter[str]]:
+    """Frame folder (relative to `dst`) -> video (relative to `src`), sorted, and the endings of all other files.
+
+    Folders that clash are an error.
+    """
     endings = {"." + ending.strip().lstrip(".").lower() for ending in extensions.split(",") if ending.strip(" .")}
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}")
 
-    videos, real_dst = [], os.path.realpath(dst)
+    videos, others, real_dst = [], Counter(), os.path.realpath(dst)
     for folder, folders, files in os.walk(src, onerror=refuse, followlinks=True):
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".")
+            if not is_hidden(name)
             and not leads_back(Path(folder, name))
             and os.path.realpath(os.path.join(folder, name)) != real_dst
         ]
-        videos += [
-            Path(folder, name).relative_to(src)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings
-        ]
+        for name in files:
+            ending = os.path.splitext(name)[1].lower()
+            if ending in endings and not is_hidden(name):
+                videos.append(Path(folder, name).relative_to(src))
+            else:
+                others["hidden" if is_hidden(name) else ending or "no ending"] += 1
     if not videos:
-        raise InputError(f"{src} holds no video file (--ext {extensions})")
+        raise InputError(f"{src} holds no video file (--ext {extensions}); {left_out(others) or 'it is empty'}")
     found = {}
     for video in sorted(videos):
         target = video.with_suffix("")
@@ -150,7 +152,13 @@ def find_videos(src: Path, dst: Path, extensions: str) -> dict[Path, Path]:
     for target, video in found.items():
         if inside := next((parent for parent in target.parents if parent in found), None):
             raise InputError(f"the frames of {video} would lie inside those of {found[inside]}: rename one")
-    return found
+    return found, others
+
+
+def left_out(others: Counter[str]) -> str:
+    """How many files are no videos by their names, in words; "" for none."""
+    shown = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
+    return f"left out by their names: {shown}; --ext says which endings are videos'" if shown else ""
 
 
 def check_record(dst: Path, settings: dict, made_with: str, frames_there: bool) -> None:
@@ -176,21 +184,13 @@ def check_record(dst: Path, settings: dict, made_with: str, frames_there: bool) 
 @contextmanager
 def partial_folder(dst: Path) -> Iterator[Path]:
     """A new empty folder in `dst`, gone at the end, as is what a killed run left; one run at a time has it."""
-    handle = os.open(dst, os.O_RDONLY) if fcntl else None
-    try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl and fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another run is writing to {dst}") from None
+    with claimed(dst):
         try:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
             (dst / PARTIAL).mkdir(exist_ok=True)
             yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: a killed run's ffmpeg may still be at work
         finally:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
-    finally:
-        fcntl and os.close(handle)
 
 
 def ends_well(path: Path) -> bool:
@@ -212,7 +212,7 @@ class Extractor:
         work = Path(tempfile.mkdtemp(dir=self.partial))
         work.chmod(self.partial.parent.stat().st_mode & 0o777)  # mkdtemp makes it for its owner only
         code, complaints = self.decode(video, work, ["-xerror"])
-        damage = complaints[0] if complaints else f"ffmpeg's exit code is {code}" if code else ""
+        damage = damage_of(code, complaints)
         if damage and self.keep_damaged:  # once more, past the errors
             code, complaints = self.decode(video, work, ["-max_error_rate", "1"])
         num_frames = len(os.listdir(work))
@@ -233,49 +233,10 @@ class Extractor:
         return num_frames, damage
 
     def command(self, video: Path, strictness: list[str]) -> list[str]:
-        """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in.
-
-        Time stamps give way to the frame's number, as the JPEG encoder refuses two that are equal in its time base;
-        passthrough keeps ffmpeg from filling up to a constant rate (`-r` doubles the last frame of slow videos).
-        `-reinit_filter 0` keeps the count, and the size, where pictures change their size inside a video.
-        """
-        side, fps = self.settings["short_side"], self.settings["fps"]
-        filters = [f"fps={fps}"] * bool(fps) + [shrink_filter(side), "settb=1/25", "setpts=N"]
-        program, *passthrough = self.ffmpeg
-        before = [
-            "-nostdin",
-            "-nostats",
-            "-v",
-            "error",
-            *strictness,
-            "-reinit_filter",
-            "0",
-            "-threads",
-            str(self.threads),
-        ]
-        after = [
-            "-map",
-            "0:V:0",
-            "-vf",
-            ",".join(filters),
-            *passthrough,
-            "-enc_time_base",
-            "1/25",
-            "-threads",
-            "1",
-            "-c:v",
-            "mjpeg",
-            "-q:v",
-            str(self.settings["quality"]),
-            "-qmin",
-            "1",
-            "-start_number",
-            str(self.settings["first"]),
-            "-f",
-            "image2",
-            "%d.part",
-        ]
-        return [program, *before, "-i", f"file:{video}", *after]
+        """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in."""
+        side, fps, quality, first = (self.settings[name] for name in ("short_side", "fps", "quality", "first"))
+        output = ["-start_number", str(first), "-f", "image2", "%d.part"]
+        return jpeg_command(self.ffmpeg, str(video), side, output, fps, quality, strictness, self.threads)
 
     def decode(self, video: Path, work: Path, strictness: list[str]) -> tuple[int, list[str]]:
         """Run ffmpeg in `work`, so that no name of the user's gets into its file pattern -> (exit code, errors)."""
@@ -294,13 +255,13 @@ class Extractor:
             )  # Ctrl-C reaches this program alone, see stop()
             self.running.add(process)
         with process.stderr as lines:
-            complaints = [re.sub(r"^(\[[^]]* @ [^]]*\] ?)+", "", line).strip() for line in islice(lines, 50)]
+            complaints = list(islice(lines, 50))
             for _ in lines:  # or ffmpeg would wait for a reader
                 pass
         code = process.wait()
         with self.lock:
             self.running.discard(process)
-        return code, [line for line in complaints if line]
+        return code, complaints
 
     def stop(self) -> None:
         """End the ffmpegs at work and start no other."""
@@ -323,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{args.src} is not a folder of videos")
     if os.path.realpath(src) == os.path.realpath(dst):
         raise InputError(f"SRC and DST are both {src}: give the frames a folder of their own")
-    videos = find_videos(src, dst, args.ext)
+    videos, others = find_videos(src, dst, args.ext)
     ffmpeg, version = find_ffmpeg()
     settings = {key: getattr(args, key) for key in ("template", "first", "short_side", "fps", "quality")}
     todo = [target for target in videos if not (dst / target / args.template.format(args.first)).exists()]
@@ -357,16 +318,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                 pool.shutdown(cancel_futures=True)
                 raise
             finally:
-                (dst / FAILED).unlink(missing_ok=True)
-                if failed:
-                    write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
+                with suppress(OSError):  # of a full disk, say: what went wrong first is to be heard
+                    (dst / FAILED).unlink(missing_ok=True)
+                    if failed:
+                        write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
     except OSError as error:
         raise InputError(f"{error.filename or dst}: {error.strerror or error}") from None
+    see = f" (see {dst / FAILED})" if failed else ""
     print(
-        f"{len(todo) - len(failed)} videos extracted, {len(videos) - len(todo)} already there, {len(failed)} failed"
-        + f" (see {dst / FAILED})" * bool(failed)
-        + f", {num_frames} frames written"
+        f"{len(todo) - len(failed)} videos extracted, {len(videos) - len(todo)} already there,"
+        f" {len(failed)} failed{see}, {num_frames} frames written"
     )
+    if others:
+        print(left_out(others))
     return 1 if failed else 0
 
 

@@ -9,19 +9,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ops.data.dataset import FrameFolders
-from ops.data.lists import read_list
-from ops.data.modality import MODALITIES
-from ops.data.sampling import FrameSampler
-from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import ANGLES, Agreement, agreements, pairs_file, spread, video_pairs
-from ops.evaluation.predict import load_model
-from ops.evaluation.result_files import check_writable, write_whole
+from ops.files import check_writable, write_whole
 from ops.models import build_model
-from ops.options import cli, flags
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options import cli, types
+from ops.options.config import names_of
+from ops.options.parsing import add_dataset_options, add_options
+from ops.run.data import open_videos
+from ops.run.restore import load_model
+from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
   python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --csv pairs.csv
@@ -43,7 +40,7 @@ def build_parser() -> cli.ArgumentParser:
         description=__doc__,
         epilog=EXAMPLE,
     )
-    flags.add_dataset_flags(parser, modality_needed=False)
+    add_dataset_options(parser, modality_needed=False)
     parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
     parser.add_argument(
         "--untrained",
@@ -52,35 +49,23 @@ def build_parser() -> cli.ArgumentParser:
     )
     parser.add_argument(
         "--num_videos",
-        type=flags.number(int, least=1),
+        type=types.number(int, least=1),
         default=16,
         metavar="N",
         help="videos, from all classes alike (16)",
     )
     parser.add_argument(
-        "--num_pairs", type=flags.number(int, least=1), default=64, metavar="N", help="pairs of each kind a video (64)"
+        "--num_pairs",
+        type=types.number(int, least=1),
+        default=64,
+        metavar="N",
+        help="pairs of each kind per video (64)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the pairs there, a row each")
-    parser.add_argument(
-        "--seed",
-        type=flags.number(int, least=0, most=2**32 - 1),
-        default=0,
-        metavar="N",
-        help="of videos, pairs and new weights (0)",
-    )
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    add_options(parser, ["seed"], default=0, help="seed of videos, pairs and new weights")
+    add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint"], default=False)
     return parser
-
-
-def open_videos(config: Config) -> FrameFolders:
-    """The validation videos as evaluation shows them to the model."""
-    sampler = FrameSampler(config.num_segments, True, config.num_frames, stride=config.frame_stride)
-    videos = read_list(config.list_file(config.spec.val_list), config.root, config.spec)
-
-    def transform(height, width, rng):
-        return eval_transform(height, width, rng, config.frame_size)
-
-    return FrameFolders(videos, config.root, config.spec, MODALITIES[config.modality], sampler, transform, config.seed)
 
 
 def format_table(rows: Sequence[Agreement]) -> str:
@@ -95,19 +80,19 @@ def format_table(rows: Sequence[Agreement]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_intermixed_args(argv)
-    device = options.pick_device(args.device)
+    device = pick_device(args.device)
     if args.csv:
         check_writable(args.csv, "--csv")
-    model, config = load_model(args.weights)
+    model, config = load_model(str(args.weights), args.trust_checkpoint)
     if args.modality not in (None, config.modality):
         raise InputError(
             f"{args.weights} was trained on {config.modality}, not {args.modality}; leave {args.modality} out"
         )
     if model.clustering is None:
         raise InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that clusters")
-    data = ("dataset", "root_path", *options.SPEC_FIELDS)
+    data = ("dataset", "root_path", *names_of("data"))
     config = replace(config, **{name: getattr(args, name, None) for name in data})
-    num_class = model.new_fc.out_features
+    num_class = model.num_class
     if config.spec.num_class != num_class:
         raise InputError(
             f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"

@@ -1,35 +1,25 @@
 """Write a dataset's list files from its annotation files and the frames really there (see --help)."""
 
 import argparse
-import hashlib
 import json
 import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import NamedTuple
 
 import _path
-from tqdm import tqdm
 
-from ops.data.prepare.annotations import BREAKFAST, BREAKFAST_NAME, PARSERS, Annotation, Item, parse_breakfast
-from ops.data.prepare.discovery import (
-    FolderIndex,
-    FrameCounter,
-    guess_first,
-    guess_template,
-    picture_folders,
-    sub_folders,
-    walk,
-)
+from ops.data.prepare.annotations import BREAKFAST, PARSERS, Annotation
+from ops.data.prepare.discovery import FrameCounter
+from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
+from ops.data.prepare.list_lines import Lines, Problem, make_lines, write_files
 from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root
 from ops.errors import InputError
+from ops.files import claimed
 from ops.options import cli
 
 TEST_LIST, MISSING = "test_videofolder.txt", "missing.txt"
-READERS = 4  # folders read at a time: no faster on a disk of this machine, but on one behind a network
 
 PURPOSE = """\
 Write train_videofolder.txt and val_videofolder.txt (lines `path num_frames label`, paths relative to ROOT, labels
@@ -92,200 +82,6 @@ EXAMPLES = {
 }
 
 
-# --- lists -----------------------------------------------------------------------------------------------------------
-
-
-UNLISTABLE = "the name has blanks at its ends, or characters that break lines or are not Unicode"
-Lines = dict[str, list[str]]  # split -> `path num_frames label`
-
-
-class Problem(NamedTuple):
-    """A video that stands in no list."""
-
-    split: str
-    video: str
-    reason: str
-
-    def line(self) -> str:
-        """As in missing.txt, on one line whatever the name holds."""
-        return "\t".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) for text in self)
-
-
-def make_lines(annotation: Annotation, root: Path, frames: Path, counter: FrameCounter) -> tuple[Lines, list[Problem]]:
-    """Find and count the frames of every video; InputError if not a single video is there."""
-    index = FolderIndex(frames, annotation.ignore_case)
-    items = [(split, item) for split, videos in annotation.splits.items() for item in videos]
-    prefix = "" if frames == root else frames.relative_to(root).as_posix() + "/"
-    lines: Lines = {split: [] for split in annotation.splits}
-    problems: list[Problem] = []
-
-    def look(job: tuple[str, Item]) -> tuple[str, int, str]:
-        path = index.find(job[1].parents, job[1].names)
-        if path is None:
-            return job[1].title, 0, "no folder"
-        return path, *counter.count(os.path.join(frames, path))
-
-    with ThreadPool(READERS) as pool:
-        results = tqdm(pool.imap(look, items, 64), total=len(items), unit="video", disable=None, leave=False)
-        for (split, item), (path, num_frames, reason) in zip(items, results, strict=True):
-            if not reason and not fits_a_line(prefix + path):
-                reason = UNLISTABLE
-            if reason:
-                problems.append(Problem(split, path, reason))
-            else:
-                lines[split].append(f"{prefix}{path} {num_frames} {item.label}")
-    if not any(lines.values()):
-        raise InputError(
-            f"not one of {len(items)} videos has its frames in {frames}{first_of(problems)}; extract"
-            " them with tools/extract_frames.py, or see --frames and --image_tmpl"
-        )
-    return lines, problems
-
-
-def fits_a_line(path: str) -> bool:
-    """Whether a path can be read back from a list."""
-    return path == path.strip() and len(path.splitlines()) == 1 and path.encode("utf-8", "ignore").decode() == path
-
-
-def write_files(root: Path, files: dict[str, str | None]) -> None:
-    """Write files into `root`, all or none; None removes one that is there."""
-    if blocked := [name for name in files if (root / name).is_dir()]:
-        raise InputError(f"cannot write {root / blocked[0]}: a folder of this name is there")
-    temporary = {name: root / f".{name}.{os.getpid()}" for name, text in files.items() if text is not None}
-    try:
-        for name, path in temporary.items():
-            path.write_text(files[name], encoding="utf-8", errors="backslashreplace", newline="\n")
-        for name, text in files.items():
-            if text is None:
-                (root / name).unlink(missing_ok=True)
-            else:
-                temporary[name].replace(root / name)
-    except OSError as error:
-        raise InputError(f"cannot write into {root}: {error.strerror}") from None
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
-
-
-# --- annotations from folders ----------------------------------------------------------------------------------------
-
-
-def find_breakfast(frames: Path, split: str) -> tuple[Annotation, list[Problem]]:
-    """The folders below `frames` that are named as Breakfast's videos are, split by person."""
-    paths = []
-    for folder, names in tqdm(walk(frames), unit="folder", disable=None, leave=False):
-        paths += [f"{folder}/{name}".lstrip("/") for name in names if BREAKFAST_NAME.fullmatch(name)]
-        names[:] = [name for name in names if not BREAKFAST_NAME.fullmatch(name)]
-    if not paths:
-        raise InputError(
-            f"no folder named like P03_cereals or P03_cereals_ch0 below {frames}; extract the frames"
-            " with tools/extract_frames.py, or see --frames"
-        )
-    annotation, problems = parse_breakfast(paths, split)
-    return annotation, [Problem("-", *problem) for problem in problems]
-
-
-Classes = dict[str, list[str]]  # class -> its video folders
-
-
-def find_classes(frames: Path, part: str) -> tuple[Classes, list[Problem]]:
-    """The video folders of each class folder in `frames`/`part`, and folders that are none."""
-    classes, problems = {}, []
-    for name in sub_folders(frames / part):
-        top = f"{part}/{name}".lstrip("/")
-        if not fits_a_line(name):
-            problems.append(Problem(part or "-", top, UNLISTABLE))
-            continue
-        videos, empty = picture_folders(frames, top)
-        problems += [Problem(part or "-", path, "no pictures in it") for path in empty if path != top]
-        if videos == [top]:
-            problems.append(Problem(part or "-", top, "frames lie in the class's own folder, not in one a video"))
-            videos = []
-        classes[name] = sorted(videos)
-    return classes, problems
-
-
-def choose_val(videos: list[str], share: float, seed: int) -> set[str]:
-    """A share of one class's videos, at least one and not all; the draw depends on seed and names only."""
-    number = min(max(int(len(videos) * share + 0.5), 1), len(videos) - 1)
-    drawn = sorted(videos, key=lambda video: hashlib.sha256(f"{seed}/{video}".encode(errors="replace")).digest())
-    return set(drawn[:number])
-
-
-def find_folder(frames: Path, args: argparse.Namespace) -> tuple[Annotation, FrameCounter, list[Problem]]:
-    """Classes and videos from folders; the videos of a class are split, unless train/ and val/ are there."""
-    tops = sub_folders(frames)
-    parts = [name for name in ("train", "val", "test") if name in tops] if {"train", "val"} <= set(tops) else [""]
-    if parts != [""]:
-        if others := [name for name in tops if name not in parts]:
-            raise InputError(
-                f"{frames}: train and val stand beside {', '.join(others[:3])}; keep train, val and"
-                " test only, or classes only"
-            )
-        if args.val_fraction is not None:
-            raise InputError(f"--val_fraction {args.val_fraction}: {frames} is split into train and val already")
-    found: dict[str, Classes] = {}
-    problems: list[Problem] = []
-    for part in parts:
-        found[part], strays = find_classes(frames, part)
-        problems += strays
-    folders = [video for classes in found.values() for videos in classes.values() for video in videos]
-    if not folders:
-        raise InputError(
-            f"no <class>/<video>/<frames> in {frames}{first_of(problems)}; tools/extract_frames.py makes them"
-        )
-    template = args.image_tmpl or guess_template(frames, folders)
-    first = guess_first(frames, folders, template) if args.first_frame is None else args.first_frame
-    counter = FrameCounter(template, first)
-    for video in tqdm(folders, unit="video", disable=None, leave=False):
-        counter.count(os.path.join(frames, video))  # kept there
-    for part, classes in found.items():  # broken videos go before the split, so that its shares are right
-        for name, videos in classes.items():
-            reasons = {video: counter.count(os.path.join(frames, video))[1] for video in videos}
-            problems += [Problem(part or "-", video, reason) for video, reason in reasons.items() if reason]
-            classes[name] = [video for video in videos if not reasons[video]]
-    categories = [name for name, videos in found[parts[0]].items() if videos]
-    notes = [
-        f"{name} has no sound video in {frames / parts[0]}, so it is no class"
-        for name in found[parts[0]]
-        if name not in categories
-    ]
-    if len(categories) < 2:
-        raise InputError(
-            f"{frames / parts[0]}: {len(categories)} classes with sound videos, 2 or more are needed"
-            f"{first_of(problems)}"
-        )
-    if parts == [""]:
-        whole = {name: found[""][name] for name in categories}
-        chosen = {name: choose_val(videos, args.val_fraction or 0.2, args.seed) for name, videos in whole.items()}
-        found = {
-            part: {
-                name: [video for video in videos if (video in chosen[name]) == (part == "val")]
-                for name, videos in whole.items()
-            }
-            for part in ("train", "val")
-        }
-    splits: dict[str, list[Item]] = {}
-    for part, classes in found.items():
-        if unknown := [name for name, videos in classes.items() if videos and name not in categories]:
-            raise InputError(f"{frames / part / unknown[0]}: no such class in {frames / parts[0]}")
-        notes += [f"{part} has no video of {name}" for name in categories if not classes.get(name)]
-        splits[part] = [
-            Item((os.path.dirname(video),), (os.path.basename(video),), label)
-            for label, name in enumerate(categories)
-            for video in classes.get(name, [])
-        ]
-    return Annotation(categories, splits, "sorted class names", notes=tuple(notes)), counter, problems
-
-
-def first_of(problems: list[Problem]) -> str:
-    """What to say of the first problem, if any."""
-    return f" (the first of {len(problems)} problems: {problems[0].video}: {problems[0].reason})" if problems else ""
-
-
-# --- command line ----------------------------------------------------------------------------------------------------
-
-
 def fraction(text: str) -> float:
     """A share above 0 and below 1."""
     try:
@@ -304,6 +100,11 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def first_frame(text: str) -> int | str:
+    """A number from 0 on, or that each video has its own."""
+    return text if text == OWN else whole(text)
+
+
 def build_parser() -> cli.ArgumentParser:
     """A sub-command a dataset."""
     examples = "".join(f"  python tools/make_lists.py {example}\n" for example in EXAMPLES.values())
@@ -311,6 +112,7 @@ def build_parser() -> cli.ArgumentParser:
     commands = parser.add_subparsers(dest="dataset", required=True, metavar="DATASET", help=", ".join(EXAMPLES))
     for name, text in DATASET_HELP.items():
         own = name == "folder"
+        place = "" if own else f" (default $FULL_VIDEO_DATA/{name}, else data/{name})"
         command = commands.add_parser(
             name, description=f"{PURPOSE}\n\n{text}", epilog=f"example:\n  python tools/make_lists.py {EXAMPLES[name]}"
         )
@@ -319,8 +121,7 @@ def build_parser() -> cli.ArgumentParser:
             "--root",
             metavar="DIR",
             required=own,
-            help="the dataset's folder, which gets the lists"
-            + f" (default $FULL_VIDEO_DATA/{name}, else data/{name})" * (not own),
+            help="the dataset's folder, which gets the lists" + place,
         )
         add(
             "--frames",
@@ -352,7 +153,12 @@ def build_parser() -> cli.ArgumentParser:
         if own:
             add("--val_fraction", type=fraction, metavar="F", help="share of each class that validates (default 0.2)")
             add("--seed", type=whole, default=0, metavar="N", help="another seed, another split (default 0)")
-            add("--first_frame", type=whole, metavar="N", help="number of the first frame (default guessed)")
+            add(
+                "--first_frame",
+                type=first_frame,
+                metavar="N|own",
+                help="number of the first frame, own if each video begins with another (default guessed)",
+            )
             add(
                 "--no_flip",
                 action="store_true",
@@ -411,9 +217,13 @@ def show_command(args: argparse.Namespace, root: Path, spec: DatasetSpec, names:
     return shlex.join(words + ([] if trains else ["--evaluate", "--resume", "CHECKPOINT"]))
 
 
-def report(annotation: Annotation, lines: Lines, problems: list[Problem], names: dict[str, str]) -> list[str]:
+def report(
+    annotation: Annotation, lines: Lines, problems: list[Problem], names: dict[str, str], counter: FrameCounter
+) -> list[str]:
     """Notes and warnings, a line each."""
     said = [f"note: {note}" for note in annotation.notes]
+    if others := sum(counter.others.values()):
+        said.append(f"note: {others} pictures are not named {counter.template}, so they are no frames")
     for part, number in annotation.official.items():
         if part in annotation.splits and len(annotation.splits[part]) != number:
             said.append(f"warning: {part}: {len(annotation.splits[part])} videos, but {number} are official")
@@ -427,9 +237,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read, count, write, report."""
     args = build_parser().parse_args(argv)
     root, frames = find_places(args)
+    with claimed(root):
+        return make_lists(args, root, frames)
+
+
+def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
+    """Write and report the lists of the dataset in `root`."""
     split, problems = getattr(args, "split", ""), []
     if args.dataset == "folder":
-        annotation, counter, problems = find_folder(frames, args)
+        annotation, counter, problems = find_folder(
+            frames, args.image_tmpl, args.first_frame, args.val_fraction, args.seed
+        )
         spec = DatasetSpec(len(annotation.categories), counter.template, counter.first, not args.no_flip)
     else:
         spec = DATASETS[args.dataset]
@@ -462,15 +280,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             + "\n"
         )
-    write_files(root, files)
+    write_files(root, frames, files)
 
-    print(
-        f"{args.dataset}{' split ' * bool(split)}{split}: {spec.num_class} classes ({annotation.order}); frames"
-        f" {spec.image_tmpl}, {spec.first_frame} is the first, in {frames}"
-    )
+    title = f"{args.dataset} split {split}" if split else args.dataset
+    first = "every video begins with its own" if spec.first_frame is None else f"{spec.first_frame} is the first"
+    print(f"{title}: {spec.num_class} classes ({annotation.order}); frames {spec.image_tmpl}, {first}, in {frames}")
     print(show_table(annotation, lines))
     print(f"wrote {', '.join(name for name, text in files.items() if text is not None)} in {root}")
-    print("".join(f"{line}\n" for line in report(annotation, lines, problems, names)), end="")
+    print("".join(f"{line}\n" for line in report(annotation, lines, problems, names, counter)), end="")
     if lines["val"]:
         print(f"next: {show_command(args, root, spec, names, bool(lines['train']))}")
     return 0

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from ops.data.frame_names import is_picture
 from ops.errors import InputError
 from ops.move4mnist.generator import CLASSES, PRESETS, Move4Config, make_dataset
-from ops.move4mnist.sources import PICTURES, SIZE, SPLITS
+from ops.move4mnist.sources import SIZE, SPLITS
 from ops.options import cli
 
 EXAMPLE = """example:
@@ -119,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black", "still_background")
     changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
     config = replace(PRESETS[args.preset], **changes)
-    if args.sheet and Path(args.sheet).suffix.lower() not in PICTURES:
+    if args.sheet and not is_picture(Path(args.sheet).name):
         raise InputError(f"--sheet {args.sheet}: must end in .png or another picture's ending")
     done = make_dataset(
         args.out,

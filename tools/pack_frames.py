@@ -1,10 +1,10 @@
 """Pack the frame folders of a dataset into one file a video: `python tools/pack_frames.py SRC DST` (see --help)."""
 
 import os
-import re
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +12,16 @@ import _path
 import numpy as np
 from tqdm import tqdm
 
-from ops.data.prepare.discovery import PICTURES, FrameCounter, guess_first, guess_template, walk
-from ops.data.specs import DATASETS, DESCRIPTION, check_template, dataset_spec
-from ops.data.stores import RAW, ZIP, Folder
+from ops.data.frame_names import PICTURES, by_number, check_template, is_flow, is_picture
+from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
+from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
+from ops.data.stores import FolderStore
 from ops.errors import InputError
+from ops.files import claimed
 from ops.options import cli
-from ops.options.flags import number
+from ops.options.config import OPTIONS
+from ops.options.parsing import add_options
+from ops.options.types import number
 
 EXAMPLE = """examples:
   python tools/pack_frames.py data/mine data/mine_packed
@@ -53,6 +57,8 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="with --raw: number of a video's first frame (as the dataset's, else found out)",
     )
+    damaged = f"with --raw: {OPTIONS['keep_damaged'].help}"
+    add_options(parser, ["keep_damaged"], default=False, help=damaged)
     parser.add_argument(
         "-j",
         "--workers",
@@ -67,10 +73,7 @@ def build_parser() -> cli.ArgumentParser:
 def find_folders(src: Path) -> list[str]:
     """Folders below `src` that hold pictures, relative to it."""
 
-    def holds_pictures(folder: str) -> bool:
-        return any(name.lower().endswith(PICTURES) and name[0] != "." for name in os.listdir(src / folder))
-
-    found = [folder for folder, _ in walk(src) if holds_pictures(folder)]
+    found = [folder for folder, _ in walk(src) if any(map(is_picture, os.listdir(src / folder)))]
     if not found:
         raise InputError(f"{src} holds no folder of frames ({', '.join(PICTURES)})")
     if "" in found:
@@ -78,27 +81,37 @@ def find_folders(src: Path) -> list[str]:
     return found
 
 
+def left_out(src: Path, folders: list[str]) -> int:
+    """How many files, which are not hidden, are neither in `folders` nor copied as lists are."""
+    taken = {*folders}
+    number = 0
+    for folder, _ in walk(src):
+        if folder not in taken:
+            files = [name for name in visible(src / folder) if (src / folder / name).is_file()]
+            number += sum(folder != "" or not name.endswith(COPIED) for name in files)
+    return number
+
+
 def write_zip(folder: Path, path: Path) -> None:
     """The files of a folder, in the order of their numbers, as a zip without compression; same files, same bytes."""
-    names = [file.name for file in os.scandir(folder) if file.is_file() and not file.name.startswith(".")]
-    names.sort(key=lambda name: ([int(digits) for digits in re.findall("[0-9]+", name)], name))
+    names = sorted((name for name in visible(folder) if (folder / name).is_file()), key=by_number)
     with zipfile.ZipFile(path, "w") as pack:
         for name in names:
             member = zipfile.ZipInfo(name)  # of 1980
             member.external_attr = 0o644 << 16
-            pack.writestr(member, Folder(folder).read(name))
+            pack.writestr(member, FolderStore(folder).read(name))
 
 
-def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1) -> None:
+def write_raw(folder: Path, path: Path, counter: FrameCounter, keep_damaged: bool = False, channels: int = 1) -> None:
     """The frames of a folder as the loader decodes them: uint8 (t, H, W) if all are grey, else (t, H, W, 3)."""
     count, problem = counter.count(str(folder))
     if problem:
         raise InputError(f"{folder}: {problem}")
-    names = [counter.template.format(counter.first + i) for i in range(count)]
+    names = [counter.template.format(counter.first_in(folder) + i) for i in range(count)]
     size = None
     with path.open("wb") as file:
         for start in range(0, count, CHUNK):
-            clip = Folder(folder).clip(names[start : start + CHUNK])  # (t, c, H, W)
+            clip = FolderStore(folder).clip(names[start : start + CHUNK], keep_damaged=keep_damaged)  # (t, c, H, W)
             if clip.shape[1] > channels:
                 break
             if size is None:
@@ -113,23 +126,25 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, channels: int = 1
             file.write(clip.permute(0, 2, 3, 1).expand(-1, -1, -1, channels).numpy().tobytes())
         else:
             return
-    write_raw(folder, path, counter, 3)  # a coloured frame was met
+    write_raw(folder, path, counter, keep_damaged, 3)  # a coloured frame was met
 
 
-def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None) -> Pack:
+def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None, keep_damaged: bool) -> Pack:
     """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
-    if image_tmpl and image_tmpl.count("{") > 1:
+    if image_tmpl and is_flow(image_tmpl):
         raise InputError(
             f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
             " a frame, cannot be made; leave --raw out"
         )
-    if (src / DESCRIPTION).is_file() or src.name in DATASETS:
+    described = (src / DESCRIPTION).is_file() or src.name in DATASETS
+    if described:
         spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
-        image_tmpl, first = spec.image_tmpl, spec.first_frame
+        image_tmpl, first, keep_damaged = spec.image_tmpl, spec.first_frame, keep_damaged or spec.keep_damaged
     image_tmpl = image_tmpl or guess_template(src, folders)
     check_template(image_tmpl)
-    first = guess_first(src, folders, image_tmpl) if first is None else first
-    return partial(write_raw, counter=FrameCounter(image_tmpl, first))
+    if first is None and not described:
+        first = guess_first(src, folders, image_tmpl)
+    return partial(write_raw, counter=FrameCounter(image_tmpl, first), keep_damaged=keep_damaged)
 
 
 def pack_video(write: Pack, folder: Path, path: Path) -> int:
@@ -140,7 +155,8 @@ def pack_video(write: Pack, folder: Path, path: Path) -> int:
         write(folder, trial)
         trial.rename(path)
     except BaseException:
-        trial.unlink(missing_ok=True)
+        with suppress(OSError):  # or it would hide what went wrong first
+            trial.unlink(missing_ok=True)
         raise
     return path.stat().st_size
 
@@ -165,7 +181,7 @@ def pack_all(write: Pack, jobs: dict[Path, Path], workers: int) -> tuple[int, di
 
 def copy_lists(src: Path, dst: Path) -> int:
     """Copy the lists and descriptions of a dataset -> their number; InputError where `dst` holds others."""
-    names = [name for name in sorted(os.listdir(src)) if name.endswith(COPIED) and name[0] != "." and name != FAILED]
+    names = [name for name in sorted(visible(src)) if name.endswith(COPIED) and name != FAILED]
     names = [name for name in names if (src / name).is_file()]
     for name in names:
         content = (src / name).read_bytes()
@@ -185,30 +201,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"DST {dst} is or lies in SRC {src}: give the packs a folder of their own")
     if not args.raw and (args.image_tmpl or args.first_frame is not None):
         raise InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
+    if not args.raw and args.keep_damaged:
+        raise InputError("--keep_damaged is for --raw: a zip holds the files as they are")
     folders = find_folders(src)
-    write = raw_writer(src, folders, args.image_tmpl, args.first_frame) if args.raw else write_zip
-    ending, other = (RAW, ZIP) if args.raw else (ZIP, RAW)
+    write = write_zip
+    if args.raw:
+        write = raw_writer(src, folders, args.image_tmpl, args.first_frame, args.keep_damaged)
+    ending, other = (".npy", ".zip") if args.raw else (".zip", ".npy")
     if clash := next((f"{folder}{other}" for folder in folders if (dst / f"{folder}{other}").exists()), None):
         raise InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")
     jobs = {src / folder: dst / f"{folder}{ending}" for folder in folders}
     jobs = {folder: path for folder, path in jobs.items() if not path.exists()}
     try:
         dst.mkdir(parents=True, exist_ok=True)
-        copied = copy_lists(src, dst)
-        written, failed = pack_all(write, jobs, args.workers)
-        (dst / FAILED).unlink(missing_ok=True)
-        if failed:
-            lines = [f"{folder}\t{failed[folder]}\n" for folder in sorted(failed)]
-            (dst / FAILED).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+        with claimed(dst):
+            copied = copy_lists(src, dst)
+            written, failed = pack_all(write, jobs, args.workers)
+            (dst / FAILED).unlink(missing_ok=True)
+            if failed:
+                lines = [f"{folder}\t{failed[folder]}\n" for folder in sorted(failed)]
+                (dst / FAILED).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise InputError(
             f"{error.filename or dst}: {error.strerror or error}; with that put right, the same command continues"
         ) from None
+    see = f" (see {dst / FAILED})" if failed else ""
     print(
-        f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed"
-        + f" (see {dst / FAILED})" * bool(failed)
-        + f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
+        f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed{see}"
+        f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
     )
+    if others := left_out(src, folders):
+        print(f"left out: {others} files that are neither in a folder of frames nor {', '.join(COPIED)} beside them")
     return 1 if failed else 0
 
 

@@ -10,12 +10,14 @@ from tqdm import tqdm
 from ops.data.ffmpeg import find_ffmpeg
 from ops.data.video_file import read_video
 from ops.errors import InputError
-from ops.evaluation.predict import category_names, frame_names, hold, load_model, predict, read_folder, shrink
+from ops.evaluation.predict import category_names, frame_names, hold, predict, read_folder, shrink
 from ops.options import cli
-from ops.options import config as options
 from ops.options.config import Config
-from ops.options.flags import number
+from ops.options.parsing import add_options
+from ops.options.types import number
 from ops.pictures import video as pictures
+from ops.run.restore import load_model
+from ops.training.devices import pick_device
 
 EXAMPLE = """examples:
   python tools/predict.py holiday.mp4 --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -65,16 +67,17 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="frames decoded and sent through the network at a time (32)",
     )
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)")
+    add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
     return parser
 
 
-def read(video: Path, config: Config, short_side: int, chunk: int) -> Iterator[Tensor]:
+def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Tensor]:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
     if config.modality == "Flow":
         raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
     if video.is_dir():
-        return read_folder(video, frame_names(video, config), chunk, config.frame_size)
+        return read_folder(video, frame_names(video, config), chunk, config.frame_size, keep_damaged)
     if not video.is_file():
         raise InputError(f"no video file or frame folder {video}")
     return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
@@ -84,10 +87,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.picture:
         pictures.check(args.picture)
-    device = options.pick_device(args.device)
-    model, config = load_model(args.weights)
-    names = category_names(config, model.new_fc.out_features, args.category_file)
-    clips = read(args.video, config, args.short_side, args.chunk)
+    device = pick_device(args.device)
+    model, config = load_model(str(args.weights), args.trust_checkpoint)
+    names = category_names(config, model.num_class, args.category_file)
+    clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
         seen = predict(model.to(device), config, frames, args.chunk, bar.update)
@@ -99,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{rank}  {names[label]:<{width}}  {100 * value:6.2f} %")
     if args.picture:
         verdict = f"predicted: {names[best.indices[0]]} ({100 * best.values[0]:.1f} %)"
-        pictures.draw_prediction(seen, name, verdict, args.picture)
+        pictures.draw_prediction(seen, f"{name}: {seen.summary}", verdict, args.picture)
         print(f"drew {args.picture}")
 
 

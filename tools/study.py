@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ops.errors import InputError
 from ops.options import cli
-from ops.options.flags import number
+from ops.options.types import number
 from ops.pictures import video as pictures
 from tools.studies import figures, report, results
 from tools.studies.plan import COST, NETS, Cell, Study, choose_cells

@@ -1,10 +1,13 @@
 """One encoded picture -> pixels: JPEGs by simplejpeg where it is installed, whatever it leaves by PIL.
 
 Grey pixels are those of PIL; coloured ones differ by a rounding of the colour conversion, 0.1 of 255 levels on average
-and 3 at most. A file that PIL cannot read is an error with either.
+and 3 at most. A file that PIL cannot read is an error with either; PIL alone says nothing of a JPEG that is damaged but
+can be shown.
 """
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +28,7 @@ def describe_decoder() -> str:
     """Which decoder reads JPEGs, for a program's header."""
     if simplejpeg:
         return f"simplejpeg {simplejpeg.__version__}"
-    return "PIL; `pip install simplejpeg` reads JPEGs 1.5 to 4 times as fast"
+    return "PIL; `pip install simplejpeg` reads JPEGs 1.5 to 4 times as fast, and tells damaged ones"
 
 
 @contextmanager
@@ -61,26 +64,58 @@ def picture_size(data: bytes, where: str) -> tuple[int, int]:
         return image.height, image.width
 
 
-def decode(data: bytes, where: str, halved: bool = False) -> tuple[tuple[int, int], np.ndarray]:
-    """A picture's (height, width) and its pixels, uint8 (H, W) if it is grey, else (H, W, 3).
+def _png_doubt(data: bytes) -> str | None:
+    """Which part of a PNG does not fit its checksum; PIL does not look at all of them."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        return None
+    place = 8
+    while place + 12 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, place)
+        end = place + 8 + length
+        if end + 4 > len(data):
+            break
+        if zlib.crc32(data[place + 4 : end]) != struct.unpack_from(">L", data, end)[0]:
+            return f"part {kind.decode('ascii', 'replace')} does not fit its checksum"
+        if kind == b"IEND":
+            return None
+        place = end + 4
+    return "it is cut off"
+
+
+def decode(
+    data: bytes, where: str, halved: bool = False, grey: bool = False, keep_damaged: bool = False
+) -> tuple[tuple[int, int], np.ndarray]:
+    """A picture's (height, width) and its pixels, uint8 (H, W) if it is grey or shall be `grey`, else (H, W, 3).
 
     With `halved` the pixels are half as many in each direction, rounded up; a JPEG then takes half the time. Raises
-    InputError, which calls the picture `where`, if it is damaged or cut off.
+    InputError, which calls the picture `where`, if it is damaged or cut off, or holds more than 8 bits a value. What
+    decoders doubt but can be shown all the same is an error, too, unless `keep_damaged`.
     """
-    header = _jpeg_header(data)
+    header, doubt = _jpeg_header(data), _png_doubt(data)
     if header:
         (height, width), colours = header
+        if grey:
+            colours = "GRAY"
         least = {"min_height": -(-height // 2), "min_width": -(-width // 2)} if halved else {}
         try:
             pixels = simplejpeg.decode_jpeg(data, colours, **least)
             return header[0], pixels[..., 0] if colours == "GRAY" else pixels
-        except ValueError:  # something is odd: PIL knows what can be read all the same
-            pass
+        except ValueError as error:  # PIL knows what can be read all the same
+            doubt = str(error)
     with _named(where), Image.open(io.BytesIO(data)) as image:
+        if image.mode[0] in "IF":  # 16 or 32 bits, which PIL would cut off at 255
+            raise InputError(f"cannot read frame {where}: it has over 8 bits per value; scale it to 0 to 255")
         size = image.size
         if halved:
             image.draft(None, (size[0] // 2, size[1] // 2))
-        shown = image if image.mode in ("L", "RGB") else image.convert("RGB")
+        wanted = ("L",) if grey else ("L", "RGB")
+        shown = image if image.mode in wanted else image.convert(wanted[-1])
         if halved and shown.size == size:  # no JPEG
             shown = shown.reduce(2)
-        return size[::-1], np.asarray(shown)
+        pixels = np.asarray(shown)
+    if doubt and not keep_damaged:
+        raise InputError(
+            f"frame {where} is damaged ({doubt}); extract the video again, or take what can be seen of such frames"
+            " with --keep_damaged"
+        )
+    return size[::-1], pixels

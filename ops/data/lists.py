@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.data.specs import DatasetSpec
-from ops.data.stores import open_frames
+from ops.data.stores import open_store
 from ops.errors import InputError
 
 SHOWN_PROBLEMS = 10
@@ -45,7 +45,7 @@ def parse_line(line: str, num_class: int) -> Video:
 
 def find_problem(video: Video, root: Path, spec: DatasetSpec) -> str | None:
     """What is wrong with a video's folder or pack, or None; one look at its last frame when all is well."""
-    problem = open_frames(root / video.path).problem(spec, video.num_frames)
+    problem = open_store(root / video.path).problem(spec, video.num_frames)
     return problem and f"{video.path}: {problem}"
 
 

@@ -4,37 +4,59 @@ Wang et al., TSN, ECCV 2016: a step of `Flow` holds 5 pairs of horizontal and ve
 differences between 6 neighbouring frames.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from torch import Tensor
 
-from ops.data.views import CROP_SCALES, normalise
+from ops.data.views import CROP_SCALES
+
+Statistics = tuple[Sequence[float], Sequence[float]]  # mean and deviation, of each channel or of all
 
 
-def normalise_flow(steps: Tensor) -> Tensor:
-    """uint8 (t, 10, h, w), x and y by turns with 128 for no motion -> float, mean 0.5 and deviation 0.226 as in TSN."""
-    return steps.float().div_(255).sub_(0.5).div_(0.226)
+def levels(steps: Tensor) -> Tensor:
+    """uint8 (t, channels, h, w) -> float in [0, 1]."""
+    return steps.float().div_(255)
 
 
 def frame_differences(steps: Tensor) -> Tensor:
     """uint8 (t, 6 * 3, h, w) -> float (t, 5 * 3, h, w) in [-1, 1], each frame less the one before."""
-    frames = steps.float().div_(255).unflatten(1, (-1, 3))  # (t, 6, 3, h, w)
+    frames = levels(steps).unflatten(1, (-1, 3))  # (t, 6, 3, h, w)
     return (frames[:, 1:] - frames[:, :-1]).flatten(1, 2)
+
+
+def of_colours(mean: Sequence[float], std: Sequence[float]) -> Statistics:
+    return mean, std
+
+
+def of_flow(mean: Sequence[float], std: Sequence[float]) -> Statistics:
+    """128, which means no motion, becomes (nearly) 0; TSN divides by the mean deviation of the colours, 0.226."""
+    return (0.5,), (fmean(std),)
+
+
+def of_differences(mean: Sequence[float], std: Sequence[float]) -> Statistics:
+    """Differences are centred already; TSN leaves them as they are."""
+    return (0.0,), (1.0,)
 
 
 @dataclass(frozen=True)
 class Modality:
-    """`stack` neighbouring frames make a time step; `to_input` turns it, as loaded, into `channels` float channels."""
+    """`stack` neighbouring frames make a time step, which a network takes in as `channels` float channels.
+
+    `to_float` makes them of a step as loaded; `statistics` normalise them, made from those that a backbone has for
+    colours.
+    """
 
     stack: int
     channels: int
-    to_input: Callable[[Tensor], Tensor]
+    to_float: Callable[[Tensor], Tensor]
+    statistics: Callable[[Sequence[float], Sequence[float]], Statistics]
     crop_scales: tuple[float, ...] = CROP_SCALES[:3]
 
 
 MODALITIES = {
-    "RGB": Modality(1, 3, normalise, CROP_SCALES),
-    "Flow": Modality(5, 10, normalise_flow),
-    "RGBDiff": Modality(6, 15, frame_differences),
+    "RGB": Modality(1, 3, levels, of_colours, CROP_SCALES),
+    "Flow": Modality(5, 10, levels, of_flow),
+    "RGBDiff": Modality(6, 15, frame_differences, of_differences),
 }

@@ -9,9 +9,9 @@ import numpy as np
 
 
 def all_frames(num_frames: int, cap: int | None = None, stride: int = 1) -> np.ndarray:
-    """Every frame, or every `stride`-th from the first -> (t,).
+    """Every frame, or every `stride`-th from the first on -> (t,).
 
-    If these are more than `cap`, as many evenly spaced ones of them, each from the middle of its share.
+    Where these are more than `cap`, only `cap` of them, evenly spaced: the middle one of each equal share.
     """
     frames = np.arange(0, num_frames, stride)
     if cap is None or len(frames) <= cap:
@@ -20,10 +20,11 @@ def all_frames(num_frames: int, cap: int | None = None, stride: int = 1) -> np.n
 
 
 def uniform_segments(num_frames: int, num_segments: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """One frame of each of `num_segments` equal segments: drawn with `rng`, else the middle one -> (num_segments,).
+    """One frame of each of `num_segments` equal segments -> (num_segments,).
 
-    TSN's sampling (Wang et al., ECCV 2016); the middles are TSM's test frames. A video with fewer frames than segments
-    repeats them evenly.
+    TSN's sampling (Wang et al., ECCV 2016): a frame drawn with `rng`, or without it the middle one. Segments that share
+    the frames unevenly differ by one frame in length, so that no frame is left out. A video with fewer frames than
+    segments repeats them evenly.
     """
     if rng is None:
         return (2 * np.arange(num_segments) + 1) * num_frames // (2 * num_segments)
@@ -33,10 +34,13 @@ def uniform_segments(num_frames: int, num_segments: int, rng: np.random.Generato
     return rng.integers(edges[:-1], edges[1:])
 
 
-def dense(num_frames: int, num_segments: int, rng: np.random.Generator | None = None, window: int = 64) -> np.ndarray:
-    """`num_segments` frames at a fixed stride in a window of 64: placed with `rng`, else in the middle.
+def dense_window(
+    num_frames: int, num_segments: int, rng: np.random.Generator | None = None, window: int = 64
+) -> np.ndarray:
+    """Frames at a fixed stride in one window of 64 -> (num_segments,), not in order where the video starts over.
 
-    TSM's `--dense_sample`, as for Kinetics (Lin et al., ICCV 2019); a video shorter than the window starts over.
+    TSM's `--dense_sample`, used for Kinetics (Lin et al., ICCV 2019). With `rng` the window's place is drawn, without
+    it the window is in the middle. More than 64 segments make it as long; a video shorter than the window starts over.
     """
     window = max(window, num_segments)
     stride = window // num_segments
@@ -49,9 +53,9 @@ def dense(num_frames: int, num_segments: int, rng: np.random.Generator | None = 
 class FrameSampler:
     """Which frames of a video a run loads in an epoch.
 
-    With `clustering`, all of them (every `stride`-th, at most `cap`) from `cluster_start_epoch` on; before, and without
-    clustering, `num_segments` sampled ones, `dense_sample`d or uniform. A sampler for evaluation (`train=False`) draws
-    nothing.
+    With `clustering`, all of them (every `stride`-th, at most `cap`) from `cluster_start_epoch` on. Before that epoch,
+    and without clustering, `num_segments` frames are sampled: by `dense_window` where `dense_sample` is set, else by
+    `uniform_segments`. In evaluation (`train=False`) nothing is drawn, and clustering always sees all frames.
     """
 
     num_segments: int
@@ -65,5 +69,5 @@ class FrameSampler:
     def __call__(self, num_frames: int, epoch: int, rng: np.random.Generator) -> np.ndarray:
         if self.clustering and (not self.train or epoch >= self.cluster_start_epoch):
             return all_frames(num_frames, self.cap, self.stride)
-        sample = dense if self.dense_sample else uniform_segments
+        sample = dense_window if self.dense_sample else uniform_segments
         return sample(num_frames, self.num_segments, rng if self.train else None)

@@ -2,10 +2,12 @@
 
 import json
 import os
-import string
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
+from ops.data.frame_names import check_template, is_flow
 from ops.errors import InputError
 
 TRAIN_LIST, VAL_LIST = "train_videofolder.txt", "val_videofolder.txt"
@@ -17,18 +19,25 @@ class DatasetSpec:
     """A dataset's classes, frame names and list files.
 
     `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
-    the first one. `flip` tells whether a mirrored video keeps its label. Lists lie in the dataset's folder and give
-    paths relative to it; `category_file` there names the classes, one a line in the order of their labels.
+    the first one, None where each video has its own. `flip` tells whether a mirrored video keeps its label. Lists lie
+    in the dataset's folder and give paths relative to it; `category_file` there names the classes, one a line in the
+    order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen.
     """
 
     num_class: int
     image_tmpl: str
-    first_frame: int = 1
+    first_frame: int | None = 1
     flip: bool = True
     train_list: str = TRAIN_LIST
     val_list: str = VAL_LIST
     category_file: str = "category.txt"
     flow_tmpl: str | None = None
+    keep_damaged: bool = False
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether the files are pairs of optical flow images."""
+        return is_flow(self.image_tmpl)
 
 
 DATASETS = {
@@ -48,22 +57,36 @@ def dataset_root(dataset: str, root_path: str | None = None) -> Path:
     $FULL_VIDEO_DATA/<dataset>, else data/<dataset>."""
     if root_path:
         return Path(root_path)
-    if dataset not in DATASETS and (Path(dataset) / DESCRIPTION).is_file():
-        return Path(dataset)
-    return Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
+    elsewhere = Path(os.environ.get("FULL_VIDEO_DATA") or "data") / dataset
+    if not (Path(dataset) / DESCRIPTION).is_file():
+        return elsewhere
+    if dataset in DATASETS:
+        raise InputError(
+            f"{dataset} is a known dataset, expected in {elsewhere}, and a folder here that has a {DESCRIPTION}; say"
+            f" which is meant: {os.path.join(os.curdir, dataset)}, or --root_path {elsewhere}"
+        )
+    return Path(dataset)
+
+
+def dataset_file(root: Path, name: str) -> Path:
+    """A file of the dataset in `root`, or any file by its path; a plain name is looked for in `root` first."""
+    beside = root / name
+    if Path(name).is_file() and (Path(name).name != name or not beside.is_file()):
+        return Path(name)
+    return beside
 
 
 def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> DatasetSpec:
-    """The facts of a dataset: registered under its name, or in `root`/dataset.json, or `given` alone.
+    """The facts of a dataset: those registered under its name, those in `root`/dataset.json, and `given` ones.
 
-    `given` fields that are not None win. For modality Flow, `image_tmpl` becomes the template of flow images. Raises
-    InputError for facts that are missing or impossible.
+    Later ones win; `given` fields that are None are not given. For modality Flow, `image_tmpl` becomes the template of
+    flow images. Raises InputError for facts that are missing or impossible.
     """
     given = {name: value for name, value in given.items() if value is not None}
+    facts = _read_description(root / DESCRIPTION) | given
     if dataset in DATASETS:
-        spec = replace(DATASETS[dataset], **given)
+        spec = replace(DATASETS[dataset], **facts)
     else:
-        facts = _read_description(root / DESCRIPTION) | given
         missing = [f"--{name}" for name in ("num_class", "image_tmpl") if name not in facts]
         if missing:
             raise InputError(
@@ -81,25 +104,9 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
         spec = replace(spec, image_tmpl=spec.flow_tmpl)
     check_template(spec.image_tmpl, flow=modality == "Flow")
     for name, least in (("num_class", 1), ("first_frame", 0)):
-        if getattr(spec, name) < least:
+        if getattr(spec, name) is not None and getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec
-
-
-def check_template(template: str, flow: bool = False) -> None:
-    """Raise InputError unless `template` names files by a number; with `flow` by x or y and a number, or by the
-    folder's number, x or y, and a number."""
-    trials = [("x", 1), (1, "x", 1)] if flow else [(1,)]
-    try:
-        forms = [form for _, field, form, _ in string.Formatter().parse(template) if field is not None]
-        (trial,) = [trial for trial in trials if len(trial) == len(forms)]
-        good = "/" not in template and max(map(len, forms)) < 5  # or names would be longer than any file's
-        good = good and len({template.format(*trial[:-1], number) for number in (1, 2)}) == 2
-    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
-        good = False
-    if not good:
-        example = "flow_{}_{:05d}.jpg" if flow else "img_{:05d}.jpg"
-        raise InputError(f"image template {template!r} does not name files by number; give one such as {example!r}")
 
 
 def _read_description(path: Path) -> dict:
@@ -107,14 +114,15 @@ def _read_description(path: Path) -> dict:
     if not path.is_file():
         return {}
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path} as JSON: {error}") from None
     types = {field.name: field.type for field in fields(DatasetSpec)}
     if not isinstance(facts, dict) or not facts.keys() <= types.keys():
         raise InputError(f"{path} must be an object with fields among {', '.join(types)}")
     for name, value in facts.items():
-        wanted = str if types[name] == str | None else types[name]
-        if type(value) is not wanted:
-            raise InputError(f"{path}: {name} is {value!r}, must be of type {wanted.__name__}")
+        wanted = get_args(types[name]) or (types[name],)
+        if type(value) not in wanted:
+            words = " or ".join("null" if kind is NoneType else kind.__name__ for kind in wanted)
+            raise InputError(f"{path}: {name} is {value!r}, must be of type {words}")
     return facts

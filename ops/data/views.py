@@ -8,7 +8,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -121,10 +120,3 @@ def _square(clip: Tensor, size: int, mirrored: bool = False, flow: bool = False)
         return resize(mirror(clip, flow), size)
     clip = resize(clip, size)
     return mirror(clip, flow) if mirrored else clip
-
-
-def normalise(frames: Tensor) -> Tensor:
-    """uint8 (..., 3, h, w) RGB -> float with ImageNet's mean and deviation, on the device that the frames are on."""
-    mean = torch.tensor([0.485, 0.456, 0.406], device=frames.device).view(3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225], device=frames.device).view(3, 1, 1)
-    return frames.float().div_(255).sub_(mean).div_(std)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ops.data.dataset import VideoBatch
-from ops.heads.average import video_scores
+from ops.data.loading import VideoBatch
+from ops.heads.head import video_logits
 from ops.models import TSN
-from ops.training.engine import Meters, OnStep, check_finite
+from ops.training.engine import check_finite
+from ops.training.meters import Meters, OnStep
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def view_scores(model: TSN, batch: VideoBatch, views: Views, softmax: bool) -> T
         for k in range(views.clips):
             # videos of several clips are all of one length
             view = crop if views.clips == 1 else crop.unflatten(0, (len(lengths), views.clips, -1))[:, k].flatten(0, 1)
-            total = total + video_scores(model(view.contiguous(), lengths))  # (n, K)
+            total = total + video_logits(model(view.contiguous(), lengths))  # (n, K)
     return (total / views.count).softmax(1) if softmax else total / views.count
 
 
@@ -60,7 +61,7 @@ def score_videos(
 
     The loss is that of the fused scores, with `softmax` of the fused probabilities.
     """
-    meters = Meters(models[0].new_fc.out_features)
+    meters = Meters(models[0].num_class)
     gathered = []
     for model in models:
         model.eval()
@@ -73,7 +74,7 @@ def score_videos(
         check_finite(scores, parts[0].names)
         labels = parts[0].labels
         logs = scores.clamp_min(1e-30).log() if softmax else scores.log_softmax(1)
-        meters.hold(F.nll_loss(logs, labels, reduction="none"), scores, parts[0])
+        meters.hold(parts[0], scores, F.nll_loss(logs, labels, reduction="none"))
         meters.count(meters.exchange())
         meters.frames += sum(len(part.frames) for part in parts[1:])
         gathered.append(scores.float().cpu())

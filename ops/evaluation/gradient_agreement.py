@@ -35,9 +35,8 @@ import torch
 from torch import Tensor
 
 from ops.clustering import sign_distances
-from ops.data.modality import MODALITIES
 from ops.errors import InputError
-from ops.evaluation.result_files import as_csv
+from ops.files import as_csv
 from ops.models import TSN
 from ops.streaming import stream
 from ops.training.engine import check_finite
@@ -125,11 +124,11 @@ def video_pairs(model: TSN, steps: Tensor, label: int, name: str, number: int, r
     if len(steps) < 2:
         return []
     upstream, assignment = upstream_gradients(model, steps, label, name)
-    weights, to_input = stem_weights(model), MODALITIES[model.modality].to_input
+    weights = stem_weights(model)
     pairs = []
     for kind, i, j in draw_pairs(len(steps), number, rng):
         v = upstream[assignment[i], None]  # (1, c, h, w)
-        a, b = (frame_gradients(model.run_stem, weights, to_input(steps[k, None]), v) for k in (i, j))
+        a, b = (frame_gradients(model.run_stem, weights, model.to_input(steps[k, None]), v) for k in (i, j))
         both = torch.cat([a.activation, b.activation])
         x, y = both.flatten(1).double()
         pairs.append(

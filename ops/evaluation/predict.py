@@ -5,7 +5,6 @@ Of a video only its frames at input size are held, as bytes: 3 * S * S a frame, 
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,34 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ops.data.categories import read_categories
+from ops.data.frame_names import PICTURES, by_number, is_picture, name_pattern
 from ops.data.modality import MODALITIES
-from ops.data.prepare.discovery import PICTURES, FrameCounter
-from ops.data.sampling import FrameSampler
-from ops.data.stores import Folder
+from ops.data.stores import FolderStore
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
-from ops.evaluation.result_files import read_categories
-from ops.heads.average import video_scores
-from ops.models import TSN, build_model
-from ops.options import config as options
+from ops.heads.head import video_logits
+from ops.models import TSN
 from ops.options.config import Config
+from ops.run.data import make_sampler
 from ops.streaming import stream
-from ops.training import checkpoint as ckpt
-
-
-def load_model(path: Path) -> tuple[TSN, Config]:
-    """The model of a checkpoint that `main.py` wrote, in eval mode, and how it was trained; nothing else is needed."""
-    stored = ckpt.load_checkpoint(path)
-    config, classifier = stored.get("config"), stored["state_dict"].get(ckpt.CLASSIFIER[0])
-    rows = 0 if classifier is None or classifier.ndim != 2 else len(classifier)
-    if not config or not rows or not {"dataset", "modality"} <= config.keys():
-        raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
-    start = Config(config["dataset"], config["modality"], evaluate=True)
-    place = {name: config[name] for name in ("root_path", *options.SPEC_FIELDS) if name in config}
-    config = replace(options.adopt(start, frozenset(), config, str(path)), **place)
-    model = build_model(num_class=rows, **config.model_options)
-    ckpt.load_weights(model, stored["state_dict"], str(path))
-    return model.eval(), config
 
 
 def category_names(config: Config, num_class: int, file: Path | None) -> list[str]:
@@ -62,14 +44,14 @@ def frame_names(folder: Path, config: Config) -> list[str]:
     InputError if what is left is named in several ways.
     """
     try:
-        names = [file.name for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.name[0] != "."]
+        names = [file.name for file in folder.iterdir() if is_picture(file.name)]
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror}") from None
     try:
-        named = list(filter(FrameCounter(config.spec.image_tmpl, 0).match, names))
+        named = list(filter(name_pattern(config.spec.image_tmpl).fullmatch, names))
     except InputError:  # no template is known
         named = []
-    names = sorted(named or names, key=lambda name: ([int(number) for number in re.findall(r"[0-9]+", name)], name))
+    names = sorted(named or names, key=by_number)
     if not names:
         raise InputError(f"{folder} holds no frames: no picture ({', '.join(PICTURES)}) in it")
     kinds = {re.sub(r"[0-9]+", "#", name): name for name in reversed(names)}
@@ -81,7 +63,7 @@ def frame_names(folder: Path, config: Config) -> list[str]:
     return names
 
 
-def read_folder(folder: Path, names: list[str], chunk: int, size: int) -> Iterator[Tensor]:
+def read_folder(folder: Path, names: list[str], chunk: int, size: int, keep_damaged: bool = False) -> Iterator[Tensor]:
     """The named frames as the model sees them, `chunk` at a time, uint8 (t, c, size, size).
 
     InputError where the size of the frames changes.
@@ -99,7 +81,7 @@ def read_folder(folder: Path, names: list[str], chunk: int, size: int) -> Iterat
         return eval_transform(height, width, None, size)
 
     for start in range(0, len(names), chunk):
-        yield Folder(folder).clip(names[start : start + chunk], view_of)
+        yield FolderStore(folder).clip(names[start : start + chunk], view_of, keep_damaged=keep_damaged)
 
 
 def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
@@ -134,13 +116,7 @@ class Steps:
 
 def make_steps(config: Config, frames: list[Tensor], on_read: Callable[[int], object] = lambda steps: None) -> Steps:
     """What evaluation shows a model of a video of `frames` as `hold` gives them."""
-    sampler = FrameSampler(
-        config.num_segments,
-        config.cluster != "none",
-        config.num_frames,
-        dense_sample=config.dense_sample,
-        stride=config.frame_stride,
-    )
+    sampler = make_sampler(config)
     stack = MODALITIES[config.modality].stack
     return Steps(frames, sampler(max(1, len(frames) - stack + 1), 0, None), stack, on_read)
 
@@ -185,7 +161,7 @@ def predict(
         means, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), chunk)
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
         assignment, distances = assignment.tolist(), distances.tolist()
-    probabilities = video_scores(scores)[0].softmax(0).cpu()
+    probabilities = video_logits(scores)[0].softmax(0).cpu()
     if not probabilities.isfinite().all():
         raise InputError("the scores are not finite; the weights are spoiled")
     return Prediction(frames, steps.first, assignment, distances, config.cluster, probabilities)

@@ -22,8 +22,8 @@ DENSE_CLIPS, DENSE_WINDOW = 10, 64
 def uniform_clip(num_frames: int, num_segments: int) -> np.ndarray:
     """The middle frame of each of `num_segments` equal segments -> (1, num_segments).
 
-    In TSM's floating-point arithmetic: where its rounding falls short of a whole number, the frame before is meant. A
-    number of segments that is a power of two has no such cases.
+    Computed in floating point as TSM does: where rounding falls short of a whole number, the frame before is taken.
+    This never happens where `num_segments` is a power of two.
     """
     tick = num_frames / num_segments
     return (tick / 2 + tick * np.arange(num_segments)).astype(np.int64)[None]
@@ -36,10 +36,10 @@ def two_clips(num_frames: int, num_segments: int) -> np.ndarray:
 
 
 def dense_clips(num_frames: int, num_segments: int) -> np.ndarray:
-    """Ten evenly placed windows of 64 frames, each at a fixed stride (TSM's `--dense_sample`) -> (10, num_segments).
+    """Frames at a fixed stride in ten evenly placed windows of 64 (TSM's `--dense_sample`) -> (10, num_segments).
 
-    A video shorter than the window starts over. More than 64 segments make the window as long. For flow, TSM counts
-    frames here where we count whole stacks of five: its last windows end with stacks that repeat the last frame.
+    A video shorter than the window starts over. More than 64 segments make the window as long. For flow, `num_frames`
+    counts whole stacks of five here and single frames in TSM, whose last stacks repeat the last frame.
     """
     window = max(DENSE_WINDOW, num_segments)
     starts = np.linspace(0, max(0, num_frames - window), num=DENSE_CLIPS, dtype=np.int64)
@@ -74,20 +74,24 @@ def centre(height: int, width: int, size: int) -> list[Crop]:
 
 
 def left_centre_right(height: int, width: int, size: int) -> list[Crop]:
-    """Three squares side by side at half height, which show all of a frame when `size` is its height."""
+    """Three squares at half height, from the left to the right edge (TSM's test at full resolution)."""
     row, step = (height - size) // 4 * 2, (width - size) // 4
     return [Crop(row, 0), Crop(row, 2 * step), Crop(row, 4 * step)]
 
 
 def corners_and_centre(height: int, width: int, size: int) -> list[Crop]:
-    """Five squares; places are multiples of a quarter of the margin, rounded down, as in TSN."""
+    """Five squares, at multiples of a quarter of the margin, which is rounded down as in TSN."""
     row, column = (height - size) // 4, (width - size) // 4
     return [Crop(y * row, x * column) for y, x in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
 
 
 def ten_crops(height: int, width: int, size: int) -> list[Crop]:
-    """The five of `corners_and_centre`, each also mirrored."""
-    return [crop._replace(mirrored=m) for crop in corners_and_centre(height, width, size) for m in (False, True)]
+    """The five squares of `corners_and_centre`, each followed by its mirror image."""
+    return [
+        crop._replace(mirrored=mirrored)
+        for crop in corners_and_centre(height, width, size)
+        for mirrored in (False, True)
+    ]
 
 
 CROPS: dict[int, Callable[[int, int, int], list[Crop]]] = {
@@ -99,9 +103,9 @@ CROPS: dict[int, Callable[[int, int, int], list[Crop]]] = {
 
 
 def scale_frames(clip: Tensor, side: int) -> Tensor:
-    """uint8 (t, c, H, W) -> the same with its shorter side `side` pixels, by PIL's bilinear filter as in TSM.
+    """Scale frames to a shorter side of `side` pixels: uint8 (t, c, H, W) -> uint8 (t, c, h, w).
 
-    torchvision's filter for tensors rounds some pixels otherwise.
+    By PIL's bilinear filter, as in TSM; torch's own rounds some pixels differently.
     """
     height, width = clip.shape[-2:]
     if min(height, width) == side:
@@ -111,24 +115,24 @@ def scale_frames(clip: Tensor, side: int) -> Tensor:
     grey = clip.shape[1] == 1
     frames = clip[:, 0] if grey else clip.permute(0, 2, 3, 1)  # (t, H, W) or (t, H, W, 3), as PIL has them
     scaled = [np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BILINEAR)) for f in frames.numpy()]
-    scaled = torch.from_numpy(np.stack(scaled))
+    scaled = torch.from_numpy(np.stack(scaled))  # (t, h, w) or (t, h, w, 3)
     return scaled[:, None] if grey else scaled.permute(0, 3, 1, 2)  # (t, c, h, w)
 
 
 def crop_transform(
     height: int, width: int, rng: np.random.Generator, size: int, scale: int, crops: int, flow: bool
 ) -> View:
-    """The crops of each frame, one below another: uint8 (t, c, H, W) -> (t, c, crops * size, size).
+    """A view of all crops of each frame, one below another: uint8 (t, c, H, W) -> uint8 (t, c, crops * size, size).
 
-    Frames are first scaled to shorter side `scale`. With `flow`, the first half of the clip is horizontal flow, which a
-    mirror inverts, and the other vertical. `rng` is not used.
+    Frames are first scaled to a shorter side of `scale` pixels. With `flow`, the first half of the clip is horizontal
+    flow, which a mirror inverts, and the second half is vertical flow. Nothing is random: `rng` is not used.
     """
     finish = partial(cut_crops, size=size, scale=scale, crops=crops, flow=flow)
     return View(Box(0, 0, height, width), finish)
 
 
 def cut_crops(clip: Tensor, size: int, scale: int, crops: int, flow: bool) -> Tensor:
-    """What `crop_transform` says, done to a clip."""
+    """Scale a clip and cut its crops out, as `crop_transform` describes."""
     clip = scale_frames(clip, scale)
     views = []
     for top, left, mirrored in CROPS[crops](*clip.shape[-2:], size):

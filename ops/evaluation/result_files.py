@@ -1,43 +1,11 @@
-"""Files that a test leaves: written whole at its end, but sure to be writable before it starts."""
+"""What a test leaves as files."""
 
-import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from ops.errors import InputError
-
-
-def check_writable(path: Path, flag: str) -> None:
-    """Raise InputError unless a file can be made under `path`; leaves nothing behind."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        trial = path.with_name(path.name + ".partial")
-        trial.open("ab").close()
-        trial.unlink()
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); give another place with {flag}") from None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write to a temporary name and rename, so that a file under `path` is always whole."""
-    trial = path.with_name(path.name + ".partial")
-    try:
-        trial.write_bytes(content)
-        trial.replace(path)
-    except OSError as error:
-        trial.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def as_csv(rows: Sequence[Sequence]) -> bytes:
-    """Rows as UTF-8 text, quoted where needed."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+from ops.files import as_csv
 
 
 def scores_file(names: Sequence[str], labels: np.ndarray, scores: np.ndarray) -> bytes:
@@ -48,25 +16,9 @@ def scores_file(names: Sequence[str], labels: np.ndarray, scores: np.ndarray) ->
 
 
 def predictions_file(names: Sequence[str], labels: np.ndarray, scores: np.ndarray, categories: Sequence[str]) -> bytes:
-    """A CSV with a row a video: its name, its label and the five best classes, best first."""
+    """A CSV with a row per video: its name, its label and the five best classes, best first."""
     ranked = np.argsort(-scores, axis=1, kind="stable")[:, :5]  # (videos, 5)
     rows = [["video", "label", *(f"top{k}" for k in range(1, ranked.shape[1] + 1))]]
     for name, label, best in zip(names, labels, ranked, strict=True):
         rows.append([name, categories[label], *(categories[k] for k in best)])
     return as_csv(rows)
-
-
-def read_categories(path: Path, num_class: int, needed: bool = False) -> list[str]:
-    """The class names in a file, one a line in the order of labels; the labels themselves where there is no file.
-
-    Raises InputError where it holds another number of names, or is `needed` and cannot be read.
-    """
-    if not path.is_file() and not needed:
-        return [str(label) for label in range(num_class)]
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read category file {path}: {error}") from None
-    if len(names) != num_class:
-        raise InputError(f"{path} names {len(names)} classes, the dataset has {num_class}; correct either")
-    return names

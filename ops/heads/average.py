@@ -1,21 +1,23 @@
-"""From the scores of g representations to the scores of a video (TSN's segmental consensus)."""
+"""TSN's average consensus: every representation has logits, a video has their mean.
+
+Wang et al., *Temporal Segment Networks*, ECCV 2016, equation 1 with the average as G and, as in TSN's program, the mean
+of logits, not of probabilities.
+"""
 
 from torch import Tensor
 
-
-def average(scores: Tensor) -> Tensor:
-    """Mean over representations, (n, g, K) -> (n, K) (Wang et al., TSN, ECCV 2016, equation 1 with average G)."""
-    return scores.mean(1)
+from ops.heads.head import Head
 
 
-def identity(scores: Tensor) -> Tensor:
-    """Every representation keeps its scores, (n, g, K): each is trained on the video's label by itself."""
-    return scores
+class Average(Head):
+    """Mean over representations, (n, g, K) -> (n, K)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(1)
 
 
-CONSENSUS = {"avg": average, "identity": identity}
+class Identity(Head):
+    """Every representation keeps its logits, (n, g, K): each is trained on the video's label by itself."""
 
-
-def video_scores(scores: Tensor) -> Tensor:
-    """Scores to rank the classes of a video by: (n, K) as they are, (n, g, K) averaged -> (n, K)."""
-    return scores if scores.ndim == 2 else scores.mean(1)
+    def forward(self, x: Tensor) -> Tensor:
+        return x

@@ -14,7 +14,6 @@ import json
 import math
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 from ops.errors import InputError
+from ops.files import growing_folder
 from ops.move4mnist.sources import (
     BAR,
     DIGIT,
@@ -264,7 +264,7 @@ def facts_of(folder: Path, path: str) -> VideoFacts | None:
     if not (folder / ABOUT).is_file() or split not in SPLITS or name not in CLASSES or not index.isdecimal():
         return None
     try:
-        about = json.loads((folder / ABOUT).read_text())
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8-sig"))
         job = Job(split, list(CLASSES).index(name), int(index))
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in about["config"].items()}
         return plan_video(Move4Config(**values), job.label, job.rng(about["seed"]))
@@ -306,29 +306,24 @@ def make_dataset(
     scenes = find_backgrounds(Path(backgrounds), seed) if backgrounds else dict.fromkeys(SPLITS, draw_scene)
     glyphs, used, reason = choose_digits(digits, out.parent)
 
-    growing = out.with_name(out.name + ".partial")
-    shutil.rmtree(growing, ignore_errors=True)  # of a run that was killed
-    write = partial(write_video, out=growing, config=config, seed=seed, digits=glyphs, backgrounds=scenes)
     jobs = [
         Job(split, i % len(CLASSES), i // len(CLASSES))
         for split, num in zip(SPLITS, (num_train, num_val), strict=True)
         for i in range(num)
     ]
     try:
-        growing.mkdir(parents=True)
-        ignore_ctrl_c = signal.signal, (signal.SIGINT, signal.SIG_IGN)  # in the workers: this process ends them
-        with multiprocessing.Pool(min(workers, len(jobs)), *ignore_ctrl_c) as pool:
-            for _ in progress(pool.imap_unordered(write, jobs, chunksize=8), total=len(jobs)):
-                pass
-        for split in SPLITS:
-            lines = [f"{job.path} {config.num_frames} {job.label}\n" for job in jobs if job.split == split]
-            (growing / f"{split}_videofolder.txt").write_text("".join(lines))
-        (growing / "category.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-        about = {"config": asdict(config), "seed": seed, "digits": used, "backgrounds": str(backgrounds or "drawn")}
-        (growing / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
-        growing.replace(out)
+        with growing_folder(out) as growing:
+            write = partial(write_video, out=growing, config=config, seed=seed, digits=glyphs, backgrounds=scenes)
+            ignore_ctrl_c = signal.signal, (signal.SIGINT, signal.SIG_IGN)  # in the workers: this process ends them
+            with multiprocessing.Pool(min(workers, len(jobs)), *ignore_ctrl_c) as pool:
+                for _ in progress(pool.imap_unordered(write, jobs, chunksize=8), total=len(jobs)):
+                    pass
+            for split in SPLITS:
+                lines = [f"{job.path} {config.num_frames} {job.label}\n" for job in jobs if job.split == split]
+                (growing / f"{split}_videofolder.txt").write_text("".join(lines))
+            (growing / "category.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+            about = {"config": asdict(config), "seed": seed, "digits": used, "backgrounds": str(backgrounds or "drawn")}
+            (growing / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     except OSError as error:  # a full disk, say
-        raise InputError(f"{growing}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)
+        raise InputError(f"{out}.partial: cannot be written ({error.strerror}); choose another --out") from error
     return Summary(out, num_train, num_val, config.num_frames, used, reason)

@@ -18,6 +18,7 @@ from urllib.request import getproxies
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps, features
 
+from ops.data.frame_names import PICTURES, is_hidden, is_picture
 from ops.errors import InputError
 
 SPLITS = ("train", "val")
@@ -26,7 +27,6 @@ BAR = 8  # height of the black bar above and below
 SCENE = SIZE - 2 * BAR  # height of what lies between them
 DIGIT = 20  # longest side of a digit
 WHITEST = 223  # brightest background, so that a white digit shows
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 
 Digits = Callable[[int, np.random.Generator], np.ndarray]  # (digit 0-9, rng) -> (h, w) opacity in 0..1, h, w <= DIGIT
 # (times (t,) in frames, rng) -> (t, SCENE, SIZE) grey, <= WHITEST
@@ -149,9 +149,13 @@ def find_backgrounds(folder: Path, seed: int) -> dict[str, Background]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of backgrounds")
-    pictures = sorted(path for path in folder.rglob("[!.]*") if path.suffix.lower() in PICTURES)
+    pictures = sorted(
+        path
+        for path in folder.rglob("*")
+        if is_picture(path.name) and not any(map(is_hidden, path.relative_to(folder).parts))
+    )
     if not pictures:
-        raise InputError(f"{folder}: holds no pictures ({' '.join(sorted(PICTURES))})")
+        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
     pictures = [pictures[i] for i in np.random.default_rng(seed).permutation(len(pictures))]
     cut = max(1, len(pictures) // 4)
     return {
@@ -165,6 +169,8 @@ def pan_picture(times: np.ndarray, rng: np.random.Generator, paths: list[Path]) 
     path, room = paths[rng.integers(len(paths))], int(rng.integers(8, 33))
     try:
         with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise InputError(f"{path}: has over 8 bits per value; scale it to 0 to 255, or remove it")
             grey = ImageOps.fit(image.convert("L"), (SIZE + room + 1, SCENE + room + 1))
     except OSError as error:
         raise InputError(f"{path}: cannot be read as a picture; mend or remove it") from error

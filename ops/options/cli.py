@@ -6,10 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ops.data.workers import kill_workers
 from ops.errors import InputError
+from ops.options.types import file_path
 
 RAN_OUT = {  # text of an error that no input names -> what it means, and what helps
     r"DataLoader worker .*(killed by signal|exited unexpectedly)": (
@@ -29,11 +31,12 @@ class ArgumentParser(argparse.ArgumentParser):
     """argparse with help texts laid out as written, `-` and `_` alike inside flags, and errors in one line.
 
     Declare flags with `_`; abbreviated flags are not accepted, nor is an empty value (of an unset variable, say) but
-    where a flag is said to take any TEXT.
+    where a flag is said to take any TEXT. In paths, `~` is the home folder also after `=`, where shells leave it.
     """
 
     def __init__(self, **kwargs):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
+        self.register("type", Path, lambda text: Path(file_path(text)))
 
     def parse_known_args(self, args=None, namespace=None):
         words = sys.argv[1:] if args is None else args

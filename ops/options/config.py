@@ -1,95 +1,361 @@
-"""The options of `main.py` as one frozen `Config`, and which of them may go together."""
+"""The options of `main.py`: each is declared here, once, and nowhere else.
 
-import argparse
+From a field of `Config` come its flag, its help text and its row in docs/options.md; from its role comes what --resume
+and --evaluate take from a checkpoint. A new option is a new field. Which options do not go together is said in
+`ops/options/checks.py`.
+"""
+
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
-import torch
-
-from archs.resnet import ARCHS, STAGES
+from archs import ARCHS, STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
-from ops.data.specs import DatasetSpec, dataset_root, dataset_spec
-from ops.errors import InputError
-from ops.heads.average import CONSENSUS
-from ops.options import flags
+from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_root, dataset_spec
+from ops.heads import HEADS
+from ops.options.option import Option, option
+from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS
 from ops.temporal.shift import SHIFT_PLACES
 from ops.training.optim import SCHEDULES
-from ops.training.processes import ALONE, Processes
+from ops.training.stepping import AMP
+
+
+def default_workers() -> int:
+    """One process a core, at most 8, where torchrun starts several that train: each its share."""
+    trains = os.environ.get("LOCAL_WORLD_SIZE", "")
+    share = (os.cpu_count() or 1) // max(1, int(trains) if trains.isdecimal() else 1)
+    return max(1, min(8, share))
 
 
 @dataclass(frozen=True)
 class Config:
     """All options of a run; plain values, so that a checkpoint can carry them."""
 
-    dataset: str
-    modality: str
-    root_path: str | None = None
-    train_list: str | None = None
-    val_list: str | None = None
-    image_tmpl: str | None = None
-    first_frame: int | None = None
-    num_class: int | None = None
-    category_file: str | None = None
-    no_flip: bool = False
-    on_bad_video: str = "stop"
-    crop_scales: tuple[float, ...] | None = None
-    arch: str = "resnet50"
-    pretrain: str | None = None
-    tune_from: str | None = None
-    num_segments: int = 8
-    num_frames: int | None = None
-    frame_stride: int = 1
-    cluster: str = "cumulative"
-    cluster_after: str = "layer1"
-    cluster_start_epoch: int = 0
-    shift: bool = False
-    shift_div: int = 8
-    shift_place: str = "blockres"
-    temporal_pool: bool = False
-    non_local: bool = False
-    dense_sample: bool = False
-    consensus_type: str = "avg"
-    dropout: float = 0.5
-    input_size: int | None = None
-    epochs: int = 120
-    start_epoch: int = 0
-    batch_size: int = 128
-    lr: float = 0.001
-    lr_type: str = "step"
-    lr_steps: tuple[float, ...] = (50.0, 100.0)
-    momentum: float = 0.9
-    wd: float = 5e-4
-    gd: float | None = None
-    npb: bool = False
-    freeze_stem_bn: bool = False
-    stem_chunk: int | str = "auto"
-    stem_memory: int | str = "auto"
-    stem_grad: str = "exact"
-    accum: int = 1
-    bucket: int = 1
-    amp: str | None = None
-    sync_bn: bool = False
-    compile: bool = False
-    skip_nonfinite: bool = False
-    print_freq: int = 20
-    eval_freq: int = 5
-    save_every_steps: int = 0
-    save_every_minutes: float = 30.0
-    workers: int = max(1, min(8, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
-    seed: int = 0
-    device: str | None = None
-    deterministic: bool = False
-    resume: str | None = None
-    trust_checkpoint: bool = False
-    evaluate: bool = False
-    suffix: str | None = None
-    overwrite: bool = False
-    root_log: str = "log"
-    root_model: str = "checkpoint"
+    dataset: str = option(
+        MISSING,
+        f"one of {', '.join(DATASETS)}; or your own: a folder with a dataset.json, or any name with --root_path,"
+        " --image_tmpl and --num_class",
+        role="place",
+        type=file_path,
+    )
+    modality: str = option(
+        MISSING,
+        "what the network sees: frames, pairs of flow images, or differences between frames",
+        role="model",
+        choices=MODALITIES,
+    )
+
+    # data: the facts of a DatasetSpec
+    train_list: str | None = option(
+        None, "list of training videos, lines `path num_frames label`", role="data", type=file_path, metavar="FILE"
+    )
+    val_list: str | None = option(None, "list of validation videos", role="data", type=file_path, metavar="FILE")
+    image_tmpl: str | None = option(
+        None,
+        "how frames are named, for example 'img_{:05d}.jpg' (default: as the dataset's)",
+        role="data",
+        metavar="TEMPLATE",
+    )
+    first_frame: int | None = option(
+        None,
+        "number of a video's first frame (default: as the dataset's; own datasets 1)",
+        role="data",
+        type=number(int, least=0),
+        metavar="N",
+    )
+    num_class: int | None = option(
+        None,
+        "number of classes (default: as the dataset's)",
+        role="data",
+        type=number(int, least=1),
+        metavar="K",
+    )
+    category_file: str | None = option(
+        None,
+        "class names, one per line in the order of labels (default category.txt)",
+        role="data",
+        type=file_path,
+        metavar="FILE",
+    )
+
+    # protocol
+    no_flip: bool = option(
+        False, "never mirror videos in training: for classes such as left and right", role="protocol"
+    )
+    num_frames: int | None = option(
+        None,
+        "frames of a video that clustering sees: all, or at most N evenly spaced (default all)",
+        role="protocol",
+        type=frame_cap,
+        metavar="all|N",
+    )
+    frame_stride: int = option(
+        1, "clustering sees every N-th frame of a video", role="protocol", type=number(int, least=1), metavar="N"
+    )
+    dense_sample: bool = option(False, "with --cluster none: sample within a window of 64 frames", role="protocol")
+    input_size: int | None = option(
+        None,
+        "side of the square clips in pixels (default: the arch's, 224; resnet_thin 64)",
+        role="protocol",
+        type=number(int, least=16),
+        metavar="S",
+    )
+    seed: int = option(
+        0,
+        "seed of weights, order, crops and random clusters",
+        role="protocol",
+        type=number(int, least=0, most=2**32 - 1),
+        metavar="N",
+    )
+
+    # model
+    arch: str = option("resnet50", "backbone", role="model", choices=ARCHS)
+    num_segments: int = option(
+        8,
+        "clusters per video, g; with --cluster none the number of sampled frames",
+        role="model",
+        type=number(int, least=1),
+        metavar="G",
+    )
+    cluster: str = option(
+        "cumulative",
+        "how videos are cut in time; none: TSN, and TSM with --shift",
+        role="model",
+        choices=(*CLUSTERINGS, "none"),
+    )
+    cluster_after: str | None = option(
+        None, "last stage that sees every frame (default: the arch's, layer1)", role="model", choices=STAGES
+    )
+    shift: bool = option(False, "temporal shift behind the clustering", role="model")
+    shift_div: int = option(
+        8, "1/N of the channels shift each way", role="model", type=number(int, least=2), metavar="N"
+    )
+    shift_place: str = option(
+        "blockres", "shift inside residual branches or before whole blocks", role="model", choices=SHIFT_PLACES
+    )
+    temporal_pool: bool = option(False, "halve the time steps before layer2", role="model")
+    non_local: bool = option(False, "non-local blocks in layer2 and layer3", role="model")
+    consensus_type: str = option(
+        "avg",
+        "avg: a video's scores are the mean over its representations; identity: every representation is trained by"
+        " itself",
+        role="model",
+        choices=HEADS,
+    )
+
+    # training
+    epochs: int = option(120, "epochs in all", role="training", type=number(int, least=1), metavar="N")
+    batch_size: int = option(
+        128,
+        "videos per batch, of all processes together",
+        role="training",
+        type=number(int, least=1),
+        metavar="N",
+        aliases=("-b",),
+        fixed_within_epoch=True,
+    )
+    accum: int = option(
+        1,
+        "batches per step: their loss is the mean over all their videos",
+        role="training",
+        type=number(int, least=1),
+        metavar="K",
+        fixed_within_epoch=True,
+    )
+    bucket: int = option(
+        1,
+        "shuffle such that batches hold videos of similar length, sorted within N batches; 1: do not",
+        role="training",
+        type=number(int, least=1),
+        metavar="N",
+        fixed_within_epoch=True,
+    )
+    lr: float = option(
+        0.001,
+        "learning rate",
+        role="training",
+        type=number(float, above=0),
+        metavar="LR",
+        aliases=("--learning_rate",),
+    )
+    lr_type: str = option("step", "schedule of the learning rate", role="training", choices=SCHEDULES)
+    lr_steps: tuple[float, ...] = option(
+        (50.0, 100.0),
+        "epochs after which `step` divides the rate by 10",
+        role="training",
+        type=number(float, least=0),
+        metavar="E",
+        many=True,
+    )
+    momentum: float = option(0.9, "momentum of SGD", role="training", type=number(float, least=0, most=1), metavar="M")
+    wd: float = option(
+        5e-4,
+        "weight decay",
+        role="training",
+        type=number(float, least=0),
+        metavar="W",
+        aliases=("--weight_decay",),
+    )
+    gd: float | None = option(
+        None,
+        "largest norm of the gradient (default: no limit)",
+        role="training",
+        type=number(float, above=0),
+        metavar="NORM",
+        aliases=("--clip_gradient",),
+    )
+    dropout: float = option(
+        0.5, "dropout before the classifier", role="training", type=number(float, least=0, most=1), metavar="P"
+    )
+    npb: bool = option(
+        False, "train all BatchNorms; without it only the first (TSN's partial BatchNorm)", role="training"
+    )
+    freeze_stem_bn: bool = option(False, "train none of the BatchNorms that see every frame", role="training")
+    sync_bn: bool = option(False, "BatchNorm takes its statistics from the videos of all processes", role="training")
+    cluster_start_epoch: int = option(
+        0,
+        "train on num_segments sampled frames before this epoch",
+        role="training",
+        type=number(int, least=0),
+        metavar="E",
+    )
+    stem_chunk: int | str = option(
+        "auto",
+        "frames that pass the stem at a time, so that memory does not grow with a video; 0: all; auto: all where they"
+        " take little memory",
+        role="training",
+        type=stem_chunk,
+        metavar="N|auto",
+    )
+    stem_memory: int | str = option(
+        "auto",
+        "of a stem in chunks, activations kept so that a second pass need not find them again; auto: a quarter of what"
+        " is free on CUDA, else 64M",
+        role="training",
+        type=stem_memory,
+        metavar="SIZE|auto",
+    )
+    stem_grad: str = option(
+        "exact",
+        "gradient of a stem in chunks: exact, or estimated from one random frame per cluster",
+        role="training",
+        choices=STEM_GRADS,
+    )
+    crop_scales: tuple[float, ...] | None = option(
+        None,
+        "sides of training crops, as shares of the frame's shorter side (default: TSN's, 1 .875 .75 .66; without the"
+        " last for Flow and RGBDiff)",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="S",
+        many=True,
+    )
+    on_bad_video: str = option(
+        "stop",
+        "what a frame that cannot be read does to training: stop it, or skip the video and report it; evaluation"
+        " always stops",
+        role="training",
+        choices=("stop", "skip"),
+    )
+    skip_nonfinite: bool = option(
+        False,
+        "leave out steps whose loss or gradient is not finite, and count them, instead of stopping",
+        role="training",
+    )
+    amp: str | None = option(
+        None,
+        "precision of training (default: bf16 on a CUDA GPU that has it, else off)",
+        role="training",
+        choices=AMP,
+    )
+    deterministic: bool = option(False, "the same bits every time on CUDA, too; slower", role="training")
+    eval_freq: int = option(
+        5, "epochs between two validations", role="training", type=number(int, least=1), metavar="N"
+    )
+    save_every_steps: int = option(
+        0,
+        "save after every N-th step of an epoch, besides its end; 0: never",
+        role="training",
+        type=number(int, least=0),
+        metavar="N",
+    )
+    save_every_minutes: float = option(
+        30.0,
+        "save when the last time was M minutes ago, too; 0: never",
+        role="training",
+        type=number(float, least=0),
+        metavar="M",
+    )
+    suffix: str | None = option(None, "added to the run's name", role="training", metavar="TEXT")
+
+    # place
+    root_path: str | None = option(
+        None,
+        "the dataset's own folder with lists and frames (default $FULL_VIDEO_DATA/<dataset>, else data/<dataset>;"
+        " movingmnist is generated there when missing)",
+        role="place",
+        type=file_path,
+        metavar="DIR",
+    )
+    keep_damaged: bool = option(
+        False, "take damaged frames as far as they can be seen, instead of an error", role="place"
+    )
+    resume: str | None = option(
+        None,
+        "checkpoint to go on from, or to evaluate; auto: this run's newest, if there is one",
+        role="place",
+        type=file_path,
+        metavar="PATH|auto",
+    )
+    evaluate: bool = option(
+        False, "evaluate the model of --resume on the validation list", role="place", aliases=("-e",)
+    )
+    tune_from: str | None = option(
+        None,
+        "start from a checkpoint's weights; a classifier of other classes starts anew",
+        role="place",
+        type=file_path,
+        metavar="PATH",
+    )
+    pretrain: str | None = option(
+        None,
+        "backbone weights: imagenet, none, or a file (default imagenet where the arch has them)",
+        role="place",
+        type=file_path,
+        metavar="imagenet|none|PATH",
+    )
+    trust_checkpoint: bool = option(
+        False, "load checkpoint files that hold more than tensors and plain values, and may run code", role="place"
+    )
+    start_epoch: int = option(
+        0,
+        "number of the first epoch (default 0; after --resume: the next one)",
+        role="place",
+        type=number(int, least=0),
+        metavar="E",
+    )
+    overwrite: bool = option(False, "replace an earlier run of the same name", role="place")
+    root_log: str = option("log", "where log/<run> goes", role="place", type=file_path, metavar="DIR")
+    root_model: str = option("checkpoint", "where checkpoint/<run> goes", role="place", type=file_path, metavar="DIR")
+    device: str | None = option(
+        None, "cpu, cuda, cuda:1, mps (default: cuda, else mps, else cpu)", role="place", metavar="DEVICE"
+    )
+    workers: int = option(
+        default_workers(),
+        "processes that load videos, for each that trains; 0: that one does (default: one per core, at most 8)",
+        role="place",
+        type=number(int, least=0),
+        metavar="N",
+        aliases=("-j",),
+    )
+    compile: bool = option(False, "compile the network, which costs minutes at the start", role="place")
+    print_freq: int = option(20, "steps between two reports", role="place", type=number(int, least=1), metavar="N")
+
+    def __post_init__(self):
+        if self.cluster_after is None and self.arch in ARCHS:
+            object.__setattr__(self, "cluster_after", ARCHS[self.arch].cluster_after)
 
     @property
     def store_name(self) -> str:
@@ -100,8 +366,15 @@ class Config:
         if self.cluster != "none":
             parts.append(f"{self.cluster}-{self.cluster_after}")
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
-        parts += ["cos"] * (self.lr_type == "cos") + ["dense"] * self.dense_sample + ["nl"] * self.non_local
-        return "_".join(parts + ([self.suffix] if self.suffix else []))
+        if self.lr_type == "cos":
+            parts.append("cos")
+        if self.dense_sample:
+            parts.append("dense")
+        if self.non_local:
+            parts.append("nl")
+        if self.suffix:
+            parts.append(self.suffix)
+        return "_".join(parts)
 
     @property
     def run_folder(self) -> Path:
@@ -125,12 +398,16 @@ class Config:
     @property
     def spec(self) -> DatasetSpec:
         """The dataset's facts with the command line's put in; InputError where some are missing."""
-        given = {name: getattr(self, name) for name in SPEC_FIELDS}
-        return dataset_spec(self.dataset, self.root, self.modality, flip=False if self.no_flip else None, **given)
+        given = {name: getattr(self, name) for name in names_of("data")}
+        if self.no_flip:
+            given["flip"] = False
+        if self.keep_damaged:
+            given["keep_damaged"] = True
+        return dataset_spec(self.dataset, self.root, self.modality, **given)
 
     def list_file(self, name: str) -> Path:
-        """A list as given if that is a file, else inside the dataset's folder."""
-        return Path(name) if name in (self.train_list, self.val_list) and Path(name).is_file() else self.root / name
+        """A list as given, see `dataset_file`, or the dataset's own inside its folder."""
+        return dataset_file(self.root, name) if name in (self.train_list, self.val_list) else self.root / name
 
     @property
     def frame_size(self) -> int:
@@ -140,7 +417,7 @@ class Config:
     @property
     def model_options(self) -> dict:
         """What `ops.models.build_model` takes besides the number of classes."""
-        return {name: getattr(self, name) for name in MODEL_FIELDS} | {
+        return {name: getattr(self, name) for name in names_of("model")} | {
             "dropout": self.dropout,
             "partial_bn": not self.npb,
             "freeze_stem_bn": self.freeze_stem_bn,
@@ -148,192 +425,12 @@ class Config:
         }
 
 
-# what a checkpoint's weights were made for: a flag may not contradict it
-MODEL_FIELDS = (
-    "modality",
-    "arch",
-    "num_segments",
-    "cluster",
-    "cluster_after",
-    "shift",
-    "shift_div",
-    "shift_place",
-    "temporal_pool",
-    "non_local",
-    "consensus_type",
-)
-SPEC_FIELDS = ("train_list", "val_list", "image_tmpl", "first_frame", "num_class", "category_file")
-CHOICES = {
-    "modality": MODALITIES,
-    "arch": ARCHS,
-    "cluster": (*CLUSTERINGS, "none"),
-    "cluster_after": STAGES,
-    "shift_place": SHIFT_PLACES,
-    "consensus_type": CONSENSUS,
-    "lr_type": SCHEDULES,
-    "stem_grad": STEM_GRADS,
-}
-# how videos are shown to the model: taken from the checkpoint, but another protocol may be asked for
-PROTOCOL_FIELDS = ("input_size", "num_frames", "frame_stride", "dense_sample", "seed")
-# where and on what a run happens: never taken from a checkpoint
-PLACE_FIELDS = (
-    "dataset",
-    "root_path",
-    *SPEC_FIELDS,
-    "no_flip",
-    "workers",
-    "device",
-    "resume",
-    "evaluate",
-    "overwrite",
-    "root_log",
-    "root_model",
-    "start_epoch",
-    "print_freq",
-    "tune_from",
-    "pretrain",
-    "trust_checkpoint",
-    "compile",
-)
+OPTIONS = {field.name: Option(field.name, field.default, **field.metadata) for field in fields(Config)}
 
 
-def parse(argv: Sequence[str] | None = None) -> tuple[Config, frozenset[str]]:
-    """Read the command line -> the config and the names of the options that were given.
-
-    Wrong syntax and values leave with exit code 2; contradictions raise InputError.
-    """
-    values = vars(flags.main_parser(asdict(Config("", ""))).parse_args(argv))
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    config, given = Config(**values), frozenset(values)
-    if config.evaluate and not config.resume:
-        raise InputError("--evaluate needs the checkpoint to evaluate: add --resume PATH")
-    names = ("resume", "tune_from", "pretrain")[config.resume == "auto" :]  # auto: a new run starts from the others
-    sources = [f"--{name} {values[name]}" for name in names if values.get(name)]
-    if len(sources) > 1 and sources[1:] != ["--pretrain none"]:
-        raise InputError(f"{' and '.join(sources)} contradict each other: weights come from one place")
-    if not config.resume:
-        check(config, given)
-    return config, given
-
-
-def check(config: Config, given: frozenset[str]) -> None:
-    """Raise InputError where options contradict each other or `given` ones would have no effect."""
-    if config.suffix and Path(config.suffix).name != config.suffix:
-        raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
-    if config.cluster == "none":
-        for name in (
-            "num_frames",
-            "frame_stride",
-            "cluster_after",
-            "cluster_start_epoch",
-            "freeze_stem_bn",
-            "stem_chunk",
-            "stem_memory",
-            "stem_grad",
-        ):
-            if name in given and getattr(config, name) != Config.__dataclass_fields__[name].default:
-                raise InputError(f"--{name} has no effect with --cluster none; leave one of them out")
-    elif "dense_sample" in given and not config.cluster_start_epoch:
-        raise InputError("--dense_sample samples frames where clustering sees all of them; add --cluster none")
-    if config.cluster != "none":
-        trunk = STAGES[STAGES.index(config.cluster_after) + 1 :]
-        for name, stages in (("shift", trunk), ("non_local", {"layer2", "layer3"} & {*trunk})):
-            if getattr(config, name) and not stages:
-                raise InputError(f"--{name} finds no stage to work in behind --cluster_after {config.cluster_after}")
-        if config.temporal_pool and "layer2" not in trunk:
-            raise InputError(f"--temporal_pool comes before layer2, but --cluster_after is {config.cluster_after}")
-    if config.stem_grad == "representative" and config.stem_chunk == 0:
-        raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
-    if config.sync_bn and config.freeze_stem_bn and not config.npb:
-        raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
-    in_chunks = config.stem_chunk not in ("auto", 0) or config.stem_grad == "representative"
-    if config.sync_bn and in_chunks and not config.freeze_stem_bn:
-        raise InputError(
-            "--sync_bn and a stem in chunks contradict each other, for processes have their own numbers of"
-            " chunks; add --freeze_stem_bn, or leave out --stem_chunk and --stem_grad"
-        )
-    if not config.shift:
-        for name in ("shift_div", "shift_place"):
-            if name in given:
-                raise InputError(f"--{name} has no effect without --shift; add --shift or leave it out")
-    if config.cluster_start_epoch >= config.epochs and "cluster_start_epoch" in given and not config.evaluate:
-        raise InputError(
-            f"--cluster_start_epoch {config.cluster_start_epoch} lies beyond --epochs {config.epochs}:"
-            " the run would never train on clusters"
-        )
-
-
-def stored_options(stored: dict, path: str) -> dict:
-    """The options among what file `path` holds; InputError unless each could have been given as a flag."""
-    names = {field.name for field in fields(Config)}
-    stored = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in names}
-    for action in flags.main_parser(asdict(Config("", "")))._actions:
-        name, known = action.dest, action.choices
-        if name not in stored or (stored[name] is None and Config.__dataclass_fields__[name].default is None):
-            continue
-        value = stored[name]
-        if isinstance(value, tuple) != (action.nargs == "+") or not all(
-            _could_be_given(action, part) for part in (value if isinstance(value, tuple) else [value])
-        ):
-            remedy = f"here there are only {', '.join(known)}" if known else "that cannot be, use another checkpoint"
-            raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
-    return stored
-
-
-def _could_be_given(action: argparse.Action, value: object) -> bool:
-    """Whether some word after a flag stands for this value."""
-    if action.nargs == 0:
-        return isinstance(value, bool)
-    if action.choices:
-        return value in [*action.choices]
-    try:
-        return isinstance(value, str) if action.type is None else action.type(str(value)) == value
-    except argparse.ArgumentTypeError:
-        return False
-
-
-def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str) -> Config:
-    """Complete a config with the one inside checkpoint `path`: `stored`, or None if it carries none.
-
-    For evaluation the model and the way videos are shown come from the file, for going on with training everything
-    but places. Raises InputError where a given flag contradicts the model in the file.
-    """
-    if stored is None:
-        check(config, given)
-        return config
-    stored = stored_options(stored, path)
-    for name in sorted(given & {*MODEL_FIELDS} & {*stored}):
-        if getattr(config, name) != stored[name]:
-            raise InputError(
-                f"--{name} {getattr(config, name)} contradicts {path}, which was trained with {name} {stored[name]};"
-                f" leave --{name} out or use another checkpoint"
-            )
-    wanted = {*MODEL_FIELDS, *PROTOCOL_FIELDS} if config.evaluate else {*stored} - {*PLACE_FIELDS}
-    if not config.evaluate and Path(stored.get("dataset", config.dataset)).name != Path(config.dataset).name:
-        raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from instead")
-    config = replace(config, **{name: v for name, v in stored.items() if name in wanted - given})
-    check(config, given)
-    return config
-
-
-def pick_device(name: str | None, deterministic: bool = False, processes: Processes = ALONE) -> torch.device:
-    """The named device, else cuda, else mps, else cpu; of several GPUs this process's. InputError if it is not there.
-
-    With `deterministic`, operations that may give other bits the next time are replaced by slower ones.
-    """
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-        torch.use_deterministic_algorithms(True)
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    name = processes.own_device(name)
-    try:
-        device = torch.device(name)
-        torch.ones(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0][:100]
-        raise InputError(f"--device {name} cannot be used here ({reason}); use --device cpu or leave it out") from None
-    return device
+def names_of(*roles: str) -> tuple[str, ...]:
+    """The names of all options of these roles."""
+    return tuple(name for name, option in OPTIONS.items() if option.role in roles)
 
 
 def plain(config: Config) -> dict:

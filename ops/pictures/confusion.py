@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ops.evaluation.result_files import as_csv
+from ops.files import as_csv
 
 INK, GRID = (40, 40, 40), (210, 210, 210)
 # white to blue to near black: grows darker all the way, so it can be read in grey and by the colour-blind

@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ops.clustering import find_clusters
-from ops.evaluation.predict import Steps
-from ops.models import TSN
 from ops.move4mnist.generator import Kind
 from ops.pictures.colours import CURVE, CUT
 from ops.pictures.video import (
@@ -32,7 +28,6 @@ from ops.pictures.video import (
     save,
     stretches,
 )
-from ops.streaming import stream_changes
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -70,30 +65,6 @@ class CutVideo(NamedTuple):
     def assignment(self) -> list[int]:
         """That of the first method."""
         return next(iter(self.assignments.values()))
-
-
-@torch.inference_mode()
-def cut_video(
-    model: TSN,
-    steps: Steps,
-    methods: Sequence[str],
-    num_clusters: int,
-    chunk: int,
-    title: str,
-    kinds: np.ndarray | None = None,
-) -> CutVideo:
-    """Cut a video by each method, by one pass of the stem of a model in eval mode; `kinds` are those of all frames."""
-    changes, signs = stream_changes(model, steps, chunk)
-    lengths = torch.tensor([len(steps)], device=changes.device)
-    labels = {method: find_clusters(changes, lengths, num_clusters, method).assignment for method in methods}
-    return CutVideo(
-        title,
-        steps.frames,
-        steps.first,
-        (changes.double() / signs).tolist(),
-        {method: label.tolist() for method, label in labels.items()},
-        None if kinds is None else kinds[steps.first],
-    )
 
 
 def transitions(kinds: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A small picture of how one video is clustered, drawn by PIL alone: for a run's TensorBoard events.
+"""A small picture of how one video is clustered, drawn by PIL alone: for TensorBoard events.
 
 Frames in time order; under them a band whose colour changes where a cluster begins; under that the distance of each
 frame to the one before, with the cuts in red. A long video shows evenly spaced frames, its band and curve all.
@@ -7,16 +7,11 @@ frame to the one before, with the cuts in red. A long video shows evenly spaced 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ops.data.dataset import FrameFolders
-from ops.models import TSN
 from ops.pictures.colours import CLUSTERS, CUT
-from ops.streaming import stream
 
-CHUNK = 32  # frames that pass the stem at a time
 MOST, CELL, BAND, CURVE, TITLE = 24, 48, 10, 60, 20  # frames shown; sizes in pixels
 INK, PAPER, AREA = "#282828", "white", "#d8d8d8"
 
@@ -47,12 +42,3 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
         if cut:
             draw.line((left, top, left, bottom), CUT)
     return np.asarray(picture)
-
-
-@torch.inference_mode()
-def draw_video(model: TSN, videos: FrameFolders, index: int) -> np.ndarray:
-    """The picture of one video of a data set as a model in eval mode clusters it now, uint8 (H, W, 3)."""
-    steps, _, name = videos.load(0, index)  # (t, channels, S, S)
-    _, assignment, distances = stream(model, steps, torch.tensor([len(steps)]), CHUNK)
-    frames = steps[:, :3] if steps.shape[1] % 3 == 0 else steps[:, :1].expand(-1, 3, -1, -1)  # of flow: x alone
-    return cluster_strip(frames, assignment.tolist(), distances.tolist(), f"{name}, {len(frames)} frames")

@@ -12,7 +12,6 @@ import numpy as np
 from torch import Tensor
 
 from ops.errors import InputError
-from ops.evaluation.predict import Prediction
 from ops.pictures.colours import CLUSTERS, CURVE, CUT, SEEN
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def save(figure: "Figure", path: Path) -> None:
 
 
 class Video(Protocol):
-    """What of a `Prediction` is drawn."""
+    """What of a video is drawn: of one that was predicted, or cut by several methods."""
 
     frames: list[Tensor]
     seen: np.ndarray
@@ -262,7 +261,7 @@ def number_frames(axis: "Axes", row: Row) -> None:
     axis.spines["bottom"].set_bounds(first - 0.5, last - 0.5)
 
 
-def draw_prediction(video: Prediction, name: str, verdict: str, path: Path, width: float = 10) -> None:
+def draw_prediction(video: Video, title: str, verdict: str, path: Path, width: float = 10) -> None:
     """Draw one video into a file `width` inches wide."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -270,5 +269,5 @@ def draw_prediction(video: Prediction, name: str, verdict: str, path: Path, widt
     with matplotlib.rc_context(STYLE):
         strip = Strip(video, width)
         figure = Figure(figsize=(width, strip.height), dpi=200)
-        draw_video(figure, strip, f"{name}: {video.summary}", verdict)
+        draw_video(figure, strip, title, verdict)
         save(figure, path)

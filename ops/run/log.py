@@ -14,7 +14,7 @@ import torch
 import torchvision
 
 from ops.errors import InputError
-from ops.training.engine import Result
+from ops.training.meters import Result
 
 try:
     from tensorboardX import SummaryWriter
@@ -122,7 +122,7 @@ class RunLog:
             return f"the log in {self.table.parent} could not be written ({error.strerror or error})"
         return None
 
-    def draw(self, epoch: int, pictures: dict[str, np.ndarray]) -> None:
+    def add_pictures(self, epoch: int, pictures: dict[str, np.ndarray]) -> None:
         """Add pictures, uint8 (H, W, 3), to the events under their names."""
         if self.events:
             with suppress(OSError):  # `write` has told

@@ -4,7 +4,7 @@ import sys
 
 from tqdm import tqdm
 
-from ops.training.engine import Meters
+from ops.training.meters import Meters
 
 
 class Progress:

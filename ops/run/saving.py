@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ops.errors import InputError
+from ops.files import claimed
 from ops.training.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint, save_checkpoint, size_of
 
 
@@ -59,27 +60,30 @@ class CheckpointFolder:
 
 
 @contextmanager
-def new_folders(checkpoints: Path, log: Path) -> Iterator[None]:
-    """Make both; those that are new go again, with empty folders around them, if nothing comes of the run."""
-    new = []
-    try:
-        for folder in (checkpoints, log):
-            try:
-                new += [path for path in (folder, *folder.parents) if not path.exists()]
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
-        yield
-    finally:
-        something = False
-        with suppress(OSError):
-            something = any(checkpoints.glob("ckpt*")) or (log / "log.csv").read_bytes().count(b"\n") > 1
-        if not something:
-            if log in new:
-                shutil.rmtree(log, ignore_errors=True)
-            for path in new:  # from the inside out
-                with suppress(OSError):
-                    path.rmdir()
+def run_folders(checkpoints: Path, log: Path) -> Iterator[None]:
+    """Have both folders of a run for oneself; those that are new go again if nothing comes of the run.
+
+    So do empty folders around them. Raises InputError where they cannot be made, or another run is writing there.
+    """
+    new = [path for folder in (checkpoints, log) for path in (folder, *folder.parents) if not path.exists()]
+    for folder in (checkpoints, log):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
+    with claimed(checkpoints), claimed(log):
+        try:
+            yield
+        finally:
+            something = False
+            with suppress(OSError):
+                something = any(checkpoints.glob("ckpt*")) or (log / "log.csv").read_bytes().count(b"\n") > 1
+            if not something:
+                if log in new:
+                    shutil.rmtree(log, ignore_errors=True)
+                for path in new:  # from the inside out
+                    with suppress(OSError):
+                        path.rmdir()
 
 
 def newest_checkpoint(folder: Path, trust: bool = False) -> tuple[Path | None, dict, list[str]]:

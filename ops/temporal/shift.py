@@ -1,26 +1,58 @@
 """Temporal shift: part of the channels moves one step along time, at no cost.
 
 Lin, Gan, Han: *TSM: Temporal Shift Module for Efficient Video Understanding*, ICCV 2019, arXiv 1811.08383. With
-`fold = channels // shift_div`, the first `fold` channels come from the next step, the second `fold` from the one
-before, the rest stay; what comes from outside the video is zero.
+`fold = channels // shift_div`, the first `fold` channels come from the next step, the second `fold` from the previous
+one, and the rest stay; what would come from outside the video is zero.
 """
 
+import torch
 from torch import Tensor, nn
+
+from archs.backbone import Backbone
+from ops.errors import InputError
 
 
 def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8) -> Tensor:
-    """x (n * num_segments, c, h, w) -> the same shape, shifted within each video (Lin et al., figure 1b)."""
-    fold = x.shape[1] // shift_div
+    """Shift each video by itself (Lin et al., figure 1b).
+
+    x (n * num_segments, c, h, w) -> the same shape and memory format.
+    """
+    return _Shift.apply(x, num_segments, x.shape[1] // shift_div)
+
+
+class _Shift(torch.autograd.Function):
+    """The gradient of a shift is the shift the other way.
+
+    Autograd's own goes slice by slice: it takes several times as long and loses the memory format.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, num_segments: int, fold: int) -> Tensor:
+        ctx.num_segments, ctx.fold = num_segments, fold
+        return _move_channels(x, num_segments, from_next=slice(fold), from_previous=slice(fold, 2 * fold))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        fold = ctx.fold
+        moved = _move_channels(grad, ctx.num_segments, from_next=slice(fold, 2 * fold), from_previous=slice(fold))
+        return moved, None, None
+
+
+def _move_channels(x: Tensor, num_segments: int, from_next: slice, from_previous: slice) -> Tensor:
+    """Take two groups of channels from the neighbouring steps, which together are the first channels."""
     x = x.unflatten(0, (-1, num_segments))  # (n*g, c, h, w) -> (n, g, c, h, w)
-    out = x.new_zeros(x.shape)
-    out[:, :-1, :fold] = x[:, 1:, :fold]
-    out[:, 1:, fold : 2 * fold] = x[:, :-1, fold : 2 * fold]
-    out[:, :, 2 * fold :] = x[:, :, 2 * fold :]
+    rest = slice(max(from_next.stop, from_previous.stop), None)
+    out = torch.empty_like(x)
+    out[:, :-1, from_next] = x[:, 1:, from_next]
+    out[:, -1, from_next] = 0
+    out[:, 1:, from_previous] = x[:, :-1, from_previous]
+    out[:, 0, from_previous] = 0
+    out[:, :, rest] = x[:, :, rest]
     return out.flatten(0, 1)
 
 
 class TemporalShift(nn.Module):
-    """Shift, then `net`; the wrapped weights keep TSM's key `...net.weight`."""
+    """Shift the input of `net`, whose weights get TSM's key `...net.weight`."""
 
     def __init__(self, net: nn.Module, num_segments: int, shift_div: int = 8):
         super().__init__()
@@ -33,30 +65,47 @@ class TemporalShift(nn.Module):
         return f"num_segments={self.num_segments}, shift_div={self.shift_div}"
 
 
-def add_shift_to_blocks(stage: nn.Sequential, num_segments: int, shift_div: int, every: int) -> None:
-    """Shift before every residual block, skip connection included (`--shift_place block`)."""
-    for i, block in enumerate(stage):
-        stage[i] = TemporalShift(block, num_segments, shift_div)
+def check_channels(backbone: Backbone, stage: str, shift_div: int) -> None:
+    """Raise InputError where 1 / `shift_div` of the channels that a stage takes in is less than one."""
+    channels = backbone.channels[backbone.stages[backbone.stages.index(stage) - 1]]
+    if shift_div > channels:
+        raise InputError(
+            f"--shift_div {shift_div} shifts no channel of a stage that takes in {channels}; give at most {channels}"
+        )
 
 
-def add_shift_to_residuals(stage: nn.Sequential, num_segments: int, shift_div: int, every: int) -> None:
-    """Shift inside the residual branch of each `every`-th block, before its first convolution (TSM's default)."""
-    for block in stage[::every]:
-        block.conv1 = TemporalShift(block.conv1, num_segments, shift_div)
+def add_shift_to_blocks(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
+    """Shift the input of every residual block, skip connection included (`--shift_place block`)."""
+    check_channels(backbone, stage, shift_div)
+    blocks = backbone.blocks(stage)
+    for i, block in enumerate(blocks):
+        blocks[i] = TemporalShift(block, num_segments, shift_div)
+
+
+def add_shift_to_residuals(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
+    """Shift the input of the convolutions that the backbone names, inside residual branches (TSM's default)."""
+    check_channels(backbone, stage, shift_div)
+    for parent, name in list(backbone.shift_places(stage)):
+        setattr(parent, name, TemporalShift(getattr(parent, name), num_segments, shift_div))
 
 
 SHIFT_PLACES = {"blockres": add_shift_to_residuals, "block": add_shift_to_blocks}
 
 
 class TemporalPool(nn.Module):
-    """Halve the time steps by max pooling, then `net` (TSM's `--temporal_pool`, before layer2)."""
+    """Halve the time steps by max pooling, then run `net` (TSM's `--temporal_pool`).
+
+    Time and places are pooled as the two sides of an image: `nn.MaxPool3d` has no deterministic gradient on CUDA.
+    """
 
     def __init__(self, net: nn.Module, num_segments: int):
         super().__init__()
         self.net, self.num_segments = net, num_segments
-        self.pool = nn.MaxPool3d((3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0))
+        self.pool = nn.MaxPool2d((3, 1), stride=(2, 1), padding=(1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (n*g, c, h, w) -> net of (n * ceil(g / 2), c, h, w)."""
-        x = x.unflatten(0, (-1, self.num_segments)).transpose(1, 2)  # (n, c, g, h, w)
-        return self.net(self.pool(x).transpose(1, 2).flatten(0, 1))
+        """x (n*g, c, h, w) -> `net` of (n * ceil(g / 2), c, h, w)."""
+        places = x.shape[-2:]
+        x = x.unflatten(0, (-1, self.num_segments)).transpose(1, 2).flatten(3)  # (n*g, c, h, w) -> (n, c, g, h*w)
+        x = self.pool(x)  # (n, c, ceil(g/2), h*w)
+        return self.net(x.unflatten(3, places).transpose(1, 2).flatten(0, 1))

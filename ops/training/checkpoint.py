@@ -8,16 +8,19 @@ from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
-from archs.resnet import ARCHS, ResNet
+from archs import ARCHS
+from archs.backbone import Backbone
 from ops.errors import InputError
+from ops.models import TSN
 
 LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
-CLASSIFIER = ("new_fc.weight", "new_fc.bias")
+HEAD = ("new_fc.", "consensus.")  # what depends on the classes, by the beginning of its keys
 FACTS = {  # what a checkpoint may say beside its weights
     "config": (dict, type(None)),
     "epoch": int,
+    "num_class": int,
     "best_prec1": (int, float, Tensor),
     "best_epoch": (int, type(None)),
     "optimizer": dict,
@@ -136,23 +139,23 @@ def _plain_key(key: str) -> str:
     return key.replace(".net.", ".").replace(".block.", ".")
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune: bool = False) -> list[str]:
-    """Copy weights into a model whatever shift wraps in either; returns the model's keys that were not in the file.
+def load_weights(model: TSN | Backbone, weights: dict[str, Tensor], source: str, tune: bool = False) -> list[str]:
+    """Copy weights into a model whatever shift wraps in either; returns the model's keys that keep their values.
 
-    Everything must fit, with three exceptions under `tune`: a classifier of another number of classes and non-local
-    blocks that the file does not have keep their initial values, and the first convolution is spread over the channels
-    of another modality. Raises InputError naming `source` otherwise.
+    Everything must fit, with three exceptions under `tune`: a classifier or head of another kind or number of classes,
+    and non-local blocks that the file does not have, keep their initial values, and the first convolution is spread
+    over the channels of another modality. Raises InputError naming `source` otherwise.
     """
     given = {_plain_key(key): value for key, value in weights.items()}
     target = model.state_dict()
     kept, missing, unlike, fitting = [], [], [], {}
     for key, value in target.items():
         found = given.pop(_plain_key(key), None)
-        if tune and found is not None and key.removeprefix("base_model.") == "conv1.weight":
+        if tune and found is not None and key == f"{model.first_conv}.weight":
             found = _fit_channels(found, value.shape[1])
         if found is not None and found.shape == value.shape:
             fitting[key] = found
-        elif tune and (key in CLASSIFIER or (".nl." in key and found is None)):
+        elif tune and (key.startswith(HEAD) or (".nl." in key and found is None)):
             kept.append(key)
         elif found is None and key.endswith(".num_batches_tracked"):
             continue  # older files, torchvision's among them, lack these counters, which nothing here reads
@@ -160,7 +163,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], source: str, tune
             missing.append(key)
         else:
             unlike.append(f"{key} is {tuple(found.shape)} there and {tuple(value.shape)} here")
-    if any(problem.startswith(CLASSIFIER) for problem in unlike) and len(unlike) <= 2 and not missing:
+    if tune:
+        given = {key: value for key, value in given.items() if not key.startswith(HEAD)}
+    if unlike and all(problem.startswith("new_fc.") for problem in unlike) and not missing:
         raise InputError(
             f"{source} was trained on another number of classes: {unlike[0]}; use its dataset, or --tune_from to train"
         )
@@ -179,7 +184,7 @@ def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
     return kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
 
 
-def load_pretrained(backbone: ResNet, arch: str, source: str, trust: bool = False) -> None:
+def load_pretrained(backbone: Backbone, arch: str, source: str, trust: bool = False) -> None:
     """Fill a backbone with ImageNet weights (`source` "imagenet": torchvision's) or with those of a file.
 
     Raises InputError when they cannot be had: the message names the file wanted and where to put it.

@@ -6,33 +6,48 @@ from collections.abc import Callable, Sequence
 from torch import nn
 from torch.optim import SGD
 
-from ops.models import BATCH_NORMS, TSN
+from ops.models import TSN
+
+GROUPS = {  # name -> how many times the rate and the weight decay of the run
+    "weights": (1, 1),
+    "biases": (2, 0),
+    "norms": (1, 0),
+    "fast weights": (5, 1),
+    "fast biases": (10, 0),
+}
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
     """Groups with `lr_mult` and `decay_mult` as in TSN (Wang et al., ECCV 2016; TSM's training code).
 
-    Biases learn twice as fast and do not decay, BatchNorm does not decay, frozen BatchNorm is left out; with
-    `boost_classifier` the classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow.
+    Biases learn twice as fast and do not decay, normalisation layers do not decay; with `boost_classifier` the
+    classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow. Whatever is neither a
+    bias nor of a normalisation layer is a weight. Each parameter that requires a gradient is in one group, frozen ones
+    are in none.
     """
-    weights, biases, norms, fast_weights, fast_biases = [], [], [], [], []
+    fast = [model.new_fc] if boost_classifier else []
+    if model.modality == "Flow":
+        fast.append(model.get_submodule(model.first_conv))
+    members = {name: [] for name in GROUPS}
+    seen = set()  # a parameter may be shared by two modules
     for module in model.modules():
-        if isinstance(module, BATCH_NORMS):
-            norms += [parameter for parameter in module.parameters() if parameter.requires_grad]
-        elif isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
-            first = module is model.base_model.conv1 and model.modality == "Flow"
-            boosted = first or (boost_classifier and module is model.new_fc)
-            (fast_weights if boosted else weights).append(module.weight)
-            if module.bias is not None:
-                (fast_biases if boosted else biases).append(module.bias)
-    groups = [
-        {"name": "weights", "params": weights, "lr_mult": 1, "decay_mult": 1},
-        {"name": "biases", "params": biases, "lr_mult": 2, "decay_mult": 0},
-        {"name": "norms", "params": norms, "lr_mult": 1, "decay_mult": 0},
-        {"name": "fast weights", "params": fast_weights, "lr_mult": 5, "decay_mult": 1},
-        {"name": "fast biases", "params": fast_biases, "lr_mult": 10, "decay_mult": 0},
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or parameter in seen:
+                continue
+            seen.add(parameter)
+            if isinstance(module, NORMS):
+                group = "norms"
+            else:
+                group = "biases" if name.startswith("bias") else "weights"
+                if any(module is some for some in fast):
+                    group = f"fast {group}"
+            members[group].append(parameter)
+    return [
+        {"name": name, "params": params, "lr_mult": GROUPS[name][0], "decay_mult": GROUPS[name][1]}
+        for name, params in members.items()
+        if params
     ]
-    return [group for group in groups if group["params"]]
 
 
 def build_sgd(model: TSN, lr: float, momentum: float, weight_decay: float, boost_classifier: bool = True) -> SGD:

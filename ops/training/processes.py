@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among the `number` of a run; the default is a run of one.
+    """This process among the `world_size` of a run; the default is a run of one.
 
     `gather` and `together` must be called by all of them.
     """
 
     rank: int = 0
-    number: int = 1
+    world_size: int = 1
     local_rank: int = 0  # rank among those of this machine
 
     @property
@@ -38,9 +38,9 @@ class Processes:
 
     def gather(self, value: Any) -> list:
         """What each process gives, in the order of their ranks."""
-        if self.number == 1:
+        if self.world_size == 1:
             return [value]
-        values = [None] * self.number
+        values = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
 
@@ -67,10 +67,10 @@ class Processes:
 
     def own_device(self, name: str) -> str:
         """This process's share of the device `name`; InputError where it cannot be shared."""
-        if self.number == 1 or name == "cpu":
+        if self.world_size == 1 or name == "cpu":
             return name
         if name != "cuda":
-            raise InputError(f"--device {name} is one device for {self.number} processes; use --device cuda or cpu")
+            raise InputError(f"--device {name} is one device for {self.world_size} processes; use --device cuda or cpu")
         if self.local_rank >= torch.cuda.device_count():
             raise InputError(
                 f"there are {torch.cuda.device_count()} GPUs for more processes than that; start as many"
@@ -89,11 +89,11 @@ def start() -> Iterator[Processes]:
 
     InputError gets the rank. A lost connection to another process ends this one in a line and with exit code 1.
     """
-    number = int(os.environ.get("WORLD_SIZE", 1))
-    if number == 1 or "RANK" not in os.environ:
+    world_size = int(os.environ.get("WORLD_SIZE") or 1)
+    if world_size == 1 or "RANK" not in os.environ:
         yield ALONE
         return
-    me = Processes(int(os.environ["RANK"]), number, int(os.environ.get("LOCAL_RANK", 0)))
+    me = Processes(int(os.environ["RANK"]), world_size, int(os.environ.get("LOCAL_RANK", 0)))
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
     try:
         with open(os.devnull, "w") as nowhere, nullcontext() if me.main else redirect_stdout(nowhere):
@@ -111,12 +111,13 @@ def start() -> Iterator[Processes]:
     dist.destroy_process_group()
 
 
-def share_statistics(buffers: list[torch.Tensor], processes: Processes) -> None:
-    """Replace each by its mean over the processes."""
-    if processes.number == 1 or not buffers:
+def share_statistics(buffers: list[torch.Tensor], weight: float, processes: Processes) -> None:
+    """Replace each by its mean over the processes, weighted; one of weight 0 has no say."""
+    if processes.world_size == 1 or not buffers:
         return
-    flat = torch.cat([buffer.flatten() for buffer in buffers])
-    dist.all_reduce(flat)
-    flat /= processes.number
-    for buffer, mean in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
+    flat = weight * torch.cat([buffer.flatten() for buffer in buffers])
+    sums = torch.cat([flat, flat.new_tensor([weight])])
+    dist.all_reduce(sums)
+    means = sums[:-1] / sums[-1]
+    for buffer, mean in zip(buffers, means.split([buffer.numel() for buffer in buffers]), strict=True):
         buffer.copy_(mean.view_as(buffer))

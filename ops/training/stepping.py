@@ -6,11 +6,8 @@ the gradients of its videos' losses, and the sum over processes is divided by th
 
 import inspect
 import math
-import os
-import shutil
-import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -19,21 +16,20 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import TSN
-from ops.streaming import training_norms
 from ops.training.processes import ALONE, Processes, share_statistics
-from ops.training.sync_norm import SYNCHRONISED
+from ops.training.sync_norm import is_synchronised
 
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}
 
 
-def video_losses(scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of each video, (n,), in nats: of scores (n, K), or the mean over representations of (n, g, K)."""
-    shape = scores.shape[:-1]  # (n,) or (n, g)
+def video_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each video, (n,), in nats: of logits (n, K), or the mean over representations of (n, g, K)."""
+    shape = logits.shape[:-1]  # (n,) or (n, g)
     labels = labels.view(-1, *[1] * (len(shape) - 1)).expand(shape)
-    losses = F.cross_entropy(scores.flatten(0, -2), labels.flatten(), reduction="none").view(shape)
+    losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(shape)
     return losses.flatten(1).mean(1) if losses.ndim > 1 else losses
 
 
@@ -57,21 +53,25 @@ class Stepping:
     processes: Processes = ALONE
     parallel: DistributedDataParallel | None = None
 
-    def backward(self, model: TSN, batch: VideoBatch, draw: Sequence[int], last: bool) -> tuple[Tensor, Tensor]:
-        """Add up the gradients of this process's videos; gives their losses (n,) and scores, without gradient.
+    def gradients(self, exchange: bool) -> AbstractContextManager:
+        """Around the forward and backward pass of a batch: in the last batch of a step, processes exchange gradients.
 
-        Processes exchange their sums in the `last` backward before a step. An empty batch takes part.
+        An empty batch takes part.
         """
-        network = self.parallel or model
-        device = batch.labels.device.type
-        with nullcontext() if last or not self.parallel else self.parallel.no_sync():
-            with torch.autocast(device, self.amp, enabled=self.amp is not None):
-                scores = network(batch.frames, batch.lengths, (*draw, self.processes.rank))
-            losses = video_losses(scores.float(), batch.labels)
-            self.scaler.scale(losses.sum() * self.processes.number).backward()  # DDP's is the mean over processes
-        return losses.detach(), scores.detach()
+        return nullcontext() if exchange or self.parallel is None else self.parallel.no_sync()
 
-    def gradient_norm(self, optimizer: torch.optim.Optimizer, videos: int, clip_gradient: float | None) -> float:
+    def forward(self, model: TSN, batch: VideoBatch, draw: Sequence[int]) -> Tensor:
+        """Logits of this process's videos, in the precision of the run."""
+        network = self.parallel or model
+        with torch.autocast(batch.labels.device.type, self.amp, enabled=self.amp is not None):
+            return network(batch.frames, batch.lengths, (*draw, self.processes.rank))
+
+    def backward(self, losses: Tensor) -> None:
+        """Add up the gradients of this process's videos, whose losses (n,) are given."""
+        total = losses.sum() * self.processes.world_size  # DistributedDataParallel takes the mean over processes
+        self.scaler.scale(total).backward()
+
+    def finish_gradient(self, optimizer: torch.optim.Optimizer, videos: int, clip_gradient: float | None) -> float:
         """Make the sum of gradients a mean over `videos` and bound its norm; gives the norm from before."""
         self.scaler.unscale_(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -96,19 +96,14 @@ class Stepping:
         for buffer, value in zip(model.buffers() if before else (), before, strict=True):
             buffer.copy_(value)
 
-    def update(self, model: TSN, optimizer: torch.optim.Optimizer) -> None:
-        """Move the weights, and make the running statistics of BatchNorm one."""
+    def step(self, model: TSN, optimizer: torch.optim.Optimizer, own_frames: int) -> None:
+        """Move the weights, and make the running statistics of BatchNorm one: their mean, weighted by frames."""
         self.scaler.step(optimizer)
-        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        share_statistics(
-            [
-                buffer
-                for norm in norms
-                if norm.training and type(norm) not in SYNCHRONISED.values()
-                for buffer in (norm.running_mean, norm.running_var)
-            ],
-            self.processes,
-        )
+        buffers = []
+        for norm in model.modules():
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.training and not is_synchronised(norm):
+                buffers += [norm.running_mean, norm.running_var]
+        share_statistics(buffers, own_frames, self.processes)
 
 
 PLAIN = Stepping()
@@ -136,31 +131,8 @@ def make_stepping(
     precision = choose_amp(amp, device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
     parallel = None
-    if processes.number > 1:  # inputs may stay on the host: the model fetches what it works on
+    if processes.world_size > 1:  # inputs may stay on the host: the model fetches what it works on
         known = inspect.signature(DistributedDataParallel).parameters
         flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # renamed after 2.13
-        parallel = DistributedDataParallel(model, **{flag: False})  # `Stepping.update` does that
+        parallel = DistributedDataParallel(model, **{flag: False})  # `Stepping.step` does that
     return Stepping(accum, precision, scaler, skip_nonfinite, processes, parallel)
-
-
-def compile_network(model: TSN, device: torch.device, backend: str = "inductor") -> None:
-    """`--compile`: stem and trunk become a compiled program each, which the second length that comes frees of lengths.
-
-    Modules and the names of weights stay. A stem in chunks whose BatchNorms train changes their momentum from chunk to
-    chunk: it is left as it is. Raises InputError where programs cannot be compiled.
-    """
-    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    if device.type == "cpu" and not shutil.which(compiler):
-        raise InputError(
-            f"--compile needs a C++ compiler, and there is no {compiler}; install one, name yours in the"
-            " variable CXX, or leave --compile out"
-        )
-    try:
-        torch.compile(lambda x: x.sin() + 1, backend=backend)(torch.ones(8, device=device))
-    except Exception as error:  # whatever compilers and drivers raise
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"--compile does not work here ({reason}); leave it out") from None
-    torch._dynamo.config.cache_size_limit = 64  # training, evaluation and chunks have programs of their own
-    if not (model.streaming and training_norms(model.train())):
-        model.run_stem = torch.compile(model.run_stem, backend=backend)
-    model.classify = torch.compile(model.classify, backend=backend)

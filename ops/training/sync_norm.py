@@ -1,8 +1,8 @@
-"""BatchNorm over the videos of all processes (`--sync_bn`), on every device.
+"""BatchNorm over the videos of all processes (`--sync_bn`): torch's on CUDA, our own elsewhere.
 
 Ioffe and Szegedy, *Batch Normalization*, ICML 2015, with mean and variance of the whole batch: each process's count,
 mean and sum of squares about it are put together as Chan, Golub and LeVeque do (1979). A process may come without
-anything. `torch.nn.SyncBatchNorm` is for CUDA only; this one is made of plain operations.
+anything. `torch.nn.SyncBatchNorm` is for CUDA only; ours is made of plain operations, for processes on CPUs.
 """
 
 import torch
@@ -76,8 +76,15 @@ class SynchronisedBatchNorm3d(_Synchronised, nn.BatchNorm3d):
 SYNCHRONISED = {nn.BatchNorm2d: SynchronisedBatchNorm2d, nn.BatchNorm3d: SynchronisedBatchNorm3d}
 
 
-def synchronise(model: nn.Module) -> None:
-    """Make every BatchNorm of a model such a one, in place: modules, weights and their names stay."""
+def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model with every BatchNorm made such a one; weights and the names of modules stay."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for module in model.modules():
         if type(module) in SYNCHRONISED:
             module.__class__ = SYNCHRONISED[type(module)]
+    return model
+
+
+def is_synchronised(norm: nn.Module) -> bool:
+    return isinstance(norm, (_Synchronised, nn.SyncBatchNorm))

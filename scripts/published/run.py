@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -13,16 +13,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from ops.errors import InputError
-from ops.evaluation import testing
-from ops.options import cli, flags
-from ops.options import config as options
-from ops.options.config import Config
+from ops.evaluation import settings
+from ops.options import cli, types
+from ops.options.config import Config, names_of
+from ops.options.parsing import main_parser, parse
 from ops.run.saving import newest_checkpoint
 from ops.training.checkpoint import BEST
 
 WEIGHTS = "github.com/mit-han-lab/temporal-shift-module (Pretrained Models, Kinetics-400, uniform sampling)"
 # options of main.py that test_models.py takes, too, and needs where they are given
-SHARED = ("root_path", *options.SPEC_FIELDS, "no_flip", "workers", "device", "stem_chunk")
+SHARED = ("root_path", *names_of("data"), "no_flip", "workers", "device", "stem_chunk")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def parser(script: str, rows: dict[str, Row]) -> cli.ArgumentParser:
     parser.add_argument("--dry_run", action="store_true", help="print the commands and do nothing")
     parser.add_argument(
         "--gpus",
-        type=flags.number(int, least=0),
+        type=types.number(int, least=0),
         default=torch.cuda.device_count(),
         metavar="N",
         help="processes that train, one on each GPU (default: all GPUs)",
@@ -94,17 +94,19 @@ def as_words(parser: cli.ArgumentParser, values: dict) -> list[str]:
 
 def make_plan(row: Row, schedule: list[str], extras: list[str]) -> Plan:
     """The commands of a row, with a learning rate in proportion to the videos of a step; InputError as main.py's."""
-    place, reader = [row.dataset, "RGB"], flags.main_parser(asdict(Config("", "")))
+    place, reader = [row.dataset, "RGB"], main_parser()
     given = vars(reader.parse_args([*place, *extras]))
     values = vars(reader.parse_args([*place, *schedule, *row.train, "--suffix", "published", *extras]))
     usual = vars(reader.parse_args([*place, *schedule]))
     if "lr" not in given:
         values["lr"] = usual["lr"] * values["batch_size"] * values.get("accum", 1) / usual["batch_size"]
+    if given.get("lr_type") == "cos" and "lr_steps" not in given:
+        values.pop("lr_steps", None)  # the row's schedule is another
     train = [*place, *as_words(reader, values)]
-    config, _ = options.parse(train)
+    config, _ = parse(train)
     if not given.keys() & {"resume", "overwrite"}:
         train += ["--resume", "auto"]
-    shared = as_words(testing.parser(), {name: given[name] for name in SHARED if name in given})
+    shared = as_words(settings.parser(), {name: given[name] for name in SHARED if name in given})
     test = [*place, "--weights", str(config.run_folder / BEST), *row.test, *shared]
     return Plan(config, ["main.py", *train], ["test_models.py", *test])
 

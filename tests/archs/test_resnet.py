@@ -5,7 +5,8 @@ import torch
 import torchvision
 from torch import nn
 
-from archs.resnet import ARCHS, STAGES
+from archs import ARCHS
+from archs.resnet import STAGES
 from ops.training.checkpoint import load_pretrained
 
 TORCHVISION = {"resnext50": "resnext50_32x4d"}
@@ -75,7 +76,7 @@ def test_stages_of_resnet18():
 def test_channels_and_feature_dim(arch, channels):
     with torch.device("meta"):
         net = ARCHS[arch].build()
-    assert list(net.channels.values()) == channels and net.feature_dim == channels[-1]
+    assert list(net.channels.values()) == [64, *channels] and net.feature_dim == channels[-1]
 
 
 def test_thin_resnet_is_small_with_one_block_a_stage():

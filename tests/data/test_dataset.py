@@ -1,5 +1,6 @@
 """Frame folders: lists line by line, frames of every kind, and crops that depend on (seed, epoch, video) only."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,13 +9,14 @@ import torch
 from PIL import Image
 
 from ops.data.batches import EpochBatches
-from ops.data.dataset import FrameFolders, collate, make_loader
+from ops.data.dataset import VideoDataset
 from ops.data.decoding import decode
 from ops.data.lists import Video, parse_line, read_list
+from ops.data.loading import collate, make_loader
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.specs import DATASETS, DatasetSpec
-from ops.data.stores import Folder
+from ops.data.stores import FolderStore
 from ops.data.views import eval_transform, train_transform, whole_frames
 from ops.errors import InputError
 
@@ -154,23 +156,23 @@ def test_known_datasets():
 
 
 def test_clip_of_colour_and_of_grey(root):
-    colour = Folder(root / "a").clip(["001.png", "003.png"])
+    colour = FolderStore(root / "a").clip(["001.png", "003.png"])
     assert colour.shape == (2, 3, 30, 40) and colour.dtype == torch.uint8
     with Image.open(root / "a/003.png") as image:
         assert colour[1, 2, 7, 9] == image.getpixel((9, 7))[2]
-    assert Folder(root / "b c/d").clip(["001.png", "002.png"]).shape == (2, 1, 30, 40)
+    assert FolderStore(root / "b c/d").clip(["001.png", "002.png"]).shape == (2, 1, 30, 40)
 
 
 def test_grey_frames_among_coloured_ones(root):
     (root / "a/004.png").write_bytes((root / "b c/d/001.png").read_bytes())
-    clip = Folder(root / "a").clip(["003.png", "004.png"])
-    grey = Folder(root / "b c/d").clip(["001.png"])
+    clip = FolderStore(root / "a").clip(["003.png", "004.png"])
+    grey = FolderStore(root / "b c/d").clip(["001.png"])
     assert clip.shape == (2, 3, 30, 40) and torch.equal(clip[1], grey[0].expand(3, -1, -1))
     assert not torch.equal(clip[0, 0], clip[0, 1])
 
 
 def test_repeated_frames_are_repeated(root):
-    clip = Folder(root / "a").clip(["002.png", "002.png", "001.png"])
+    clip = FolderStore(root / "a").clip(["002.png", "002.png", "001.png"])
     assert torch.equal(clip[0], clip[1]) and not torch.equal(clip[0], clip[2])
 
 
@@ -185,7 +187,7 @@ def test_other_modes_become_rgb(tmp_path, mode):
 def test_size_that_changes_inside_a_video(root):
     (root / "a/005.png").write_bytes((root / "e/001.png").read_bytes())
     with pytest.raises(InputError, match=r"/a: 00[12].png is 40x30 but 005.png is 36x64"):
-        Folder(root / "a").clip(["001.png", "002.png", "005.png"])
+        FolderStore(root / "a").clip(["001.png", "002.png", "005.png"])
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no image"])
@@ -195,12 +197,12 @@ def test_spoiled_frames_are_named(tmp_path, spoil, name):
     Image.fromarray(noise).save(tmp_path / name)
     (tmp_path / name).write_bytes(spoil((tmp_path / name).read_bytes()))
     with pytest.raises(InputError, match=f"cannot read frame {tmp_path / name}: "):
-        Folder(tmp_path).clip([name])
+        FolderStore(tmp_path).clip([name])
 
 
 def test_missing_frame_is_named(tmp_path):
     with pytest.raises(InputError, match=f"no frame {tmp_path / '007.png'}"):
-        Folder(tmp_path).clip(["007.png"])
+        FolderStore(tmp_path).clip(["007.png"])
 
 
 # ---------------------------------------------------------------- clips
@@ -210,7 +212,7 @@ def folders(root, train=True, seed=0, size=24, **sampling):
     transform = partial(train_transform, size=size, flip=True) if train else partial(eval_transform, size=size)
     sampler = FrameSampler(2, sampling.pop("clustering", True), train=train, **sampling)
     videos = read_list(root / "list.txt", root, SPEC)
-    return FrameFolders(videos, root, SPEC, MODALITIES["RGB"], sampler, transform, seed)
+    return VideoDataset(videos, root, SPEC, MODALITIES["RGB"], sampler, transform, seed)
 
 
 def test_a_clip_has_its_own_length_label_and_name(root):
@@ -227,7 +229,7 @@ def test_numbers_count_from_the_first_frame(tmp_path):
         Image.new("L", (16, 16), 100 * i).save(tmp_path / f"{i}.png")
     for first, expected in ((0, [0, 100]), (1, [100, 200])):
         spec = DatasetSpec(4, "{}.png", first_frame=first)
-        dataset = FrameFolders(
+        dataset = VideoDataset(
             [Video(".", 2, 0)],
             tmp_path,
             spec,
@@ -297,6 +299,20 @@ def test_errors_of_frames_come_out_of_the_loader(root, workers):
         list(make_loader(folders(root), EpochBatches(3, 2), workers, False))
 
 
+def test_frames_that_decoders_doubt_are_errors_until_they_are_accepted(tmp_path):
+    pytest.importorskip("simplejpeg", reason="PIL says nothing of damage that can be shown")
+    Image.new("RGB", (32, 24), (10, 20, 30)).save(tmp_path / "1.jpg")
+    data = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "1.jpg").write_bytes(data[:-2] + bytes(8) + data[-2:])
+    spec = DatasetSpec(2, "{}.jpg")
+    words = (MODALITIES["RGB"], lambda n, epoch, rng: np.arange(n), lambda h, w, rng: whole_frames(h, w), 0)
+    with pytest.raises(InputError, match="1.jpg is damaged .*--keep_damaged"):
+        VideoDataset([Video(".", 1, 0)], tmp_path, spec, *words)[0, 0]
+    assert isinstance(VideoDataset([Video(".", 1, 0)], tmp_path, spec, *words, skip_bad=True)[0, 0], InputError)
+    kept = VideoDataset([Video(".", 1, 0)], tmp_path, replace(spec, keep_damaged=True), *words)
+    assert kept[0, 0][0].shape == (1, 3, 24, 32)
+
+
 # ---------------------------------------------------------------- batches
 
 
@@ -339,6 +355,6 @@ def test_sampling_is_asked_for_the_videos_own_frames(root):
         return np.array([0])
 
     videos = read_list(root / "list.txt", root, SPEC)
-    dataset = FrameFolders(videos, root, SPEC, MODALITIES["RGB"], first_frame, lambda h, w, rng: whole_frames(h, w), 0)
+    dataset = VideoDataset(videos, root, SPEC, MODALITIES["RGB"], first_frame, lambda h, w, rng: whole_frames(h, w), 0)
     assert len(dataset[2, 0][0]) == len(dataset[7, 1][0]) == 1
     assert asked == [(5, 2), (3, 7)]

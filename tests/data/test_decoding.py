@@ -111,9 +111,15 @@ def test_damage_is_an_error_where_it_is_one_for_pil(place, junk):
         expected = None
     if expected is None:
         with pytest.raises(InputError):
-            decode(data, "x")
-    else:
-        assert decode(data, "x")[0] == expected.shape[:2]
+            decode(data, "x", keep_damaged=True)
+        return
+    size, pixels = decode(data, "x", keep_damaged=True)
+    assert size == expected.shape[:2]
+    try:
+        decode(data, "x")
+    except InputError as error:  # PIL's own pixels are shown, once the user knows
+        assert "frame x is damaged (" in str(error) and "--keep_damaged" in str(error)
+        assert np.array_equal(pixels.squeeze(), expected.squeeze())
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8", b"\x89PNG"])
@@ -127,3 +133,48 @@ def test_decompression_bombs_are_errors(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(InputError, match="cannot read frame x: .*decompression bomb"):
         decode(encode(noise()), "x")
+
+
+# ---------------------------------------------------------------- pixels that would change in silence
+
+
+@needs_simplejpeg
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_with_a_lost_page_is_an_error_unless_it_is_kept(mode):
+    data = bytearray(encode(noise(128, 128), mode=mode))
+    data[len(data) // 3 : len(data) // 3 + 200] = bytes(200)
+    with pytest.raises(
+        InputError, match=r"frame a/1.jpg is damaged \(.+\); extract .*, or take .* with --keep_damaged"
+    ):
+        decode(bytes(data), "a/1.jpg")
+    kept = decode(bytes(data), "a/1.jpg", keep_damaged=True)[1]
+    assert np.array_equal(kept, np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_every_changed_byte_of_a_png_is_an_error():
+    """PIL itself shows other pixels for some of them."""
+    data = encode(noise(12, 16), "PNG")
+    for place in range(8, len(data) - 12):
+        spoilt = bytearray(data)
+        spoilt[place] ^= 4
+        with pytest.raises(InputError):
+            decode(bytes(spoilt), "x.png")
+
+
+DEEP = [("PNG", np.uint16), ("TIFF", np.uint16), ("TIFF", np.int32), ("TIFF", np.float32)]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), DEEP)
+def test_deep_pictures_are_refused_not_whitened(kind, dtype):
+    depth = encode((1800 + 50 * np.arange(48).reshape(6, 8)).astype(dtype), kind)
+    for halved in (False, True):
+        with pytest.raises(InputError, match="cannot read frame x: it has over 8 bits per value; scale it to 0 to 255"):
+            decode(depth, "x", halved, keep_damaged=True)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_colours_may_be_read_as_grey(kind):
+    grey = noise(48, 64, 1)
+    size, pixels = decode(encode(np.stack([grey] * 3, 2), kind, quality=100), "x", grey=True)
+    assert size == (48, 64) and pixels.shape == (48, 64)
+    assert np.abs(pixels.astype(int) - grey).max() <= (0 if kind == "PNG" else 4)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ops.data.dataset import FrameFolders
+from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
-from ops.data.modality import MODALITIES, frame_differences, normalise_flow
+from ops.data.modality import MODALITIES, frame_differences
 from ops.data.specs import DatasetSpec
-from ops.data.stores import frame_files
+from ops.data.stores.pictures import frame_files
 from ops.data.views import train_transform, whole_frames
 from ops.errors import InputError
 from ops.models import build_model
@@ -30,7 +30,7 @@ def every_step(num_frames, epoch, rng):
 
 
 def clip_of(folder, spec, modality, num_frames, transform=keep, sampling=every_step):
-    dataset = FrameFolders(
+    dataset = VideoDataset(
         [Video(folder.name, num_frames, 0)], folder.parent, spec, MODALITIES[modality], sampling, transform, 0
     )
     return dataset[0, 0][0]
@@ -73,11 +73,18 @@ def test_a_mirror_turns_horizontal_flow_around(flow):
     mirrored = set()
     for seed in range(8):
         transform = partial(train_transform, size=8, flip=True, scales=(1.0,), flow=True)
-        dataset = FrameFolders([Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step, transform, seed)
+        dataset = VideoDataset([Video("12", 5, 0)], flow.parent, PNG, MODALITIES["Flow"], every_step, transform, seed)
         x, y = dataset[0, 0][0][0, :2, 0, 0].tolist()
         assert y == 15
         mirrored.add(x)
     assert mirrored == {10, 245}
+
+
+def test_flow_pictures_that_were_saved_in_colour_are_read_as_grey(flow):
+    expected = clip_of(flow, PNG, "Flow", 7)
+    for picture in flow.iterdir():
+        Image.open(picture).convert("RGB").save(picture)
+    assert torch.equal(clip_of(flow, PNG, "Flow", 7), expected)
 
 
 def test_flow_file_names(tmp_path):
@@ -107,9 +114,23 @@ def test_a_step_of_differences_is_six_frames(tmp_path):
 
 
 def test_flow_without_motion_is_about_zero():
-    assert normalise_flow(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
-    right = torch.full((1, 1), 255, dtype=torch.uint8)
-    torch.testing.assert_close(normalise_flow(right), torch.tensor([[0.5 / 0.226]]))
+    model = build_model("resnet_thin", 2, 1, modality="Flow")
+    assert model.to_input(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
+    right = model.to_input(torch.full((1, 10, 2, 2), 255, dtype=torch.uint8))
+    torch.testing.assert_close(right, torch.full((1, 10, 2, 2), 0.5 / 0.226))
+
+
+def test_colours_are_normalised_as_imagenet():
+    frames = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 4, 5)
+    black, white = build_model("resnet_thin", 2, 1).to_input(frames)
+    torch.testing.assert_close(black[:, 0, 0], torch.tensor([-2.11790, -2.03571, -1.80444]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(white[:, 3, 4], torch.tensor([2.24891, 2.42857, 2.64000]), rtol=0, atol=1e-4)
+    assert frames[1].min() == 255 and frames.dtype == torch.uint8
+
+
+def test_differences_are_taken_as_they_are():
+    steps = torch.randint(0, 256, (2, 18, 4, 4), dtype=torch.uint8)
+    assert torch.equal(build_model("resnet_thin", 2, 1, modality="RGBDiff").to_input(steps), frame_differences(steps))
 
 
 @pytest.mark.parametrize("modality, loaded, channels", [("RGB", 3, 3), ("Flow", 10, 10), ("RGBDiff", 18, 15)])

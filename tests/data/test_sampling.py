@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.data.sampling import FrameSampler, all_frames, dense, uniform_segments
+from ops.data.sampling import FrameSampler, all_frames, dense_window, uniform_segments
 
 counts = st.integers(1, 500)
 segments = st.integers(1, 64)
@@ -71,6 +71,12 @@ def test_draws_stay_in_their_segment_and_reach_all_of_it():
     assert [sorted(set(column.tolist())) for column in drawn.T] == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
 
 
+def test_no_frame_is_left_out_where_segments_do_not_divide_the_frames():
+    """TSM rounds a segment's length down: of 31 frames and 16 segments its training never shows the last 15."""
+    drawn = np.array([uniform_segments(31, 16, rng(seed)) for seed in range(50)])
+    assert set(drawn.ravel().tolist()) == set(range(31))
+
+
 @pytest.mark.parametrize(
     "num_frames, num_segments, expected",
     [
@@ -80,11 +86,11 @@ def test_draws_stay_in_their_segment_and_reach_all_of_it():
     ],
 )
 def test_dense_window_in_the_middle(num_frames, num_segments, expected):
-    assert dense(num_frames, num_segments).tolist() == expected
+    assert dense_window(num_frames, num_segments).tolist() == expected
 
 
 def test_dense_window_is_drawn_from_every_place():
-    starts = {int(dense(66, 8, rng(seed))[0]) for seed in range(50)}
+    starts = {int(dense_window(66, 8, rng(seed))[0]) for seed in range(50)}
     assert starts == {0, 1, 2}
 
 
@@ -115,7 +121,7 @@ def test_one_frame_of_each_segment(num_frames, num_segments, seed):
 
 @given(counts, st.integers(1, 100), st.none() | seeds)
 def test_dense_is_in_range_with_one_stride(num_frames, num_segments, seed):
-    frames = dense(num_frames, num_segments, None if seed is None else rng(seed))
+    frames = dense_window(num_frames, num_segments, None if seed is None else rng(seed))
     assert frames.shape == (num_segments,) and frames.min() >= 0 and frames.max() < num_frames
     assert len(set(np.diff(frames).tolist())) <= 1 or num_frames < max(64, num_segments)
 

@@ -1,11 +1,13 @@
 """Where datasets are and what is known of them: the registry, dataset.json, the command line's words."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ops.data.specs import DATASETS, DatasetSpec, check_template, dataset_root, dataset_spec
+from ops.data.frame_names import check_template
+from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_root, dataset_spec
 from ops.errors import InputError
 
 
@@ -37,12 +39,47 @@ def test_where_a_dataset_is(tmp_path, monkeypatch):
     assert dataset_root("mine", "there") == Path("there")
 
 
+def test_a_folder_here_that_is_called_like_a_known_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FULL_VIDEO_DATA", raising=False)
+    (tmp_path / "ucf101").mkdir()
+    assert dataset_root("ucf101") == Path("data/ucf101")
+    (tmp_path / "ucf101/dataset.json").write_text("{}")
+    with pytest.raises(InputError, match="say which is meant: ./ucf101, or --root_path data/ucf101"):
+        dataset_root("ucf101")
+    assert dataset_root("./ucf101") == Path("ucf101")
+    assert dataset_root("ucf101", "data/ucf101") == Path("data/ucf101")
+
+
+def test_a_description_wins_over_the_registry_and_flags_over_both(tmp_path):
+    (tmp_path / "dataset.json").write_text('{"num_class": 3, "first_frame": null, "keep_damaged": true}', "utf-8-sig")
+    spec = dataset_spec("ucf101", tmp_path, image_tmpl="{}.png")
+    assert (spec.num_class, spec.first_frame, spec.keep_damaged, spec.image_tmpl) == (3, None, True, "{}.png")
+    assert dataset_spec("ucf101", tmp_path, num_class=2).num_class == 2
+    assert dataset_spec("ucf101", tmp_path / "nowhere") == DATASETS["ucf101"]
+
+
+def test_plain_names_are_files_of_the_dataset_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = Path("data")
+    (tmp_path / "data/lists").mkdir(parents=True)
+    assert dataset_file(root, "a.txt") == Path("data/a.txt")
+    (tmp_path / "a.txt").touch()
+    assert dataset_file(root, "a.txt") == Path("a.txt")
+    (tmp_path / "data/a.txt").touch()
+    assert dataset_file(root, "a.txt") == Path("data/a.txt")
+    assert dataset_file(root, "./a.txt") == Path("a.txt")
+    assert dataset_file(root, str(tmp_path / "a.txt")) == tmp_path / "a.txt"
+    (tmp_path / "data/lists/b.txt").touch()
+    assert dataset_file(root, "lists/b.txt") == Path("data/lists/b.txt")
+
+
 def test_a_dataset_that_describes_itself(tmp_path):
     facts = {"num_class": 3, "image_tmpl": "{:04d}.png", "first_frame": 0, "flip": False, "train_list": "t.txt"}
     (tmp_path / "dataset.json").write_text(json.dumps(facts))
     assert dataset_spec("mine", tmp_path) == DatasetSpec(3, "{:04d}.png", 0, False, train_list="t.txt")
     assert dataset_spec("mine", tmp_path, num_class=5, val_list=None).num_class == 5  # given words win
-    assert dataset_spec("ucf101", tmp_path) == DATASETS["ucf101"]  # a registered name is not redefined
+    assert dataset_spec("ucf101", tmp_path) == replace(DATASETS["ucf101"], **facts)  # what lies there is nearer
 
 
 def test_a_dataset_described_by_words_alone(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.data.views import Box, can_halve, eval_transform, multi_scale_crop, normalise, resize, train_transform
+from ops.data.views import Box, can_halve, eval_transform, multi_scale_crop, resize, train_transform
 
 sides = st.integers(8, 400)
 seeds = st.integers(0, 2**32 - 1)
@@ -147,17 +147,3 @@ def test_half_size_is_for_even_boxes_of_more_than_twice_the_pixels(box, size, ex
 
 def test_a_single_pixel_is_its_own_centre():
     assert eval_transform(1, 1, None, 24).box == (0, 0, 1, 1)
-
-
-def test_normalise():
-    frames = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 4, 5)
-    out = normalise(frames)
-    black, white = out[0, :, 0, 0], out[1, :, 3, 4]
-    torch.testing.assert_close(black, torch.tensor([-2.11790, -2.03571, -1.80444]), rtol=0, atol=1e-4)
-    torch.testing.assert_close(white, torch.tensor([2.24891, 2.42857, 2.64000]), rtol=0, atol=1e-4)
-    assert frames[1].min() == 255 and frames.dtype == torch.uint8
-
-
-@pytest.mark.parametrize("shape", [(3, 2, 2), (1, 3, 2, 2), (2, 5, 3, 2, 2)])
-def test_normalise_takes_any_leading_shape(shape):
-    assert normalise(torch.zeros(shape, dtype=torch.uint8)).shape == shape

@@ -26,9 +26,9 @@ from conftest import ROOT, Ran, load_program
 from doc_needs import NEEDS
 
 from ops.errors import InputError
-from ops.evaluation import testing
+from ops.evaluation import settings
 from ops.options import cli
-from ops.options import config as options
+from ops.options.parsing import parse
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SMALLER = {  # program -> flags behind every command of it that runs: the last one wins
@@ -42,7 +42,7 @@ SHELLS = ("bash", "sh", "shell")
 PLACEHOLDER = re.compile(r"checkpoint/NAME/ckpt\.best\.pth\.tar|path_to_the_best_model\.pth|\bCKPT\b")
 PROGRAM = re.compile(r"(main|test_models|tools/\w+)\.py")
 STARTS = {"scripts/slurm_train.sh": "main.py"}  # scripts that hand their arguments on
-OWN_PARSERS = {"main.py": options.parse, "test_models.py": testing.parse}  # these know more than argparse does
+OWN_PARSERS = {"main.py": parse, "test_models.py": settings.parse}  # these know more than argparse does
 
 
 class Block(NamedTuple):

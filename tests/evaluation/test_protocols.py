@@ -20,7 +20,6 @@ from ops.evaluation.protocols import (
     two_clips,
     uniform_clip,
 )
-from ops.run.tsm_names import read_keys, read_name
 
 counts, segments = st.integers(1, 400), st.integers(1, 64)
 RNG = np.random.default_rng(0)
@@ -143,80 +142,3 @@ def test_a_mirror_inverts_horizontal_flow_only():
     assert torch.equal(plain, clip) and torch.equal(clip, kept)
     assert torch.equal(mirrored[:3], 255 - clip[:3].flip(-1))
     assert torch.equal(mirrored[3:], clip[3:].flip(-1))
-
-
-# ---------------------------------------------------------------- names and keys of TSM's checkpoints
-
-PLAIN = {
-    "modality": "RGB",
-    "arch": "resnet50",
-    "num_segments": 8,
-    "shift": True,
-    "shift_div": 8,
-    "shift_place": "blockres",
-    "temporal_pool": False,
-    "non_local": False,
-}
-TSN = {
-    "modality": "RGB",
-    "arch": "resnet50",
-    "num_segments": 5,
-    "shift": False,
-    "temporal_pool": False,
-    "non_local": False,
-}
-
-
-@pytest.mark.parametrize(
-    "path, expected",
-    [
-        ("TSM_somethingv2_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth", PLAIN),
-        ("pretrained/TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense.pth", PLAIN),
-        ("TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense_nl.pth", PLAIN | {"non_local": True}),
-        ("TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", TSN),
-        ("TSM_kinetics_Flow_resnet50_shift8_blockres_avg_segment8_e50.pth", PLAIN | {"modality": "Flow"}),
-        (
-            "TSM_something_RGB_resnet101_shift8_blockres_avg_segment16_e45.pth",
-            PLAIN | {"arch": "resnet101", "num_segments": 16},
-        ),
-        (
-            "TSM_jester_RGBDiff_resnet50_shift4_block_tpool_avg_segment16_e50_cos/ckpt.best.pth.tar",
-            PLAIN
-            | {
-                "modality": "RGBDiff",
-                "shift_div": 4,
-                "shift_place": "block",
-                "temporal_pool": True,
-                "num_segments": 16,
-            },
-        ),
-        (
-            "TSM_my_own_set_RGB_resnet18_shift8_blockres_avg_segment8_e5_2023_12_29/ckpt.pth.tar",
-            PLAIN | {"arch": "resnet18"},
-        ),
-        ("TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth", PLAIN | {"arch": "mobilenetv2"}),
-        ("resnet50.pth", {}),
-        ("TSM/model_best.pth", {}),
-    ],
-)
-def test_names(path, expected):
-    assert read_name(path) == expected
-
-
-@pytest.mark.parametrize(
-    "key, expected",
-    [
-        ("base_model.layer1.0.conv1.weight", {"non_local": False}),
-        ("base_model.layer1.0.conv1.net.weight", {"non_local": False, "shift": True, "shift_place": "blockres"}),
-        ("base_model.layer1.0.net.conv1.weight", {"non_local": False, "shift": True, "shift_place": "block"}),
-        ("base_model.layer2.0.block.conv1.net.weight", {"non_local": False, "shift": True, "shift_place": "blockres"}),
-        (
-            "base_model.layer2.net.0.conv1.net.weight",
-            {"non_local": False, "shift": True, "shift_place": "blockres", "temporal_pool": True},
-        ),
-        ("base_model.layer2.net.0.conv1.weight", {"non_local": False, "temporal_pool": True}),
-        ("base_model.layer2.0.nl.g.0.weight", {"non_local": True}),
-    ],
-)
-def test_keys(key, expected):
-    assert read_keys([key]) == expected

@@ -1,24 +1,77 @@
-"""Scores of representations -> scores of a video."""
+"""Logits of representations -> logits of a video."""
 
+import pytest
 import torch
+from torch import nn
 
-from ops.heads.average import CONSENSUS, video_scores
+from ops.errors import InputError
+from ops.heads import HEADS, Head
+from ops.heads.head import video_logits
+from ops.models import build_model
+from ops.training.checkpoint import load_weights
+from ops.training.optim import parameter_groups
 
 SCORES = torch.tensor([[[1.0, 5.0], [3.0, 6.0]], [[0.0, 0.0], [-2.0, 8.0]]])  # (n, g, K)
 
 
 def test_average_is_over_representations():
-    assert CONSENSUS["avg"](SCORES).tolist() == [[2.0, 5.5], [-1.0, 4.0]]
+    assert HEADS["avg"](8, 2, 2)(SCORES).tolist() == [[2.0, 5.5], [-1.0, 4.0]]
 
 
 def test_identity_keeps_all():
-    assert torch.equal(CONSENSUS["identity"](SCORES), SCORES)
+    assert torch.equal(HEADS["identity"](8, 2, 2)(SCORES), SCORES)
 
 
-def test_names():
-    assert list(CONSENSUS) == ["avg", "identity"]
+def test_video_logits_of_either():
+    assert video_logits(SCORES).tolist() == [[2.0, 5.5], [-1.0, 4.0]]
+    assert video_logits(SCORES[0]).tolist() == [[1.0, 5.0], [3.0, 6.0]]
 
 
-def test_video_scores_of_either():
-    assert video_scores(SCORES).tolist() == [[2.0, 5.5], [-1.0, 4.0]]
-    assert video_scores(SCORES[0]).tolist() == [[1.0, 5.0], [3.0, 6.0]]
+class Weighted(Head):
+    """A head of a user: maps pooled in its own way, weighted over time, an option of its own."""
+
+    options, needs_maps, fixed_segments = ("depth",), True, True
+
+    def __init__(self, feature_dim, num_class, num_segments, depth):
+        super().__init__(feature_dim, num_class, num_segments)
+        self.in_dim = None
+        self.share = nn.Parameter(torch.ones(num_segments))
+        self.norm = nn.LayerNorm(feature_dim)
+        self.layers = nn.Sequential(*(nn.Linear(feature_dim, feature_dim) for _ in range(depth)))
+        self.last = nn.Conv1d(feature_dim, num_class, 1)
+
+    def forward(self, x):
+        x = self.layers(self.norm(x.amax((3, 4))))  # (n, g, d, h, w) -> (n, g, d)
+        return self.last(torch.einsum("ngd,g->nd", x, self.share.softmax(0))[..., None])[..., 0]
+
+
+def test_a_head_gets_maps_options_and_training(monkeypatch):
+    monkeypatch.setitem(HEADS, "weighted", Weighted)
+    model = build_model("resnet_thin", 5, 3, consensus_type="weighted", depth=2, other_heads_option=1)
+    frames = torch.randint(0, 256, (11, 3, 32, 32), dtype=torch.uint8)
+    logits = model(frames, torch.tensor([4, 7]))
+    assert logits.shape == (2, 5) and model.new_fc is None and len(model.consensus.layers) == 2
+    assert model(frames[:0], torch.tensor([], dtype=torch.int64)).shape == (0, 5)
+    logits.square().sum().backward()
+    groups = parameter_groups(model)
+    trained = [parameter for group in groups for parameter in group["params"]]
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert sorted(map(id, trained)) == sorted(map(id, wanted))
+    assert all(parameter.grad is not None for parameter in model.consensus.parameters())
+    assert "consensus.share" in model.state_dict()
+    by_name = {group["name"]: group["params"] for group in groups}
+    assert any(parameter is model.consensus.share for parameter in by_name["weights"])
+    assert any(parameter is model.consensus.norm.weight for parameter in by_name["norms"])
+    assert any(parameter is model.consensus.last.bias for parameter in by_name["biases"])
+
+
+def test_a_head_of_another_kind_starts_anew_when_tuned(monkeypatch):
+    monkeypatch.setitem(HEADS, "weighted", Weighted)
+    source = build_model("resnet_thin", 5, 3)
+    model = build_model("resnet_thin", 5, 3, consensus_type="weighted", depth=1)
+    kept = load_weights(model, source.state_dict(), "x.pth", tune=True)
+    assert kept == [name for name in model.state_dict() if name.startswith("consensus.")]
+    back = build_model("resnet_thin", 5, 3)
+    assert load_weights(back, model.state_dict(), "x.pth", tune=True) == ["new_fc.weight", "new_fc.bias"]
+    with pytest.raises(InputError, match=r"x.pth holds another network \(no consensus.share there; 9 tensors differ\)"):
+        load_weights(model, source.state_dict(), "x.pth")

@@ -23,8 +23,7 @@ from PIL import Image
 
 from ops.models import build_model
 from ops.options import cli
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.training import checkpoint as ckpt
 
 MODEL = {"arch": "resnet_thin", "input_size": 16, "num_segments": 2}
@@ -63,7 +62,7 @@ def save(path: Path) -> None:
     config = Config("mini", "RGB", **MODEL)
     torch.manual_seed(0)
     model = build_model(num_class=2, **config.model_options)
-    content = {"epoch": 0, "state_dict": model.state_dict(), "config": options.plain(config)}
+    content = {"epoch": 0, "state_dict": model.state_dict(), "config": plain(config)}
     ckpt.save_checkpoint(path, content)
 
 
@@ -82,7 +81,7 @@ def template(tmp_path_factory) -> Path:
     (folder / "mini/category.txt").write_text("x\ny\n")
     save(folder / "good.pth")
     (folder / "run").mkdir()
-    (folder / "run/args.json").write_text(json.dumps(options.plain(Config("mini", "RGB", **MODEL))))
+    (folder / "run/args.json").write_text(json.dumps(plain(Config("mini", "RGB", **MODEL))))
     (folder / "run/log.csv").write_text("epoch,split,top1,seconds,videos,frames\n0,val,50,1,1,3\n")
     (folder / "videos").mkdir()
     (folder / "videos/v.mp4").write_bytes(b"no video")
@@ -413,6 +412,10 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--temporal_pool --cluster_after layer2", "--temporal_pool comes before layer2"),
         ("main.py", "--stem_grad representative --stem_chunk 0", "--stem_grad representative is for a stem in chunks"),
         ("main.py", "--cluster_start_epoch 5", "lies beyond --epochs 1"),
+        ("main.py", "--lr_type cos --lr_steps 1", "--lr_steps has no effect with --lr_type cos"),
+        ("main.py", "--stem_memory 1M --stem_chunk 0", "--stem_memory has no effect with --stem_chunk 0"),
+        ("main.py", "--sync_bn", "--sync_bn has no effect in a single process"),
+        ("main.py", "--shift --shift_div 13", "--shift_div 13 shifts no channel of a stage that takes in 12"),
         ("main.py", "--evaluate", "--evaluate needs the checkpoint to evaluate"),
         ("main.py", "--resume good.pth --tune_from good.pth", "contradict each other"),
         ("main.py", "--tune_from good.pth --pretrain good.pth", "contradict each other"),
@@ -492,7 +495,11 @@ def test_contradictions(fails, program, words, says):
         ("tools/pack_frames.py", "nowhere packed", "nowhere is not a folder"),
         ("tools/pack_frames.py", "videos packed", "videos holds no folder of frames"),
         ("tools/pack_frames.py", "mini mini/packed", "DST mini/packed is or lies in SRC mini"),
-        ("tools/pack_frames.py", "mini packed --first_frame 1", "--image_tmpl and --first_frame are for --raw"),
+        (
+            "tools/pack_frames.py",
+            "mini packed --first_frame 1",
+            "--image_tmpl, --first_frame and --keep_damaged are for --raw",
+        ),
         ("tools/benchmark.py", "speed", "invalid choice: 'speed'"),
         ("tools/benchmark.py", "clustering --shape 99999x99999x99x99x99 --num_segments 2", "memory ran out"),
     ],

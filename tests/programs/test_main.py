@@ -10,8 +10,7 @@ from urllib.error import URLError
 import pytest
 import torch
 
-import main
-from ops.run import saving, training
+from ops.run import saving, setup, training
 from ops.training import checkpoint as ckpt
 from ops.training.engine import Result
 
@@ -105,7 +104,7 @@ def test_the_console_tells_what_is_trained(train):
     for text in (
         "8 train videos, 4 val videos, 4 classes",
         "min 20, median 20, max 20",
-        "all, 4 cumulative clusters a video after layer1",
+        "all, 4 cumulative clusters per video after layer1",
         "resnet_thin, 0.18 M parameters, 32 px",
         "shift 1/8 blockres",
         "device    cpu",
@@ -448,6 +447,8 @@ def test_a_checkpoint_without_config(train, run_main, tiny_data, tmp_path):
             "RGB",
             "--arch",
             "resnet18",
+            "--num_segments",
+            "4",
             "--resume",
             tmp_path / "bare.pth",
             "--root_path",
@@ -472,8 +473,8 @@ def test_generated_on_first_use(run_main, tmp_path, monkeypatch):
         calls.append(str(root))
         return make(root, config, num_train=4, num_val=4, workers=1, digits="glyphs", progress=progress)
 
-    make = main.make_dataset
-    monkeypatch.setattr(main, "make_dataset", few)
+    make = setup.make_dataset
+    monkeypatch.setattr(setup, "make_dataset", few)
     monkeypatch.delenv("FULL_VIDEO_DATA", raising=False)
     words = [*THIN, "--epochs", "1"]
     ran = finished(run_main(*words))

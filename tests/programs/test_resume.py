@@ -112,6 +112,23 @@ def test_within_an_epoch_the_batches_must_stay(run_main, words):
     assert run_main(*words, "--resume", path, "-b", "4", "--start_epoch", "1", "--epochs", "3").code == 0
 
 
+def test_the_data_stay_what_they_were(run_main, words, tiny_data, tmp_path):
+    """A list, and that videos are not mirrored: going on asks for neither again, evaluation for the list."""
+    lines = (tiny_data / "val_videofolder.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "three.txt").write_text("".join(lines[:3]))
+    more = ["--epochs", "1", "--no_flip", "--val_list", "three.txt", "--suffix", "x"]
+    assert "3 val videos" in run_main(*words, *more).out
+    path = checkpoint_file()
+    ran = run_main("movingmnist", "RGB", "--root_path", tiny_data, "--resume", path, "--epochs", "2", "-j", "0")
+    assert ran.code == 0 and "3 val videos" in ran.out, ran
+    (last,) = Path("checkpoint").glob(f"*_e2_x/{ckpt.LAST}")
+    stored = ckpt.load_checkpoint(last)["config"]
+    assert (stored["no_flip"], stored["val_list"]) == (True, "three.txt")
+    evaluation = ["movingmnist", "RGB", "--root_path", tiny_data, "-j", "0", "-e", "--resume", path]
+    assert "4 val videos" in run_main(*evaluation).out
+    assert "3 val videos" in run_main(*evaluation, "--val_list", "three.txt").out
+
+
 def test_a_place_that_cannot_be_read(run_main, words, tmp_path):
     killed_at(3, [*words, "--save_every_steps", "1"])
     stored = ckpt.load_checkpoint(checkpoint_file())
@@ -130,14 +147,14 @@ def test_a_signal_in_training_and_in_validation(run_main, words, whole, monkeypa
     function = "train_one_epoch" if where == "train" else "evaluate"
     run, calls = getattr(training, function), count()
 
-    def interrupted(model, loader, *args):
+    def interrupted(model, loader, *args, **options):
         def batches():
             for batch in loader:
                 if next(calls) == 1:
                     os.kill(os.getpid(), signal.SIGTERM)
                 yield batch
 
-        return run(model, batches(), *args)
+        return run(model, batches(), *args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, function, interrupted)

@@ -14,9 +14,10 @@ from torchvision import transforms
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
-from archs.resnet import ARCHS, Arch
+from archs import ARCHS
+from archs.resnet import resnet
+from ops.data.categories import read_categories
 from ops.errors import InputError
-from ops.evaluation.result_files import read_categories
 from ops.models import build_model
 from ops.options.config import Config, plain
 from ops.pictures.confusion import colour, confusion_picture, confusion_table
@@ -334,7 +335,7 @@ def write_videos(root, template, lengths, size, flow=False):
 @pytest.fixture
 def small_arch(monkeypatch):
     """resnet10, made for 56 pixels: scaled to 64."""
-    monkeypatch.setitem(ARCHS, "resnet10", Arch(BasicBlock, (1, 1, 1, 1), input_size=56))
+    monkeypatch.setitem(ARCHS, "resnet10", resnet(BasicBlock, (1, 1, 1, 1), input_size=56))
 
 
 TO_TENSOR = transforms.Compose(
@@ -426,7 +427,7 @@ def test_published_layouts_and_flags(run_test, small_arch, tmp_path):
     def error(*words):
         return run_test("somethingv2", "--root_path", "data", *words).error
 
-    assert "give --test_segments" in error("--weights", unnamed, "--shift")
+    assert "give --num_segments (of test_models.py: --test_segments)" in error("--weights", unnamed, "--shift")
     assert "holds temporal shift" in error("--weights", unnamed, "--test_segments", 4)
     assert "trained on RGB, not Flow" in error("Flow", "--weights", named)
     assert "holds another network" in error("--weights", named, "--arch", "resnet18")
@@ -522,6 +523,14 @@ def test_no_flip_forbids_ten_crops_of_any_dataset(run_test, tmp_path):
     words = ["ucf101", "RGB", "--root_path", "data", "--weights", weights, "--test_crops", 10]
     assert "mirrored video has another label" in run_test(*words, "--no_flip").error
     assert protocol_of(run_test(*words)) == ["all frames x 10 crops x 1 clip, 32 px"]
+
+
+def test_a_model_trained_with_no_flip_is_shown_no_mirrored_crops(run_test, tmp_path):
+    write_videos(tmp_path / "data", "img_{:06d}.jpg", [5], (64, 64))
+    weights = save_own(tmp_path / "w.pth", dataset="ucf101", num_class=101, no_flip=True)
+    words = ["ucf101", "RGB", "--root_path", "data", "--weights", weights, "--test_crops"]
+    assert f"{weights} was trained with --no_flip: a mirrored video has another label" in run_test(*words, 10).error
+    assert protocol_of(run_test(*words, 5)) == ["all frames x 5 crops x 1 clip, 32 px"]
 
 
 def test_help_shows_examples(run_test):

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from torch.utils.data import get_worker_info
 
-from ops.data.dataset import FrameFolders
+from ops.data.dataset import VideoDataset
 from ops.options import cli
 
 WORDS = [
@@ -32,7 +32,7 @@ WORDS = [
     "cpu",
     "--npb",
 ]
-load = FrameFolders.load
+load = VideoDataset.load
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def share_little(self, epoch, index):
     ],
 )
 def test_a_worker_that_fails(run_main, tiny_data, tmp_path, monkeypatch, change, says, workers):
-    monkeypatch.setattr(FrameFolders, "load", change)
+    monkeypatch.setattr(VideoDataset, "load", change)
     ran = run_main(*WORDS, "--root_path", tiny_data, "-j", workers)
     assert all(text in ran.error for text in says)
     assert list(tmp_path.iterdir()) == []
@@ -80,7 +80,7 @@ def test_a_worker_that_fails(run_main, tiny_data, tmp_path, monkeypatch, change,
 def test_testing_says_so_too(run_main, run_program, tiny_data, monkeypatch):
     assert run_main(*WORDS, "--root_path", tiny_data, "-j", "0", "--epochs", "1", "--root_model", "m").code == 0
     (weights,) = Path("m").glob("*/ckpt.best.pth.tar")
-    monkeypatch.setattr(FrameFolders, "load", die)
+    monkeypatch.setattr(VideoDataset, "load", die)
     ran = run_program(
         "test_models.py", "movingmnist", "--weights", weights, "--root_path", tiny_data, "-j", "1", "--device", "cpu"
     )
@@ -198,8 +198,8 @@ def test_a_program_that_ends_leaves_no_worker_behind(tiny_data):
 from pathlib import Path
 from functools import partial
 from ops.data.batches import EpochBatches
-from ops.data.dataset import FrameFolders
-from ops.data.dataset import make_loader
+from ops.data.dataset import VideoDataset
+from ops.data.loading import make_loader
 from ops.data.lists import read_list
 from ops.data.specs import DATASETS
 from ops.data.modality import MODALITIES
@@ -207,7 +207,7 @@ from ops.data.sampling import FrameSampler
 from ops.data.views import eval_transform
 spec, root = DATASETS["movingmnist"], Path({str(tiny_data)!r})
 videos = read_list(root / spec.train_list, root, spec)
-data = FrameFolders(videos, root, spec, MODALITIES["RGB"], FrameSampler(4, True), partial(eval_transform, size=32), 0)
+data = VideoDataset(videos, root, spec, MODALITIES["RGB"], FrameSampler(4, True), partial(eval_transform, size=32), 0)
 loader = make_loader(data, EpochBatches(len(videos), 2), 2, False)
 print(len(next(iter(loader)).names))
 """

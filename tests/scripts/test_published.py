@@ -15,10 +15,10 @@ import torch
 from conftest import ROOT, load_program
 from PIL import Image
 
-from archs.resnet import ARCHS
-from ops.evaluation import testing
+from archs import ARCHS
+from ops.evaluation import settings
 from ops.models import build_model
-from ops.options import config as options
+from ops.options.parsing import parse
 from ops.training import checkpoint as ckpt
 
 FOLDER = ROOT / "scripts/published"
@@ -59,7 +59,7 @@ def plan(run_program):
         assert ran.code == 0 and ran.err == "", ran
         train, test = (shlex.split(line) for line in ran.out.splitlines())
         assert train[:2] == [sys.executable, "main.py"] and test[:2] == [sys.executable, "test_models.py"]
-        return options.parse(train[2:])[0], testing.parse(test[2:])
+        return parse(train[2:])[0], settings.parse(test[2:])
 
     return dry_run
 
@@ -146,6 +146,11 @@ def test_schedules(plan, script, row):
 )
 def test_the_rate_goes_with_the_batch(plan, words, lr):
     assert plan("something.sh", "something-tsm8", *words.split())[0].lr == pytest.approx(lr)
+
+
+def test_another_schedule_replaces_the_rows(plan):
+    config, _ = plan("something.sh", "something-tsm8", "--lr_type", "cos")
+    assert (config.lr_type, config.lr_steps) == ("cos", (50, 100))  # no --lr_steps, which would have no effect
 
 
 def test_places_hold_for_both_commands(plan):
@@ -294,7 +299,7 @@ def test_a_run_that_was_stopped_goes_on(run_program, ucf101, kinetics, recorded)
     """Within its epochs, training is asked for again with the same words, and nothing is tested before its end."""
     words = [*facts_of("ucf101_hmdb51.sh"), "ucf101-tsm8", *SMALL, "--root_path", ucf101, "--tune_from", kinetics]
     assert run_program(RUNNER, *words).code == 143
-    folder = options.parse(recorded[0][2:])[0].run_folder
+    folder = parse(recorded[0][2:])[0].run_folder
     folder.mkdir(parents=True)
     torch.save(torch.load(kinetics) | {"epoch": 1}, folder / ckpt.LAST)
     assert run_program(RUNNER, *words).code == 143

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ops.temporal.non_local import NonLocal3d, NonLocalWrapper
+from ops.models import build_model
+from ops.temporal.non_local import NonLocal3d, NonLocalWrapper, SpatialPool
 
 
 def test_a_new_block_is_the_identity():
@@ -53,6 +54,30 @@ def test_gradient_reaches_the_scale_that_starts_at_zero():
     block = NonLocal3d(4)
     block(torch.randn(1, 4, 2, 4, 4)).square().sum().backward()
     assert block.W[1].weight.grad.any()
+
+
+@pytest.mark.parametrize("size, pooled", [((1, 1), (1, 1)), ((3, 5), (2, 3)), ((4, 6), (2, 3))])
+def test_keys_are_max_pooled_over_places(size, pooled):
+    """An odd last row and column count; where values are alike, the gradient goes to the first of them."""
+    torch.manual_seed(0)
+    x = torch.randint(0, 3, (2, 3, 4, *size)).float().requires_grad_()
+    out, expected = SpatialPool()(x), nn.functional.max_pool3d(x, (1, 2, 2), ceil_mode=True)
+    assert out.shape == (2, 3, 4, *pooled) and torch.equal(out, expected)
+    weights = torch.randint(1, 9, out.shape).float()
+    assert torch.equal(*(torch.autograd.grad((y * weights).sum(), x)[0] for y in (out, expected)))
+
+
+def test_no_pooling_without_a_deterministic_gradient():
+    model = build_model("resnet_thin", 4, 4, non_local=True, temporal_pool=True)
+    assert not any(isinstance(module, nn.MaxPool3d) for module in model.modules())
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_memory_format_is_kept(memory_format):
+    layer = NonLocalWrapper(nn.Identity(), 4, num_segments=3)
+    assert layer(torch.randn(6, 4, 5, 3).contiguous(memory_format=memory_format)).is_contiguous(
+        memory_format=memory_format
+    )
 
 
 def test_one_channel():

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from archs.resnet import ARCHS, STAGES
+from archs import ARCHS
+from archs.resnet import STAGES
 from ops.models import build_model
 from ops.temporal.shift import TemporalPool, TemporalShift, temporal_shift
 
@@ -93,6 +96,37 @@ def test_input_is_left_alone():
     x = images([[1, 2], [3, 4]])
     temporal_shift(x, 2, 2)
     assert rows(x) == [[1, 2], [3, 4]]
+
+
+# ---------------------------------------------------------------- its gradient and its memory format
+
+FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(2, 9), st.integers(2, 9), st.sampled_from(FORMATS))
+def test_gradient_is_the_transposed_shift(n, num_segments, channels, shift_div, memory_format):
+    """<shift(x), y> = <x, gradient of y>, whatever the shape; whole numbers, so that sums are exact."""
+    x, y = torch.randint(-9, 10, (2, n * num_segments, channels, 3, 2)).double()
+    x = x.contiguous(memory_format=memory_format).requires_grad_()
+    out = temporal_shift(x, num_segments, shift_div)
+    (grad,) = torch.autograd.grad(out, x, y)
+    assert (out * y).sum() == (x * grad).sum()
+
+
+def test_gradient_by_differences():
+    x = torch.randn(6, 5, 1, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, 3, 2), x)
+    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, 3, 2), x)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_memory_format_is_kept_both_ways(memory_format):
+    x = torch.randn(6, 8, 4, 3)
+    laid_out = x.contiguous(memory_format=memory_format).requires_grad_()
+    out = temporal_shift(laid_out, 3, 4)
+    assert torch.equal(out, temporal_shift(x, 3, 4)) and out.is_contiguous(memory_format=memory_format)
+    (grad,) = torch.autograd.grad(out, laid_out, out.detach())
+    assert grad.is_contiguous(memory_format=memory_format)
 
 
 # ---------------------------------------------------------------- constant videos
@@ -198,6 +232,24 @@ def test_temporal_pool_takes_the_largest_of_three_steps_at_every_second():
     pool = TemporalPool(nn.Identity(), 5)
     x = images([[1], [7], [2], [3], [4], [10], [0], [0], [9], [0]])
     assert rows(pool(x)) == [[7], [7], [4], [10], [9], [9]]
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("num_segments", [1, 2, 5, 8])
+def test_temporal_pool_is_max_pooling_over_time(num_segments, memory_format):
+    """Also where values are alike, as zeros behind a ReLU are: the gradient goes to the first of them."""
+    torch.manual_seed(0)
+    x = torch.randint(0, 3, (2 * num_segments, 3, 4, 5)).float()
+    ours = x.clone(memory_format=memory_format).requires_grad_()
+    theirs = x.unflatten(0, (2, -1)).transpose(1, 2).clone().requires_grad_()  # (n, c, g, h, w)
+    out = TemporalPool(nn.Identity(), num_segments)(ours)
+    assert out.is_contiguous(memory_format=memory_format)
+    expected = nn.functional.max_pool3d(theirs, (3, 1, 1), (2, 1, 1), (1, 0, 0)).transpose(1, 2).flatten(0, 1)
+    assert torch.equal(out, expected)
+    weights = torch.randint(1, 9, out.shape).float()
+    (out * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(ours.grad, theirs.grad.transpose(1, 2).flatten(0, 1))
 
 
 def test_steps_behind_temporal_pool():

@@ -42,6 +42,12 @@ def test_a_sound_dataset(root, tmp_path, capsys):
     assert not (tmp_path / "problems.csv").exists()
 
 
+def test_hidden_files_and_other_pictures_are_no_frames(root, tmp_path, capsys):
+    for name in ("._img_00001.jpg", ".img_00004.jpg", "cover.jpg", "img_0004.jpg"):
+        (root / "c" / name).write_bytes(b"Mac OS X")
+    assert check(root, tmp_path, capsys)[0] == 0
+
+
 def test_every_kind_of_fault(root, tmp_path, capsys):
     (root / "train_videofolder.txt").write_text(
         "a b 3 0\nc 3 1\nc 3 1\nnowhere 3 0\nd 3 1\nbad line\ne 3 2\nfew 3 0\nmany 2 0\nbroken 3 0\nsizes 3 0\n"
@@ -82,6 +88,24 @@ def test_every_kind_of_fault(root, tmp_path, capsys):
     assert f"10 problems, all of them in {tmp_path / 'problems.csv'}" in out
 
 
+def test_what_a_decoder_doubts_is_a_problem_unless_it_is_accepted(root, tmp_path, capsys):
+    pytest.importorskip("simplejpeg", reason="PIL says nothing of damage that can be shown")
+    data = bytearray((root / "d/img_00002.jpg").read_bytes())
+    data[-40:-10] = bytes(30)
+    (root / "d/img_00002.jpg").write_bytes(data)
+    depth = 100 * np.arange(96, dtype=np.uint16).reshape(8, 12)
+    Image.fromarray(depth).save(root / "e/img_00003.jpg", "png")
+    code, _, rows = check(root, tmp_path, capsys)
+    assert code == 1 and [row[:3] for row in rows] == [
+        ["val_videofolder.txt", "1", "unreadable frame"],
+        ["val_videofolder.txt", "2", "unreadable frame"],
+    ]
+    assert "d/img_00002.jpg is damaged (" in rows[0][3] and "over 8 bits per value" in rows[1][3]
+    table = tmp_path / "problems.csv"
+    assert check_dataset.main([str(root), "RGB", "--csv", str(table), "--keep_damaged"]) == 1
+    assert "d/img_00002.jpg" not in table.read_text() and "e/img_00003.jpg" in table.read_text()
+
+
 def test_flow_images_come_in_pairs(root, tmp_path, capsys):
     for folder in (root / name for name in ("a b", "c", "d", "e")):
         for i in (1, 2, 3):
@@ -92,6 +116,13 @@ def test_flow_images_come_in_pairs(root, tmp_path, capsys):
     assert check_dataset.main([str(root), "Flow", "--image_tmpl", "flow_{}_{:05d}.jpg", "--csv", str(table)]) == 1
     rows = list(csv.reader(table.open(newline="")))[1:]
     assert [row[3] for row in rows] == ["c: list says 6 images, folder holds 5; first missing flow_y_00002.jpg"]
+
+
+@pytest.mark.parametrize("name", ["no\0name", "x" * 300])
+def test_names_that_no_file_can_have(root, tmp_path, capsys, name):
+    (root / "val_videofolder.txt").write_text(f"{name} 3 1\n")
+    code, _, rows = check(root, tmp_path, capsys)
+    assert code == 1 and [row[:2] for row in rows] == [["val_videofolder.txt", "1"]]
 
 
 def test_bad_arguments(root, capsys):

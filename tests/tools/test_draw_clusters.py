@@ -11,14 +11,16 @@ import torch
 from PIL import Image
 
 from ops.clustering import find_clusters, sign_changes
-from ops.evaluation.predict import Steps, load_model
+from ops.evaluation import cuts
+from ops.evaluation.cuts import cut_video
+from ops.evaluation.predict import Steps
 from ops.models import build_model
 from ops.move4mnist.generator import Kind, facts_of
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.pictures import methods as cluster_pictures
 from ops.pictures.colours import CLUSTERS, CUT
-from ops.pictures.methods import SHOWS, CutVideo, cut_video, draw_comparison, draw_methods, transitions
+from ops.pictures.methods import SHOWS, CutVideo, draw_comparison, draw_methods, transitions
+from ops.run.restore import load_model
 from ops.streaming import stream_changes
 from ops.training import checkpoint as ckpt
 
@@ -33,7 +35,7 @@ def make_checkpoint(path, **given):
     config = Config(**{"dataset": "movingmnist", "modality": "RGB", "arch": "resnet_thin", "num_segments": 4} | given)
     torch.manual_seed(0)
     model = build_model(num_class=4, **config.model_options)
-    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": options.plain(config)})
+    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config)})
     return path
 
 
@@ -80,7 +82,7 @@ def spans(axis):
 
 @pytest.mark.parametrize("chunk", [1, 3, 20, 64])
 def test_changes_in_chunks_are_those_of_all_frames_at_once(weights, chunk):
-    model, _ = load_model(weights)
+    model, _ = load_model(str(weights))
     frames = torch.randint(256, (20, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
         x = model.run_stem(frames)
@@ -90,7 +92,7 @@ def test_changes_in_chunks_are_those_of_all_frames_at_once(weights, chunk):
 
 
 def test_every_method_cuts_the_same_distances(monkeypatch):
-    monkeypatch.setattr(cluster_pictures, "stream_changes", lambda *args: (torch.tensor(CHANGES), 50))
+    monkeypatch.setattr(cuts, "stream_changes", lambda *args: (torch.tensor(CHANGES), 50))
     frames = [torch.zeros(3, 1, 1, dtype=torch.uint8)] * 16
     kinds = np.arange(16) % 4
     cut = cut_video(None, Steps(frames, np.arange(0, 16, 2), 1, None), STARTS, 3, 32, "title", kinds)

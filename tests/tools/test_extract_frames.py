@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ops.data.ffmpeg import damage_of, find_ffmpeg
+from ops.data.video_file import read_video
 from tools import extract_frames
 
 PROGRAM = Path(extract_frames.__file__)
@@ -25,7 +27,7 @@ ODD_NAMES = (
     "v.2.mpg",
     "v.3.webm",
 )
-FFMPEG = extract_frames.find_ffmpeg()[0][0]
+FFMPEG = find_ffmpeg()[0][0]
 CODECS = {".avi": ("mpeg4", "-q:v", "2"), ".mpg": ("mpeg2video", "-q:v", "2"), ".webm": ("libvpx", "-b:v", "900k")}
 BLINK = "geq=lum='16+10*N':cb=128:cr=128"  # frame N is of grey level (N * 10) * 255 / 219
 
@@ -82,7 +84,8 @@ def test_folders_mirror_the_videos_and_a_second_run_does_nothing(extract, tmp_pa
     (tmp_path / "src/notes.txt").write_text("not a video")
     done = extract("src", "dst", "--template", "{:06d}.jpg", "-j", 2)
     assert (done.code, done.err) == (0, "")
-    assert done.out == "7 videos extracted, 0 already there, 0 failed, 39 frames written\n"
+    left_out = "left out by their names: 1 hidden, 1 .txt; --ext says which endings are videos'\n"
+    assert done.out == f"7 videos extracted, 0 already there, 0 failed, 39 frames written\n{left_out}"
     expected = {
         f"a class/{os.path.splitext(name)[0]}": [f"{k:06d}.jpg" for k in range(1, 4 + i)]
         for i, name in enumerate(ODD_NAMES)
@@ -92,7 +95,10 @@ def test_folders_mirror_the_videos_and_a_second_run_does_nothing(extract, tmp_pa
     assert {path.name for path in tmp_path.iterdir()} == {"src", "dst"}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     again = extract("src", "dst/", "--template={:06d}.jpg")
-    assert (again.code, again.out) == (0, "0 videos extracted, 7 already there, 0 failed, 0 frames written\n")
+    assert (again.code, again.out) == (
+        0,
+        f"0 videos extracted, 7 already there, 0 failed, 0 frames written\n{left_out}",
+    )
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path != tmp_path / "dst"} == {
         path: when for path, when in before.items() if path != tmp_path / "dst"
     }
@@ -226,7 +232,8 @@ def test_broken_videos_are_listed_and_leave_nothing(extract, tmp_path):
         "text #1.avi",
     ]
     assert listed["cut/b.mkv"] == "File ended prematurely" and listed["cut/e.mp4"] == "moov atom not found"
-    assert "matches no streams" in listed["sound.mp4"] and "Invalid data" in listed["text #1.avi"]
+    assert listed["sound.mp4"] == "there are no pictures in it, only sound or the like"
+    assert "Invalid data" in listed["text #1.avi"]
 
     kept = extract("src", "dst", "--keep_damaged")
     assert kept.code == 1 and kept.out.startswith("5 videos extracted, 1 already there, 4 failed")
@@ -243,6 +250,52 @@ def test_broken_videos_are_listed_and_leave_nothing(extract, tmp_path):
         (src / name).unlink()
         make_video(src / name, 2)
     assert extract("src", "dst").code == 0 and not (tmp_path / "dst/failed.txt").exists()
+
+
+def test_other_files_are_counted_by_their_endings(extract, tmp_path):
+    make_video(tmp_path / "src/a.mp4", 2)
+    make_video(tmp_path / "src/b.flv", 2, words=("-f", "flv"))
+    for name in ("x/c.RM", "x/d.rm", "e.vob", "notes", ".DS_Store"):
+        (tmp_path / "src" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "src" / name).write_text("")
+    assert extract("src", "dst").out == (
+        "2 videos extracted, 0 already there, 0 failed, 4 frames written\n"
+        "left out by their names: 2 .rm, 1 .vob, 1 hidden, 1 no ending; --ext says which endings are videos'\n"
+    )
+    assert "--ext mp4); left out by their names: 2 .rm;" in extract("src/x", "d", "--ext", "mp4").error
+
+
+def test_complaints_are_no_damage_where_every_picture_is_whole(extract, tmp_path):
+    """A part cut out without decoding refers to what was cut off, and says so; noise in the sound is not seen."""
+    source = ("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=24:duration=6", "-pix_fmt", "yuv420p")
+    gops = "open-gop=1:bframes=5:b-pyramid=normal:keyint=24:min-keyint=24:scenecut=0:ref=4"
+    full, cut = tmp_path / "full.mp4", tmp_path / "src/cut.mkv"
+    cut.parent.mkdir()
+    run = partial(subprocess.run, check=True, capture_output=True, text=True)
+    run([FFMPEG, "-v", "error", *source, "-c:v", "libx264", "-x264-params", gops, full])
+    run([FFMPEG, "-v", "error", "-ss", "1.0", "-i", full, "-c", "copy", cut])
+    assert "mmco" in run([FFMPEG, "-v", "error", "-i", cut, "-f", "null", "-"]).stderr
+    done = extract("src", "dst")
+    assert done.code == 0 and done.out.startswith("1 videos extracted, 0 already there, 0 failed, ")
+    assert not (tmp_path / "dst/failed.txt").exists()
+    clips = list(read_video(find_ffmpeg()[0], cut, 256, 16))
+    assert sum(map(len, clips)) == len(os.listdir(tmp_path / "dst/cut"))
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "damage"),
+    [
+        (0, [], ""),
+        (0, ["[h264 @ 0x1] mmco: unref short failure", "[mp3 @ 0x2] Header missing"], ""),
+        (0, ["[in#0/matroska,webm @ 0x1] File ended prematurely"], "File ended prematurely"),
+        (0, ["[hevc @ 0x1] Could not find ref with POC 3"], "Could not find ref with POC 3"),
+        (69, ["[vist#0:0/h264 @ 0x1] [dec:h264 @ 0x2] corrupt decoded frame"], "corrupt decoded frame"),
+        (-9, ["", "[h264 @ 0x1]"], "ffmpeg's exit code is -9"),
+        (1, ["Stream map '' matches no streams."], "there are no pictures in it, only sound or the like"),
+    ],
+)
+def test_what_is_damage(code, said, damage):
+    assert damage_of(code, said) == damage
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

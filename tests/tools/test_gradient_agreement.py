@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ops.clustering import sign_distances
-from ops.data.views import normalise
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import (
     Pair,
@@ -29,8 +28,7 @@ from ops.evaluation.gradient_agreement import (
     video_pairs,
 )
 from ops.models import build_model
-from ops.options import config as options
-from ops.options.config import Config
+from ops.options.config import Config, plain
 from ops.training import checkpoint as ckpt
 from ops.training.stepping import video_losses
 
@@ -146,7 +144,7 @@ def test_the_gradients_of_frames_add_up_to_that_of_training(model, steps):
     upstream, assignment = upstream_gradients(model, steps, 2, "v")
     size = Counter(assignment)
     found = sum(
-        frame_gradients(model.run_stem, weights, normalise(frame[None]), upstream[k, None]).weights / size[k]
+        frame_gradients(model.run_stem, weights, model.to_input(frame[None]), upstream[k, None]).weights / size[k]
         for frame, k in zip(steps, assignment, strict=True)
     )
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
@@ -260,7 +258,7 @@ def test_files_are_read_as_written(tmp_path):
 @pytest.fixture
 def weights(tmp_path):
     config = Config("movingmnist", "RGB", **MODEL)
-    content = {"epoch": 0, "state_dict": thin_model().state_dict(), "config": options.plain(config)}
+    content = {"epoch": 0, "state_dict": thin_model().state_dict(), "config": plain(config)}
     ckpt.save_checkpoint(tmp_path / "good.pth", content)
     return tmp_path / "good.pth"
 

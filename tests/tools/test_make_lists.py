@@ -13,6 +13,7 @@ from ops.data.prepare.annotations import PARSERS, parse_breakfast
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template
 from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
 from ops.errors import InputError
+from ops.files import claimed
 
 TRAIN, VAL, TEST = "train_videofolder.txt", "val_videofolder.txt", "test_videofolder.txt"
 FIELDS = ["num_class", "image_tmpl", "first_frame", "flip", "train_list", "val_list", "category_file"]
@@ -765,6 +766,11 @@ def test_links_in_circles(own, run):
         (["99.png", "100.png", "01.png"], "{:02d}.png", 1),
         (["v1_07.JPG"], "v1_{:02d}.JPG", 7),
         (["a{b}_01.jpg"], "a{{b}}_{:02d}.jpg", 1),
+        (["frame (1).jpg", "frame (2).jpg"], "frame ({}).jpg", 1),
+        (["00001_rgb.jpg", "00002_rgb.jpg"], "{:05d}_rgb.jpg", 1),
+        (["00001_rgb2.jpg", "00002_rgb2.jpg"], "{:05d}_rgb2.jpg", 1),
+        (["7_of_9.jpg"], "7_of_{}.jpg", 9),
+        (["1.jpg", "._1.jpg", ".2.jpg"], "{}.jpg", 1),
     ],
 )
 def test_guess(tmp_path, names, template, first):
@@ -788,6 +794,61 @@ def test_first_frame_is_that_of_most_videos(tmp_path):
         frames(tmp_path / name, 3, "{}.jpg", first)
     assert guess_first(tmp_path, ["a", "b", "c"], "{}.jpg") == 1
     assert FrameCounter("{}.jpg", 1).count(str(tmp_path / "a")) == (0, "first frame is 0.jpg, not 1.jpg")
+
+
+def test_videos_may_begin_at_numbers_of_their_own(tmp_path, run):
+    """As clips that keep the numbers of the long video they were cut from."""
+    for label, name in enumerate("ab"):
+        for i in range(3):
+            frames(tmp_path / f"d/{name}/v{i}", 4, "frame_{:06d}.jpg", 1000 * (3 * label + i))
+    said = run("folder", "--root", "d").out
+    assert "frames frame_{:06d}.jpg, every video begins with its own, in d" in said
+    spec = dataset_spec("./d", tmp_path / "d")
+    assert spec.first_frame is None and not (tmp_path / "d/missing.txt").exists()
+    videos = read_list(tmp_path / "d" / TRAIN, tmp_path / "d", spec) + read_list(
+        tmp_path / "d" / VAL, tmp_path / "d", spec
+    )
+    assert sorted(video.path for video in videos) == [f"{name}/v{i}" for name in "ab" for i in range(3)]
+    (tmp_path / "d/a/v1/frame_001002.jpg").unlink()
+    run("folder", "--root", "d", "--first_frame", "own")
+    assert lines(tmp_path / "d/missing.txt") == ["-\ta/v1\tgap: 3 frames up to 1003, but no frame_001002.jpg"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_a_way_out(own, run, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    for name in ("write_text", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert run("folder", "--root", "my data").error == (
+        "cannot write into my data: Read-only file system; give --root a folder of your own that links to the frames:"
+        f" mkdir MINE && ln -s '{own}/frames' MINE/frames"
+    )
+
+
+def test_pictures_that_are_no_frames_are_counted(own, run):
+    for name in ("jump/é0/cover.jpg", "jump/é1/img_1.png", "wave hand/day 0/clip #0/thumbs/img_00001.jpg"):
+        (own / "frames" / name).parent.mkdir(exist_ok=True)
+        (own / "frames" / name).touch()
+    ran = run("folder", "--root", "my data", "--image_tmpl", "img_{:05d}.jpg")
+    assert "\nnote: 2 pictures are not named img_{:05d}.jpg, so they are no frames\n" in ran.out
+    inside, outside = "wave hand/day 0/clip #0/thumbs", "wave hand/day 0/clip #0"
+    assert lines(own / "missing.txt") == [f"-\t{inside}\tlies inside {outside}, which holds pictures itself"]
+
+
+def test_one_writer_at_a_time(own, run):
+    with claimed(own):
+        assert run("folder", "--root", "my data").error == "another run is writing to my data"
+    assert lists_in(own) == [] and run("folder", "--root", "my data").code == 0
+
+
+def test_hidden_files_and_folders_are_left_alone(own, run):
+    """As macOS leaves them on other disks."""
+    for picture in list(own.rglob("*.jpg")):
+        (picture.parent / f"._{picture.name}").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+    frames(own / "frames/jump/.Trashes/old", 2, "img_{:05d}.jpg")
+    assert run("folder", "--root", "my data").code == 0
+    assert not (own / "missing.txt").exists() and len(lines(own / TRAIN) + lines(own / VAL)) == 15
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ops.data.decoding import describe_decoder
 from ops.errors import InputError
+from ops.files import claimed
 from tools import check_dataset, pack_frames
 
 
@@ -49,6 +50,21 @@ def test_a_packed_dataset_is_a_dataset(root, tmp_path, capsys, words, ending):
     )
     assert check_dataset.main([str(dst), "RGB", "--csv", str(tmp_path / "problems.csv")]) == 0
     assert "3 videos in 2 lists, 9 frames read" in capsys.readouterr().out
+
+
+def test_files_that_are_not_taken_along_are_counted(root, tmp_path, capsys):
+    (root / "annotations").mkdir()
+    for name in ("annotations/train.csv", "README", "film.mp4", ".DS_Store"):
+        (root / name).write_text("")
+    pack(root, tmp_path / "packed")
+    assert "\nleft out: 3 files that are neither in a folder of frames nor .txt, .json, .csv" in capsys.readouterr().out
+
+
+def test_one_writer_at_a_time(root, tmp_path):
+    (tmp_path / "packed").mkdir()
+    with claimed(tmp_path / "packed"), pytest.raises(InputError, match="another run is writing to .*packed"):
+        pack(root, tmp_path / "packed")
+    assert pack(root, tmp_path / "packed") == 0
 
 
 def test_members_are_the_files_in_the_order_of_their_numbers(root, tmp_path):
@@ -115,6 +131,17 @@ def test_videos_that_cannot_be_packed_are_named(root, tmp_path, capsys):
         Image.new("L", (12, 8)).save(root / name / "img_11.jpg")
     assert pack(root, dst, "--raw") == 0
     assert not (dst / "failed.txt").exists()
+
+
+def test_damage_is_packed_only_when_it_is_accepted(root, tmp_path):
+    pytest.importorskip("simplejpeg", reason="PIL says nothing of damage that can be shown")
+    picture = root / "one/c/img_10.jpg"
+    data = picture.read_bytes()
+    picture.write_bytes(data[:-2] + bytes(8) + data[-2:])
+    assert pack(root, tmp_path / "raw", "--raw") == 1
+    assert f"frame {picture} is damaged (" in (tmp_path / "raw/failed.txt").read_text()
+    assert pack(root, tmp_path / "raw", "--raw", "--keep_damaged") == 0
+    assert (tmp_path / "raw/one/c.npy").is_file()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ops.errors import InputError
-from ops.evaluation import testing
+from ops.evaluation import settings
 from ops.evaluation.gradient_agreement import Pair
-from ops.options import config as options
+from ops.options.parsing import parse
 from tools import study as program
 from tools.studies import plan, report
 from tools.studies.hypotheses import HYPOTHESES, Hypothesis, judge
@@ -52,9 +52,9 @@ def test_commands_are_what_the_programs_take():
         program_name, *words = study.command(cell)[1:]
         if cell.g_test:
             assert program_name == "test_models.py"
-            assert [*testing.parser().parse_args(words).test_segments] == [cell.g_test]
+            assert [*settings.parser().parse_args(words).test_segments] == [cell.g_test]
         else:
-            config, _ = options.parse(words)
+            config, _ = parse(words)
             assert (config.num_segments, config.seed, config.epochs) == (cell.g, cell.seed, cell.epochs)
             assert config.dense_sample == (cell.method == "dense")
             assert config.cluster == ("none" if cell.method in ("uniform", "dense") else cell.method)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import build_model
-from ops.training.engine import Result, evaluate, train_one_epoch
+from ops.training.engine import evaluate, train_one_epoch
+from ops.training.meters import Result
 from ops.training.optim import build_sgd
 from ops.training.stepping import video_losses
 

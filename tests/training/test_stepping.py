@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import build_model
 from ops.streaming import Streaming
+from ops.training.compiling import compile_network
 from ops.training.engine import evaluate, train_one_epoch
 from ops.training.optim import build_sgd
-from ops.training.stepping import Stepping, choose_amp, compile_network, make_stepping
+from ops.training.stepping import Stepping, choose_amp, make_stepping
 
 CPU = torch.device("cpu")
 

@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from ops.data.specs import DatasetSpec
-from ops.options import cli, flags
+from ops.options import cli
+from ops.options.types import number
 
 Row = dict[str, str | float]  # column -> text or number
-positive = flags.number(int, least=1)
+positive = number(int, least=1)
 
 
 class Benchmark(NamedTuple):

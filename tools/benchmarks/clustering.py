@@ -11,7 +11,7 @@ from torch import Tensor
 from ops.clustering import TemporalClustering
 from ops.errors import InputError
 from ops.options import cli
-from ops.options import config as options
+from ops.training.devices import pick_device
 from tools.benchmarks import Benchmark, Row, best_ms, positive
 
 PURPOSE = """\
@@ -125,7 +125,7 @@ def time_clustering(shape: tuple[int, ...], g: int, method: str, repeat: int, de
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    device = options.pick_device(args.device)
+    device = pick_device(args.device)
     return [
         row
         for shape in args.shape

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ops.data.dataset import FrameFolders
+from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES
 from ops.data.prepare.discovery import FrameCounter
 from ops.data.specs import DatasetSpec
-from ops.data.stores import RAW, ZIP, open_frames
+from ops.data.stores import open_store
 from ops.data.views import multi_scale_crop, train_transform
 from ops.errors import InputError
 from ops.options import cli
@@ -61,7 +61,7 @@ def pil_clip(folder: Path, num_frames: int, size: int, draw: int) -> Tensor:
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 
 
-def our_clip(dataset: FrameFolders, draw: int) -> Tensor:
+def our_clip(dataset: VideoDataset, draw: int) -> Tensor:
     """What the loader makes of the same frames -> uint8 (t, 3, size, size)."""
     return dataset[draw, 0][0]
 
@@ -76,11 +76,11 @@ def roads_of(kind: Kind, num_frames: int, folder: Path) -> dict[str, tuple[Path,
     """Make a video and its packs in `folder` -> what is read and, for the number of a draw, the clip, for each road."""
     video, every = folder / "video", np.arange(num_frames)
     write_video(video, SPEC, num_frames, kind.width, kind.height, kind.mode)
-    write_zip(video, folder / f"zip{ZIP}")
-    write_raw(video, folder / f"raw{RAW}", FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
+    write_zip(video, folder / "zip.zip")
+    write_raw(video, folder / "raw.npy", FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
     roads = {"PIL": (video, partial(pil_clip, video, num_frames, kind.size))}
     for name in kind.sources:
-        dataset = FrameFolders(
+        dataset = VideoDataset(
             [Video(name, num_frames, 0)],
             folder,
             SPEC,
@@ -89,7 +89,7 @@ def roads_of(kind: Kind, num_frames: int, folder: Path) -> dict[str, tuple[Path,
             partial(train_transform, size=kind.size, flip=True),
             0,
         )
-        roads[name] = open_frames(folder / name).path, partial(our_clip, dataset)
+        roads[name] = open_store(folder / name).path, partial(our_clip, dataset)
     return roads
 
 

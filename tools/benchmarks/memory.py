@@ -7,14 +7,16 @@ from multiprocessing.queues import SimpleQueue
 
 import torch
 
-from archs.resnet import ARCHS
+from archs import ARCHS
 from ops.clustering import CLUSTERINGS
-from ops.data.dataset import VideoBatch
+from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import build_model
-from ops.options import cli, flags
+from ops.options import cli
+from ops.options.types import stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS, choose_streaming
-from ops.training.engine import peak_memory, train_one_epoch
+from ops.training.engine import train_one_epoch
+from ops.training.meters import peak_memory
 from ops.training.optim import build_sgd
 from tools.benchmarks import Benchmark, Row, positive
 
@@ -29,8 +31,8 @@ def add_options(parser: cli.ArgumentParser) -> None:
     parser.add_argument("--arch", choices=ARCHS, default="resnet18", help="(resnet18)")
     parser.add_argument("--method", choices=CLUSTERINGS, default="slope", help="(slope)")
     parser.add_argument("--num_segments", type=positive, default=16, metavar="G", help="clusters of a video (16)")
-    parser.add_argument("--stem_chunk", type=flags.stem_chunk, default="auto", metavar="N|auto|0", help="(auto)")
-    parser.add_argument("--stem_memory", type=flags.stem_memory, default="auto", metavar="SIZE|auto", help="(auto)")
+    parser.add_argument("--stem_chunk", type=stem_chunk, default="auto", metavar="N|auto|0", help="(auto)")
+    parser.add_argument("--stem_memory", type=stem_memory, default="auto", metavar="SIZE|auto", help="(auto)")
     parser.add_argument("--stem_grad", choices=STEM_GRADS, default="exact", help="(exact)")
     parser.add_argument("--freeze_stem_bn", action="store_true", help="BatchNorm of the stem uses running statistics")
 

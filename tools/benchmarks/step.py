@@ -12,17 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archs.resnet import ARCHS
-from ops.data.dataset import FrameFolders, VideoBatch, collate
+from archs import ARCHS
+from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
+from ops.data.loading import VideoBatch, collate
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.specs import DatasetSpec
 from ops.data.views import train_transform
 from ops.models import TSN, build_model
 from ops.options import cli
-from ops.options import config as options
 from ops.streaming import Streaming
+from ops.training.devices import pick_device
 from ops.training.optim import build_sgd
 from ops.training.stepping import video_losses
 from tools.benchmarks import Benchmark, Row, positive, write_video
@@ -99,12 +100,12 @@ def prepare(args: argparse.Namespace, kind: str, t: int, root: Path, device: tor
     model.streaming = None if how is None else Streaming(args.stem_chunk, **how)
     transform = partial(train_transform, size=args.size, flip=True)
     sampler = FrameSampler(segments, cluster != "none", train=True)
-    dataset = FrameFolders([Video("video", t, 0)], root, SPEC, MODALITIES["RGB"], sampler, transform, seed=0)
+    dataset = VideoDataset([Video("video", t, 0)], root, SPEC, MODALITIES["RGB"], sampler, transform, seed=0)
     return partial(time_step, model, build_sgd(model, 0.001, 0.9, 0), lambda: collate([dataset[0, 0]]), device)
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    device, rows = options.pick_device(args.device), []
+    device, rows = pick_device(args.device), []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_video(root / "video", SPEC, max(args.frames), 340, 256)

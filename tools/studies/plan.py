@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops.options import config as options
+from ops.options.config import Config
+from ops.options.parsing import parse
 
 SETS = {  # name -> training videos, validation videos, options of tools/make_move4mnist.py
     "easy": (1000, 200, "--preset easy"),
@@ -124,8 +125,8 @@ class Study:
     def weights(self, cell: Cell) -> Path:
         return self.root / "checkpoint" / self._config(cell).store_name / "ckpt.best.pth.tar"
 
-    def _config(self, cell: Cell) -> options.Config:
-        return options.parse(self.command(cell.trained)[2:])[0]
+    def _config(self, cell: Cell) -> Config:
+        return parse(self.command(cell.trained)[2:])[0]
 
     def make_data(self, name: str, seed: int) -> list[list[str]]:
         """The commands that make a data set, or what an interruption left of them: frames, then the packs runs read."""

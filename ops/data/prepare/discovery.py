@@ -4,42 +4,38 @@ import os
 import re
 import string
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ops.data.frame_names import PICTURES, frame_numbers, is_hidden, is_picture
 from ops.errors import InputError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SAMPLE = 100  # folders from which names are guessed
 
 
 class FrameCounter:
     """Counts the frames in folders, whose names follow a template such as `img_{:05d}.jpg`, `first` being the first.
 
-    Raises InputError for a template that does not hold exactly one number.
+    With `first` None the frames of every folder begin at a number of their own. Raises InputError for a template that
+    does not hold exactly one number.
     """
 
-    def __init__(self, template: str, first: int):
+    def __init__(self, template: str, first: int | None):
         try:
-            parts = list(string.Formatter().parse(template))
+            fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
         except ValueError as error:
             raise InputError(f"--image_tmpl {template!r}: {error}") from None
-        holes = [i for i, (_, name, _, _) in enumerate(parts) if name is not None]
-        simple = [parts[i] for i in holes if parts[i][1] == "" and parts[i][3] is None]
-        if len(holes) != 1 or not simple or not re.fullmatch(r"(0\d{1,2})?d?", simple[0][2]) or "/" in template:
+        simple = len(fields) == 1 and fields[0][0] == "" and fields[0][2] is None  # name, format, conversion
+        simple = simple and re.fullmatch(r"(0\d{1,2})?d?", fields[0][1])
+        if not simple or "/" in template or is_hidden(template):
             raise InputError(f"--image_tmpl {template!r}: must hold one number, as img_{{:05d}}.jpg does")
-        width = int(simple[0][2].rstrip("d") or 1) or 1
-        before = "".join(text for text, *_ in parts[: holes[0] + 1])
-        after = "".join(text for text, *_ in parts[holes[0] + 1 :])
-        number = rf"(\d{{{width}}}|[1-9]\d{{{width},}})"
         self.template, self.first = template, first
-        self.match = re.compile(re.escape(before) + number + re.escape(after), re.ASCII).fullmatch
-        self.expected: list[str] = []  # names of gapless frames, as far as they were asked for
         self.counted: dict[str, tuple[int, str]] = {}
+        self.others: dict[str, int] = {}  # folder -> pictures in it that are named otherwise
 
     def numbers(self, folder: Path | str) -> list[int]:
         """The numbers of a folder's frames, sorted."""
-        return sorted(int(match[1]) for match in map(self.match, os.listdir(folder)) if match)
+        return frame_numbers(self.template, os.listdir(folder))
 
     def count(self, folder: str) -> tuple[int, str]:
         """(number of frames, "") if they have no gap, else (0, what is wrong); looks once at each folder."""
@@ -50,28 +46,35 @@ class FrameCounter:
                 self.counted[folder] = (0, f"cannot be read: {error.strerror}")
         return self.counted[folder]
 
+    def first_in(self, folder: str | Path) -> int:
+        """The number at which a folder's frames should begin."""
+        return self.numbers(folder)[0] if self.first is None else self.first
+
     def _count(self, folder: str) -> tuple[int, str]:
-        names = os.listdir(folder)
-        found = {name for name in names if self.match(name)}
-        if not found:
+        names = visible(folder)
+        numbers = frame_numbers(self.template, names)
+        self.others[folder] = sum(map(is_picture, names)) - len(numbers)
+        if not numbers:
             return 0, f"no {self.template} in it, " + (f"but {min(names)}" if names else "it is empty")
-        expected = self.expected
-        if len(expected) < len(found):  # replaced, never changed: other threads read it
-            expected = self.expected = [self.template.format(self.first + i) for i in range(2 * len(found))]
-        if found.issuperset(expected[: len(found)]):
-            return len(found), ""
-        numbers = self.numbers(folder)
-        if numbers[0] != self.first:
-            return 0, f"first frame is {self.template.format(numbers[0])}, not {self.template.format(self.first)}"
-        absent = next(number for number, there in enumerate(numbers, self.first) if number != there)
-        return 0, f"gap: {len(numbers)} frames up to {numbers[-1]}, but no {self.template.format(absent)}"
+        first = numbers[0] if self.first is None else self.first
+        if numbers[0] != first:
+            return 0, f"first frame is {self.template.format(numbers[0])}, not {self.template.format(first)}"
+        if len(numbers) <= numbers[-1] - first:
+            absent = next(number for number, there in enumerate(numbers, first) if number != there)
+            return 0, f"gap: {len(numbers)} frames up to {numbers[-1]}, but no {self.template.format(absent)}"
+        return len(numbers), ""
+
+
+def visible(folder: Path | str) -> list[str]:
+    """The names in a folder that are not hidden."""
+    return [name for name in os.listdir(folder) if not is_hidden(name)]
 
 
 def sub_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones; none if it is not there."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            return sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -130,16 +133,19 @@ def leads_back(path: Path) -> bool:
     return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for folder in passed)
 
 
-def picture_folders(top: Path, below: str) -> tuple[list[str], list[str]]:
-    """Folders at or below `below` that hold pictures, and innermost ones that hold none; both relative to `top`."""
-    found, empty = [], []
+def picture_folders(top: Path, below: str) -> tuple[list[str], dict[str, str]]:
+    """The outermost folders at or below `below` that hold pictures, and why others are not taken; relative to `top`."""
+    found, refused = [], {}
     for path, names in walk(top, below):
-        if any(name.lower().endswith(PICTURES) for name in os.listdir(top / path)):
-            found.append(path)
-            names.clear()
-        elif not names:
-            empty.append(path)
-    return found, empty
+        if any(map(is_picture, os.listdir(top / path))):
+            inner = next((parent for parent in found if path.startswith(f"{parent}/")), None)
+            if inner is None:
+                found.append(path)
+            else:
+                refused[path] = f"lies inside {inner}, which holds pictures itself"
+        elif not names and not any(path.startswith(f"{parent}/") for parent in found):
+            refused[path] = "no pictures in it"
+    return found, refused
 
 
 def guess_template(top: Path, folders: list[str]) -> str:
@@ -148,13 +154,12 @@ def guess_template(top: Path, folders: list[str]) -> str:
     padded = defaultdict(set)  # ... of those that start with a nought
     examples: dict[tuple[str, str], str] = {}
     for folder in _sample(folders):
-        for name in os.listdir(top / folder):
-            match = re.fullmatch(r"(.*?)(\d+)(\.\w+)", name, re.ASCII)
-            if match and match[3].lower() in PICTURES:
-                key = (match[1].replace("{", "{{").replace("}", "}}"), match[3])
-                lengths[key].add(len(match[2]))
-                padded[key] |= {len(match[2])} if match[2][0] == "0" != match[2] else set()
-                examples.setdefault(key, f"{folder}/{name}")
+        for name, (before, digits, after) in split_at_numbers(filter(is_picture, os.listdir(top / folder))).items():
+            key = before.replace("{", "{{").replace("}", "}}"), after.replace("{", "{{").replace("}", "}}")
+            lengths[key].add(len(digits))
+            if digits[0] == "0" != digits:
+                padded[key].add(len(digits))
+            examples.setdefault(key, f"{folder}/{name}")
     templates = {}
     for (before, after), example in examples.items():
         widths = padded[before, after] and padded[before, after] | {min(lengths[before, after])}
@@ -171,11 +176,34 @@ def guess_template(top: Path, folders: list[str]) -> str:
     return next(iter(templates))
 
 
-def guess_first(top: Path, folders: list[str], template: str) -> int:
-    """The number with which the frames start in most of (a sample of) `folders`."""
-    counter = FrameCounter(template, 0)
+def split_at_numbers(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """Names with a number in them -> (what is before, digits, what is behind) the one that counts the frames.
+
+    Of several it is the one that is not the same in all names that are alike otherwise, or else the last.
+    """
+    alike = defaultdict(dict)  # name with all numbers taken out -> its parts, numbers at odd places, of each name
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        parts = re.split(r"(\d+)", stem, flags=re.ASCII)
+        parts[-1] += ending
+        if len(parts) > 1:
+            alike["0".join(parts[::2])][name] = parts
+    found = {}
+    for group in alike.values():
+        numbers = [set(column) for column in zip(*(parts[1::2] for parts in group.values()), strict=True)]
+        changing = [place for place, seen in enumerate(numbers) if len(seen) > 1]
+        place = 2 * (changing[0] if len(changing) == 1 else len(numbers) - 1) + 1
+        for name, parts in group.items():
+            found[name] = "".join(parts[:place]), parts[place], "".join(parts[place + 1 :])
+    return found
+
+
+def guess_first(top: Path, folders: list[str], template: str) -> int | None:
+    """The number with which the frames start in at least half of (a sample of) `folders`; None if there is none."""
+    counter = FrameCounter(template, None)
     starts = Counter(numbers[0] for folder in _sample(folders) if (numbers := counter.numbers(top / folder)))
-    return min(starts, key=lambda number: (-starts[number], number), default=1)
+    first = min(starts, key=lambda number: (-starts[number], number), default=1)
+    return first if 2 * starts[first] >= starts.total() else None
 
 
 def _sample(folders: list[str]) -> list[str]:

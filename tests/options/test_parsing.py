@@ -1,13 +1,13 @@
 """The command line: every flag in every spelling, and one line that tells what is wrong."""
 
 import shlex
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
-import torch
 
-from ops.errors import InputError
-from ops.options.config import MODEL_FIELDS, PLACE_FIELDS, PROTOCOL_FIELDS, Config, adopt, parse, pick_device, plain
+from ops.options.cli import ArgumentParser
+from ops.options.config import Config
+from ops.options.parsing import add_dataset_options, add_options, parse
 
 DATA = ["movingmnist", "RGB"]
 
@@ -21,6 +21,7 @@ OPTIONS = {
     "num_class": ("12", 12),
     "category_file": ("names.txt", "names.txt"),
     "no_flip": (None, True),
+    "keep_damaged": (None, True),
     "on_bad_video": ("skip", "skip"),
     "crop_scales": ("1 0.875", (1.0, 0.875)),
     "arch": ("resnet_thin", "resnet_thin"),
@@ -104,13 +105,6 @@ def usage_error(capsys, *words):
     out, err = capsys.readouterr()
     assert end.value.code == 2 and out == "" and err.startswith("error: ") and err.count("\n") == 1, err
     return err
-
-
-def contradiction(*words):
-    with pytest.raises(InputError) as error:
-        parse([*DATA, *words])
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # ---------------------------------------------------------------- reading
@@ -228,6 +222,32 @@ def test_sizes_in_bytes(capsys):
         assert "--stem_memory" in usage_error(capsys, *DATA, f"--stem_memory={text}")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "root_path",
+        "train_list",
+        "val_list",
+        "category_file",
+        "pretrain",
+        "tune_from",
+        "resume",
+        "root_log",
+        "root_model",
+    ],
+)
+def test_paths_from_home(monkeypatch, name):
+    """Shells leave `~` as it is behind `=`."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert value_of(name, f"--{name}=~/x") == "/home/me/x"
+    assert value_of(name, f"--{name}=x~") == "x~"
+
+
+def test_a_dataset_from_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parse(["~/mine", "RGB"])[0].dataset == "/home/me/mine"
+
+
 def test_all_frames_by_name():
     assert value_of("num_frames", "--num_frames", "all") is None
 
@@ -301,257 +321,33 @@ def test_bad_values(capsys, words, culprit):
     assert culprit in usage_error(capsys, *words)
 
 
-# ---------------------------------------------------------------- contradictions
+# ---------------------------------------------------------------- parsers of other programs
 
 
-@pytest.mark.parametrize(
-    "words, parts",
-    [
-        ("--cluster none --num_frames 64", ["--num_frames", "--cluster none"]),
-        ("--cluster none --cluster_after layer2", ["--cluster_after", "--cluster none"]),
-        ("--cluster none --cluster_start_epoch 3", ["--cluster_start_epoch", "--cluster none"]),
-        ("--cluster none --stem_chunk 8", ["--stem_chunk", "--cluster none"]),
-        ("--cluster none --stem_grad representative", ["--stem_grad", "--cluster none"]),
-        ("--cluster none --frame_stride 2", ["--frame_stride", "--cluster none"]),
-        ("--cluster none --freeze_stem_bn", ["--freeze_stem_bn", "--cluster none"]),
-        ("--stem_grad representative --stem_chunk 0", ["--stem_grad representative", "--stem_chunk 0"]),
-        ("--sync_bn --freeze_stem_bn", ["--sync_bn", "--npb", "--freeze_stem_bn"]),
-        ("--sync_bn --stem_chunk 8", ["--sync_bn", "--stem_chunk", "--freeze_stem_bn"]),
-        ("--sync_bn --stem_grad representative --npb", ["--sync_bn", "--stem_grad", "--freeze_stem_bn"]),
-        ("--dense_sample", ["--dense_sample", "--cluster none"]),
-        ("--shift_div 4", ["--shift_div", "--shift"]),
-        ("--shift_place block", ["--shift_place", "--shift"]),
-        ("--shift --cluster_after layer4", ["--shift", "--cluster_after layer4"]),
-        ("--non_local --cluster_after layer3", ["--non_local", "--cluster_after layer3"]),
-        ("--temporal_pool --cluster_after layer2", ["--temporal_pool", "layer2"]),
-        ("--cluster_start_epoch 40 --epochs 40", ["--cluster_start_epoch 40", "--epochs 40"]),
-        ("--evaluate", ["--evaluate", "--resume PATH"]),
-        ("--suffix a/b", ["--suffix", "'a/b'"]),
-        ("--resume a.pth --tune_from b.pth", ["--resume a.pth", "--tune_from b.pth"]),
-        ("--resume auto --tune_from b.pth --pretrain a.pth", ["--tune_from b.pth", "--pretrain a.pth"]),
-        ("--tune_from b.pth --pretrain imagenet", ["--tune_from b.pth", "--pretrain imagenet"]),
-        ("--resume a.pth --tune_from b.pth --pretrain none", ["--resume a.pth", "--tune_from b.pth"]),
-    ],
-)
-def test_contradictions_name_both_sides(words, parts):
-    text = contradiction(*words.split())
-    assert [part for part in parts if part not in text] == []
+def test_options_lent_to_another_program(capsys):
+    parser = ArgumentParser(prog="other.py")
+    add_options(parser, ["lr", "arch", "shift"])
+    add_options(parser, ["batch_size"], default=8, help="videos at a time")
+    add_options(parser, ["device"], default=None)
+    assert vars(parser.parse_args([])) == {"batch_size": 8, "device": None}
+    words = "--learning-rate 0.5 --arch resnet18 --shift -b 2 --device cpu"
+    given = {"lr": 0.5, "arch": "resnet18", "shift": True, "batch_size": 2, "device": "cpu"}
+    assert vars(parser.parse_args(words.split())) == given
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    assert "videos at a time (default 8)" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "--cluster none --num_frames all",
-        "--cluster none --dense_sample",
-        "--dense_sample --cluster_start_epoch 3",
-        "--shift --cluster_after layer3",
-        "--non_local --cluster_after layer2",
-        "--temporal_pool --cluster_after layer1",
-        "--cluster_start_epoch 39 --epochs 40",
-        "--tune_from b.pth --pretrain none",
-        "--shift --cluster none",
-        "--sync_bn",
-        "--sync_bn --stem_chunk 0",
-        "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
-        "--resume auto --tune_from b.pth",
-        "--resume auto --pretrain b.pth",
-    ],
-)
-def test_what_fits_together(words):
-    parse([*DATA, *words.split()])
-
-
-# ---------------------------------------------------------------- with a checkpoint
-
-STORED = plain(
-    Config(
-        "movingmnist",
-        "RGB",
-        arch="resnet18",
-        num_segments=16,
-        shift=True,
-        lr=0.02,
-        epochs=40,
-        seed=5,
-        input_size=112,
-        root_path="there",
-        workers=3,
-        lr_steps=(10.0, 20.0),
-    )
-)
-
-
-def adopted(*words, stored=STORED):
-    config, given = parse([*DATA, "--resume", "c.pth", *words])
-    return adopt(config, given, stored, "c.pth")
-
-
-def test_every_field_has_its_place():
-    names = [field.name for field in fields(Config)]
-    taken = [*MODEL_FIELDS, *PROTOCOL_FIELDS, *PLACE_FIELDS]
-    assert len(taken) == len(set(taken)) and set(taken) <= set(names)
-    assert set(names) - set(taken) == {
-        "dropout",
-        "epochs",
-        "batch_size",
-        "lr",
-        "lr_type",
-        "lr_steps",
-        "momentum",
-        "wd",
-        "gd",
-        "npb",
-        "freeze_stem_bn",
-        "stem_chunk",
-        "stem_memory",
-        "stem_grad",
-        "cluster_start_epoch",
-        "eval_freq",
-        "suffix",
-        "crop_scales",
-        "on_bad_video",
-        "deterministic",
-        "save_every_steps",
-        "save_every_minutes",
-        "accum",
-        "bucket",
-        "amp",
-        "sync_bn",
-        "skip_nonfinite",
-    }
-
-
-def test_evaluation_takes_the_model_and_the_protocol():
-    config = adopted("-e")
-    assert (config.arch, config.num_segments, config.shift, config.input_size, config.seed) == (
-        "resnet18",
-        16,
-        True,
-        112,
-        5,
-    )
-    assert (config.lr, config.epochs, config.root_path) == (0.001, 120, None)
-
-
-def test_another_protocol_may_be_asked_for():
-    config = adopted("-e", "--input_size", "64", "--num_frames", "32", "--seed", "1")
-    assert (config.input_size, config.num_frames, config.seed) == (64, 32, 1)
-
-
-def test_going_on_takes_everything_but_places():
-    config = adopted("-j", "2", "--epochs", "60")
-    assert (config.lr, config.epochs, config.seed, config.lr_steps) == (0.02, 60, 5, (10.0, 20.0))
-    assert (config.workers, config.root_path, config.resume) == (2, None, "c.pth")
-
-
-@pytest.mark.parametrize(
-    "flag, value, stored",
-    [
-        ("arch", "resnet50", "resnet18"),
-        ("num_segments", "8", "16"),
-        ("cluster", "none", "cumulative"),
-        ("shift_div", "4", "8"),
-        ("cluster_after", "layer2", "layer1"),
-        ("non_local", None, "False"),
-        ("consensus_type", "identity", "avg"),
-    ],
-)
-@pytest.mark.parametrize("purpose", [["-e"], []])
-def test_a_flag_against_the_file_names_both_values(flag, value, stored, purpose):
-    with pytest.raises(InputError) as error:
-        adopted(*purpose, f"--{flag}", *([value] if value else []))
-    text = str(error.value)
-    assert f"--{flag} {value or True}" in text and f"{flag} {stored}" in text and "c.pth" in text
-
-
-def test_a_flag_that_agrees_with_the_file():
-    assert adopted("-e", "--arch", "resnet18", "--shift", "--shift_div", "8").shift_div == 8
-
-
-def test_flags_without_effect_on_the_files_model():
-    with pytest.raises(InputError, match="--dense_sample"):
-        adopted("-e", "--dense_sample")
-    with pytest.raises(InputError, match="--num_frames has no effect with --cluster none"):
-        adopted("-e", "--num_frames", "9", stored=STORED | {"cluster": "none"})
-
-
-def test_dense_sampling_before_clustering_does_not_forbid_evaluation():
-    stored = plain(Config(*DATA, dense_sample=True, cluster_start_epoch=6))
-    assert adopted("-e", stored=stored).dense_sample
-
-
-def test_another_dataset():
-    with pytest.raises(InputError, match="was trained on jester, not movingmnist"):
-        adopted(stored=STORED | {"dataset": "jester"})
-    assert adopted("-e", stored=STORED | {"dataset": "jester"}).dataset == "movingmnist"
-
-
-def test_a_file_of_a_later_version():
-    assert adopted("-e", stored=STORED | {"unheard_of": 1}) == adopted("-e")
-    with pytest.raises(InputError, match="c.pth was trained with arch 'vgg'; here there are only resnet18"):
-        adopted("-e", stored=STORED | {"arch": "vgg"})
-
-
-def test_a_file_without_config():
-    config = adopted("-e", "--arch", "resnet34", stored=None)
-    assert config.arch == "resnet34" and config.num_segments == 8
-    with pytest.raises(InputError, match="--shift_div has no effect without --shift"):
-        adopted("-e", "--shift_div", "4", stored=None)
-
-
-# ---------------------------------------------------------------- what follows from a config
-
-
-def test_plain_values():
-    values = plain(Config(*DATA))
-    assert values["lr_steps"] == [50.0, 100.0] and values["gd"] is None
-    assert all(value is None or isinstance(value, (str, int, float, bool, list)) for value in values.values())
-
-
-@pytest.mark.parametrize(
-    "options, name",
-    [
-        ({}, "TSM_movingmnist_RGB_resnet50_cumulative-layer1_avg_segment8_e120"),
-        ({"shift": True, "cluster": "none"}, "TSM_movingmnist_RGB_resnet50_shift8_blockres_avg_segment8_e120"),
-        (
-            {"lr_type": "cos", "non_local": True, "suffix": "x"},
-            "TSM_movingmnist_RGB_resnet50_cumulative-layer1_avg_segment8_e120_cos_nl_x",
-        ),
-    ],
-)
-def test_names_of_runs(options, name):
-    assert Config(*DATA, **options).store_name == name
-
-
-def test_folder_of_a_dataset(monkeypatch):
-    monkeypatch.delenv("FULL_VIDEO_DATA", raising=False)
-    assert str(Config(*DATA).root) == "data/movingmnist"
-    monkeypatch.setenv("FULL_VIDEO_DATA", "/disk")
-    assert str(Config(*DATA).root) == "/disk/movingmnist"
-    assert str(Config(*DATA, root_path="mine").root) == "mine"
-
-
-def test_lists_are_looked_for_here_and_in_the_datasets_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = Config(*DATA, root_path="data", val_list="mine.txt")
-    assert str(config.list_file("mine.txt")) == "data/mine.txt"
-    (tmp_path / "mine.txt").touch()
-    assert str(config.list_file("mine.txt")) == "mine.txt"
-    (tmp_path / "train_videofolder.txt").touch()  # of another data set: not asked for
-    assert str(config.list_file("train_videofolder.txt")) == "data/train_videofolder.txt"
-
-
-def test_own_lists_replace_the_datasets():
-    spec = replace(Config(*DATA), val_list="mine.txt").spec
-    assert (spec.train_list, spec.val_list, spec.num_class) == ("train_videofolder.txt", "mine.txt", 4)
-
-
-@pytest.mark.parametrize("name", ["nonsense", "cuda:99", "meta", ""])
-def test_devices_that_are_not_there(name):
-    with pytest.raises(InputError, match="cannot be used here .*--device cpu"):
-        pick_device(name)
-
-
-def test_device():
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device(None).type in ("cpu", "cuda", "mps")
+def test_dataset_options_with_and_without_a_modality(capsys):
+    parser = ArgumentParser(prog="other.py")
+    group = add_dataset_options(parser)
+    group.add_argument("--own", default=1)
+    words = ["mini", "Flow", "--no_flip", "--root_path", "there"]
+    parsed = {"dataset": "mini", "modality": "Flow", "no_flip": True, "root_path": "there", "own": 1}
+    assert vars(parser.parse_args(words)) == parsed
+    with pytest.raises(SystemExit):
+        parser.parse_args(["mini"])
+    assert "modality" in capsys.readouterr().err
+    parser = ArgumentParser(prog="other.py")
+    add_dataset_options(parser, modality_needed=False)
+    assert vars(parser.parse_args(["mini"])) == {"dataset": "mini", "modality": None}

@@ -1,0 +1,90 @@
+"""Files and folders that programs write: one writer at a time, sure to be writable, and whole or not there at all."""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ops.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs into one folder are not told apart there
+    fcntl = None
+
+
+def check_writable(path: Path, flag: str) -> None:
+    """Raise InputError unless a file can be made under `path`; leaves nothing behind."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        trial = path.with_name(path.name + ".partial")
+        trial.open("ab").close()
+        trial.unlink()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); give another place with {flag}") from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write to a temporary name and rename, so that a file under `path` is always whole."""
+    trial = path.with_name(path.name + ".partial")
+    try:
+        trial.write_bytes(content)
+        trial.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # or it would hide what went wrong first
+            trial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def as_csv(rows: Sequence[Sequence]) -> bytes:
+    """Rows as UTF-8 text, quoted where needed."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Have a folder, which is there, for oneself; InputError if another process has claimed it.
+
+    The claim ends with the block or with the process, however that ends. Processes forked inside the block share it.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run is writing to {folder}") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def growing_folder(out: Path) -> Iterator[Path]:
+    """An empty folder beside `out` that takes its name when the block ends well, and is gone otherwise.
+
+    One process at a time has it; what a killed one left there is removed.
+    """
+    growing = out.with_name(out.name + ".partial")
+    growing.mkdir(parents=True, exist_ok=True)
+    with claimed(growing):
+        try:
+            for left in growing.iterdir():
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+            yield growing
+            growing.replace(out)
+        finally:
+            shutil.rmtree(growing, ignore_errors=True)

@@ -1,0 +1,194 @@
+"""Which options go together, with each other and with those inside a checkpoint."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from archs import ARCHS
+from ops.errors import InputError
+from ops.options.config import OPTIONS, Config, names_of
+from ops.training.processes import Processes
+
+# ---------------------------------------------------------------- with each other
+
+
+class Idle(NamedTuple):
+    """Options that have no effect in some case, and how the error line goes on from there."""
+
+    names: tuple[str, ...]
+    case: Callable[[Config], bool]
+    text: str
+    passes_default: bool = False  # whether the default may be given all the same
+
+
+WITHOUT_EFFECT = (
+    Idle(
+        (
+            "num_frames",
+            "frame_stride",
+            "cluster_after",
+            "cluster_start_epoch",
+            "freeze_stem_bn",
+            "stem_chunk",
+            "stem_memory",
+            "stem_grad",
+        ),
+        lambda config: config.cluster == "none",
+        "with --cluster none; leave one of them out",
+        passes_default=True,
+    ),
+    Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
+    Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
+    Idle(("stem_memory",), lambda config: config.stem_chunk == 0, "with --stem_chunk 0; leave one of them out"),
+)
+
+
+def check(config: Config, given: frozenset[str]) -> None:
+    """Raise InputError where options contradict each other or `given` ones would have no effect."""
+    check_suffix(config)
+    check_effect(config, given)
+    check_sampling(config, given)
+    check_stages(config)
+    check_stem(config)
+    check_sync_bn(config)
+    check_epochs(config, given)
+
+
+def check_start(config: Config) -> None:
+    """InputError unless weights come from one place, and from one at all where they are to be evaluated."""
+    if config.evaluate and not config.resume:
+        raise InputError("--evaluate needs the checkpoint to evaluate: add --resume PATH")
+    names = ["resume", "tune_from", "pretrain"]
+    if config.resume == "auto":  # where there is no checkpoint yet, a new run starts from the others
+        names.remove("resume")
+    sources = [f"--{name} {getattr(config, name)}" for name in names if getattr(config, name)]
+    if len(sources) > 1 and sources[1:] != ["--pretrain none"]:
+        raise InputError(f"{' and '.join(sources)} contradict each other: weights come from one place")
+
+
+def check_suffix(config: Config) -> None:
+    if config.suffix and Path(config.suffix).name != config.suffix:
+        raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
+
+
+def check_effect(config: Config, given: frozenset[str]) -> None:
+    for names, case, text, passes_default in WITHOUT_EFFECT:
+        if not case(config):
+            continue
+        for name in names:
+            if name in given and not (passes_default and getattr(config, name) == OPTIONS[name].default):
+                raise InputError(f"--{name} has no effect {text}")
+
+
+def check_sampling(config: Config, given: frozenset[str]) -> None:
+    if "dense_sample" in given and config.cluster != "none" and not config.cluster_start_epoch:
+        raise InputError("--dense_sample samples frames where clustering sees all of them; add --cluster none")
+
+
+def check_stages(config: Config) -> None:
+    """What mixes time needs stages of the backbone, behind the clustering if there is one."""
+    arch = ARCHS[config.arch]
+    trunk, place = arch.stages, f"with --arch {config.arch}"
+    if config.cluster != "none":
+        if config.cluster_after not in arch.stages:
+            raise InputError(
+                f"--cluster_after {config.cluster_after} is no stage of --arch {config.arch}; take one of"
+                f" {', '.join(arch.stages)}"
+            )
+        trunk = arch.stages[arch.stages.index(config.cluster_after) + 1 :]
+        place = f"behind --cluster_after {config.cluster_after}"
+    for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
+        if getattr(config, name) and not {*stages} & {*trunk}:
+            raise InputError(f"--{name} finds no stage to work in {place}")
+    stage = arch.temporal_pool_stage
+    if config.temporal_pool and stage is None:
+        raise InputError(f"--temporal_pool finds no stage to work in {place}")
+    if config.temporal_pool and stage not in trunk:
+        raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
+
+
+def check_stem(config: Config) -> None:
+    """How the stem runs: in chunks or not, and with which gradient."""
+    if config.stem_grad == "representative" and config.stem_chunk == 0:
+        raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
+
+
+def check_sync_bn(config: Config) -> None:
+    if not config.sync_bn:
+        return
+    if config.freeze_stem_bn and not config.npb:
+        raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
+    in_chunks = config.stem_chunk not in ("auto", 0) or config.stem_grad == "representative"
+    if in_chunks and not config.freeze_stem_bn:
+        raise InputError(
+            "--sync_bn and a stem in chunks contradict each other, for processes have their own numbers of"
+            " chunks; add --freeze_stem_bn, or leave out --stem_chunk and --stem_grad"
+        )
+
+
+def check_epochs(config: Config, given: frozenset[str]) -> None:
+    if config.cluster_start_epoch >= config.epochs and "cluster_start_epoch" in given and not config.evaluate:
+        raise InputError(
+            f"--cluster_start_epoch {config.cluster_start_epoch} lies beyond --epochs {config.epochs}:"
+            " the run would never train on clusters"
+        )
+
+
+def check_processes(given: frozenset[str], processes: Processes) -> None:
+    """InputError where `given` options need several processes and this is the only one."""
+    if "sync_bn" in given and processes.world_size == 1:
+        raise InputError("--sync_bn has no effect in a single process; leave it out, or start several with torchrun")
+
+
+# ---------------------------------------------------------------- with a checkpoint
+
+
+def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str) -> Config:
+    """Complete a config with the one inside checkpoint `path`: `stored`, or None if it carries none.
+
+    For evaluation the model and the way videos are shown come from the file, for going on with training everything
+    but places. Raises InputError where a given flag contradicts the model in the file.
+    """
+    if stored is None:
+        check(config, given)
+        return config
+    stored = stored_options(stored, path)
+    for name in names_of("model"):
+        if name in given and name in stored and getattr(config, name) != stored[name]:
+            raise InputError(
+                f"--{name} {getattr(config, name)} contradicts {path}, which was trained with {name} {stored[name]};"
+                f" leave --{name} out or use another checkpoint"
+            )
+    if not config.evaluate and Path(stored.get("dataset", config.dataset)).name != Path(config.dataset).name:
+        raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from instead")
+    wanted = names_of("model", "protocol") if config.evaluate else names_of("model", "protocol", "training", "data")
+    taken = {name: stored[name] for name in wanted if name in stored and name not in given}
+    config = replace(config, **taken)
+    check(config, given)
+    return config
+
+
+def stored_options(stored: dict, path: str) -> dict:
+    """The options among what file `path` holds; InputError unless each could have been given as a flag."""
+    found = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in OPTIONS}
+    for name, value in found.items():
+        option = OPTIONS[name]
+        if not option.accepts(value):
+            remedy = "that cannot be, use another checkpoint"
+            if option.choices:
+                remedy = f"here there are only {', '.join(option.choices)}"
+            raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
+    return found
+
+
+def check_within_epoch(config: Config, stored: dict) -> None:
+    """InputError where the epoch that checkpoint `stored` has half done would go on with other batches or steps."""
+    for name, option in OPTIONS.items():
+        own, former = getattr(config, name), stored["config"].get(name, option.default)
+        if option.fixed_within_epoch and own != former:
+            raise InputError(
+                f"{config.resume} stands within epoch {stored['epoch']}, which was cut with"
+                f" --{name} {former}; leave --{name} {own} out, or begin the epoch anew with"
+                f" --start_epoch {stored['epoch']}"
+            )

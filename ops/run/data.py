@@ -1,0 +1,76 @@
+"""From the options of a run to its videos: which frames are loaded, what is seen of them, how they come in batches."""
+
+from functools import partial
+
+import torch
+from torch.utils.data import DataLoader
+
+from ops.data.batches import EpochBatches
+from ops.data.categories import read_categories
+from ops.data.dataset import VideoDataset
+from ops.data.lists import Video, read_list
+from ops.data.loading import make_loader
+from ops.data.modality import MODALITIES
+from ops.data.sampling import FrameSampler
+from ops.data.specs import dataset_file
+from ops.data.views import eval_transform, train_transform
+from ops.options.config import Config
+from ops.training.processes import ALONE, Processes
+
+
+def make_sampler(config: Config, train: bool = False) -> FrameSampler:
+    """Which frames of a video are loaded."""
+    return FrameSampler(
+        config.num_segments,
+        clustering=config.cluster != "none",
+        cap=config.num_frames,
+        cluster_start_epoch=config.cluster_start_epoch,
+        dense_sample=config.dense_sample,
+        train=train,
+        stride=config.frame_stride,
+    )
+
+
+def listed_videos(config: Config, train: bool = False) -> list[Video]:
+    """The videos of the training or validation list; InputError names what is wrong with it."""
+    spec = config.spec
+    return read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
+
+
+def open_videos(config: Config, train: bool = False) -> VideoDataset:
+    """The videos of a list as a run shows them to its model."""
+    spec, modality = config.spec, MODALITIES[config.modality]
+    transform = partial(eval_transform, size=config.frame_size)
+    if train:
+        transform = partial(
+            train_transform,
+            size=config.frame_size,
+            flip=spec.flip,
+            scales=config.crop_scales or modality.crop_scales,
+            flow=config.modality == "Flow",
+        )
+    skip_bad = train and config.on_bad_video == "skip"
+    videos, sampler = listed_videos(config, train), make_sampler(config, train)
+    return VideoDataset(videos, config.root, spec, modality, sampler, transform, config.seed, skip_bad)
+
+
+def load_videos(config: Config, train: bool, device: torch.device, processes: Processes = ALONE) -> DataLoader:
+    """Batches of a list's videos: shuffled to train on, of each this process's share."""
+    videos = open_videos(config, train)
+    batches = EpochBatches(
+        len(videos),
+        config.batch_size,
+        config.seed if train else None,
+        videos.frame_counts,
+        (processes.rank, processes.world_size),
+        config.bucket,
+    )
+    return make_loader(videos, batches, config.workers, pin_memory=device.type == "cuda")
+
+
+def class_names(config: Config) -> list[str]:
+    """The names of a dataset's classes in the order of their labels; the labels themselves if nothing names them."""
+    path = config.root / config.spec.category_file
+    if config.category_file:
+        path = dataset_file(config.root, config.category_file)
+    return read_categories(path, config.spec.num_class, needed=bool(config.category_file))

@@ -1,0 +1,79 @@
+"""What a run says before it begins: what is trained on what, and how."""
+
+import statistics
+
+import torch
+from torch.utils.data import DataLoader
+
+from ops.data.decoding import describe_decoder
+from ops.models import TSN
+from ops.options.config import Config
+from ops.training.processes import Processes
+from ops.training.stepping import choose_amp
+
+
+def lay_out(lines: dict[str, str]) -> str:
+    """Lines `name   text`, one below the other."""
+    return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
+
+
+def describe(
+    config: Config, model: TSN, loaders: dict[str, DataLoader], device: torch.device, processes: Processes
+) -> str:
+    """The header of a run; `loaders` are those of its splits."""
+    splits = {split: loader.dataset.videos for split, loader in loaders.items()}
+    sizes = ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
+    frames = [video.num_frames for videos in splits.values() for video in videos]
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    shift = f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"
+    lines = {
+        "data": f"{config.dataset} {config.modality} in {config.root}: {sizes}, {model.num_class} classes",
+        "decoder": describe_decoder(),
+        "frames": f"min {min(frames)}, median {statistics.median(frames):g}, max {max(frames)} per video; seen:"
+        f" {describe_seen(config)}",
+        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, {shift}",
+        "device": describe_device(device, processes),
+    }
+    if model.clustering:
+        lines["stem"] = str(model.streaming or "all frames of a batch at once")
+    if not config.evaluate:
+        lines["training"] = describe_training(config, device)
+    return lay_out(lines)
+
+
+def describe_seen(config: Config) -> str:
+    """Which frames of a video the model sees, and what becomes of them."""
+    if config.cluster == "none":
+        return f"{config.num_segments} sampled{' densely' if config.dense_sample else ''}"
+    some = []
+    if config.num_frames:
+        some.append(f"at most {config.num_frames}")
+    if config.frame_stride > 1:
+        some.append(f"one in {config.frame_stride}")
+    text = " of ".join(some) or "all"
+    text += f", {config.num_segments} {config.cluster} clusters per video after {config.cluster_after}"
+    if config.cluster_start_epoch and not config.evaluate:
+        text += f" (training: {config.num_segments} sampled before epoch {config.cluster_start_epoch})"
+    return text
+
+
+def describe_device(device: torch.device, processes: Processes) -> str:
+    text = str(device)
+    if device.type == "cpu":
+        text += f", {torch.get_num_threads()} threads"
+    if processes.world_size > 1:
+        text += f", {processes.world_size} processes"
+    return text
+
+
+def describe_training(config: Config, device: torch.device) -> str:
+    batch = f"batch {config.batch_size}"
+    if config.accum > 1:
+        batch += f" x {config.accum}"
+    precision = choose_amp(config.amp, device)
+    if precision is not None:
+        batch += f", {str(precision).removeprefix('torch.')}"
+    return (
+        f"epochs {config.start_epoch} to {config.epochs - 1}, {batch}, SGD lr {config.lr:g} ({config.lr_type}),"
+        f" wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
+    )

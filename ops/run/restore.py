@@ -1,0 +1,75 @@
+"""The one road from a checkpoint to its model, for our files and for those in TSM's layout."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ops.errors import InputError
+from ops.models import TSN, build_model
+from ops.options.checks import adopt, check
+from ops.options.config import Config, names_of
+from ops.run.tsm_layout import describe_network, read_name, read_weights
+from ops.training.checkpoint import load_checkpoint, load_weights
+
+
+class Restored(NamedTuple):
+    """What a checkpoint holds."""
+
+    config: Config  # of the command line, completed by the checkpoint's own
+    model: TSN  # with its weights
+    content: dict  # the file's: epoch, optimizer, ...
+    published: bool  # it is in TSM's layout: no options inside
+
+
+def restore(content: dict, config: Config, given: frozenset[str], **changes) -> Restored:
+    """Rebuild the model of the checkpoint `config.resume`, whose `content` has been loaded.
+
+    `config` is the command line's, and `given` names those of its options that were given there; the others are
+    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None are made then: they may
+    be what the model was not trained for. Raises InputError for whatever does not fit together.
+    """
+    path, published = config.resume, not isinstance(content.get("config"), dict)
+    if published:
+        network = describe_network(config, given, content, path, changes.get("num_segments"))
+        config = replace(config, **network)
+        check(config, given)
+    else:
+        config = adopt(config, given, content["config"], path)
+    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    return Restored(config, _rebuild(config, config.spec.num_class, content), content, published)
+
+
+def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
+    """The model of a checkpoint in eval mode, and how it was trained; nothing but the file is needed.
+
+    Raises InputError where it does not say how it was trained.
+    """
+    content = load_checkpoint(path, trust)
+    num_class = count_classes(content)
+    stored = content.get("config")
+    if isinstance(stored, dict) and num_class and {"dataset", "modality"} <= stored.keys():
+        config = Config(stored["dataset"], stored["modality"], evaluate=True, resume=path)
+        place = {name: stored[name] for name in ("root_path", "no_flip", *names_of("data")) if name in stored}
+        config = replace(adopt(config, frozenset(), stored, path), **place)
+    elif not stored and num_class and "dataset" in read_name(path):
+        named = read_name(path) | read_weights(content["state_dict"])
+        config = Config(named["dataset"], named["modality"], cluster="none", evaluate=True, resume=path)
+        config = replace(config, **describe_network(config, frozenset(), content, path, None))
+    else:
+        raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
+    return _rebuild(config, num_class, content).eval(), config
+
+
+def count_classes(content: dict) -> int | None:
+    """The number of classes of a checkpoint's model, None if it does not tell."""
+    classifier: Tensor | None = content["state_dict"].get("new_fc.weight")
+    if classifier is not None and classifier.ndim != 2:
+        classifier = None
+    return content.get("num_class", None if classifier is None else len(classifier))
+
+
+def _rebuild(config: Config, num_class: int, content: dict) -> TSN:
+    model = build_model(num_class=num_class, **config.model_options)
+    load_weights(model, content["state_dict"], config.resume)
+    return model

@@ -1,0 +1,186 @@
+"""From the command line to a run with everything found in order: its options, model, videos and device."""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from archs import ARCHS
+from ops.errors import InputError
+from ops.models import TSN, build_model
+from ops.move4mnist.generator import PRESETS, make_dataset
+from ops.options.checks import check, check_processes, check_within_epoch
+from ops.options.config import Config
+from ops.options.parsing import parse
+from ops.run.data import class_names, load_videos
+from ops.run.header import describe
+from ops.run.restore import restore
+from ops.run.saving import newest_checkpoint
+from ops.streaming import choose_streaming
+from ops.training import checkpoint as ckpt
+from ops.training.compiling import compile_network
+from ops.training.devices import pick_device
+from ops.training.placement import choose_kernels, place_model
+from ops.training.processes import ALONE, Processes
+from ops.training.sync_norm import synchronise
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is made of.
+
+    `loaders` has those of `train` and `val`, to evaluate `val` alone; `content` is that of the checkpoint it goes on
+    from, {} for none; with `boost_classifier` the classifier learns faster than the rest. `say` gets what a user wants
+    to read, line by line, `warn` what goes wrong without ending the run.
+    """
+
+    config: Config
+    model: TSN
+    loaders: dict[str, DataLoader]
+    device: torch.device
+    processes: Processes = ALONE
+    content: dict = field(default_factory=dict)
+    boost_classifier: bool = False
+    say: Say = print
+    warn: Say = print
+
+
+def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say) -> Run:
+    """Read the command line, build the model, find the data and say what is going to happen."""
+    config, given = parse(argv)
+    check_processes(given, processes)
+    config, content = find_checkpoint(config, say, warn)
+    torch.manual_seed(config.seed)
+    if content:
+        config, model = go_on_from(content, config, given, say)
+    else:
+        check(config, given)
+    check_epochs_left(config)
+    device = pick_device(config.device, config.deterministic, processes)
+    if not config.evaluate and processes.main:
+        refuse_to_overwrite(config)
+    if content:
+        boost = content.get("boost_classifier", True)
+    else:
+        model = build_model(num_class=config.spec.num_class, **config.model_options)
+        boost = load_start(config, model, say)
+    place(config, model, device, processes)
+    make_data(config, say)
+    if config.category_file:
+        class_names(config)  # the checkpoint will name the file
+    splits = ["val"] if config.evaluate else ["train", "val"]
+    loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
+    say(describe(config, model, loaders, device, processes))
+    return Run(config, model, loaders, device, processes, content, boost, say, warn)
+
+
+def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
+    """What --resume names: its path in the config, and its content, {} for none."""
+    if not config.resume:
+        return config, {}
+    if config.resume != "auto":
+        return config, ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
+    path, content, problems = newest_checkpoint(config.run_folder, config.trust_checkpoint)
+    for problem in problems:
+        warn(f"warning: {problem}; goes on from {path}, the one before")
+    if path is not None:
+        return replace(config, resume=str(path)), content
+    if config.evaluate:
+        raise InputError(f"--resume auto finds no checkpoint in {config.run_folder}; give its path")
+    say(f"resume    no checkpoint in {config.run_folder} yet: a new run")
+    return replace(config, resume=None), {}
+
+
+def go_on_from(content: dict, config: Config, given: frozenset[str], say: Say) -> tuple[Config, TSN]:
+    """The model of a checkpoint, and the config completed by it, which begins where the checkpoint ends."""
+    config, model, *_ = restore(content, config, given)
+    if "meters" in content and not config.evaluate:
+        if "start_epoch" in given:
+            del content["meters"]
+        else:
+            check_within_epoch(config, content)
+    if "start_epoch" not in given and not config.evaluate:
+        config = replace(config, start_epoch=content.get("epoch", 0))
+    place = f", epoch {content['epoch']}" if "epoch" in content else ""
+    if "meters" in content:
+        place += f", step {content['meters'].get('steps')}"
+    say(f"weights   {config.resume}, all loaded{place}")
+    return config, model
+
+
+def check_epochs_left(config: Config) -> None:
+    if not config.evaluate and config.start_epoch >= config.epochs:
+        raise InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
+
+
+def refuse_to_overwrite(config: Config) -> None:
+    """InputError where an earlier run of the same name would be lost."""
+    for name in (ckpt.LAST, ckpt.PREVIOUS):
+        file = config.run_folder / name
+        if file.exists() and not config.overwrite and not config.goes_on:
+            raise InputError(
+                f"{file} is an earlier run of the same name; go on with --resume auto, start anew with --overwrite, or"
+                " give this run another name with --suffix"
+            )
+
+
+def load_start(config: Config, model: TSN, say: Say) -> bool:
+    """Give a new model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
+    if config.tune_from:
+        source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
+        kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
+        loaded = len(model.state_dict()) - len(kept)
+        new = f"new: {', '.join(kept)}" if kept else "none new"
+        say(f"weights   {config.tune_from}: {loaded} tensors loaded, {new}")
+        return (source.get("config") or {}).get("dataset", "") != config.dataset
+    source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+    if source == "none":
+        say("weights   random")
+        return False  # a classifier outruns a backbone only where that has learned before
+    ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
+    say(f"weights   {source}")
+    return True
+
+
+def place(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
+    """Move the model to its device, in the form that runs there."""
+    if config.sync_bn and processes.world_size > 1:
+        synchronise(model, device)
+    place_model(model, device)
+    choose_kernels(config.cluster == "none", config.deterministic)
+    chunk = config.stem_chunk
+    if chunk == "auto" and config.sync_bn and not config.freeze_stem_bn:
+        chunk = 0  # processes would wait for each other in different numbers of chunks
+    representative = config.stem_grad == "representative" and not config.evaluate
+    model.streaming = choose_streaming(model, chunk, config.frame_size, representative, config.stem_memory)
+    if config.compile:
+        compile_network(model, device)
+
+
+def make_data(config: Config, say: Say) -> None:
+    """Generate movingmnist where its folder is missing."""
+    if config.dataset != "movingmnist" or config.root.exists() or config.train_list or config.val_list:
+        return
+    say(f"generating Move4MNIST in {config.root} (once; other presets: tools/make_move4mnist.py --help)")
+    bar = partial(tqdm, desc="videos", leave=False, dynamic_ncols=True)
+    say(make_dataset(config.root, PRESETS["standard"], progress=bar))
+
+
+def how_to_go_on(argv: Sequence[str] | None) -> str:
+    """The command that continues this run."""
+    words, kept = iter(sys.argv[1:] if argv is None else argv), []
+    for word in words:
+        flag, equals, _ = word.replace("-", "_").partition("=")
+        if flag in ("__resume", "__start_epoch"):
+            if not equals:
+                next(words)
+        elif flag != "__overwrite":
+            kept.append(word)
+    return shlex.join(["python", "main.py", *kept, "--resume", "auto"])

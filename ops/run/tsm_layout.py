@@ -1,0 +1,126 @@
+"""What checkpoints in TSM's layout tell of their network, which they do not describe: by their names and their keys.
+
+Lin, Gan, Han: *TSM*, ICCV 2019. Its training program names a run
+
+    TSM_<dataset>_<modality>_<arch>[_shift<div>_<place>][_tpool]_<consensus>_segment<g>_e<epochs>[_dense][_nl]...
+
+and writes <run>/ckpt.pth.tar; the published files are <run>.pth.
+"""
+
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from ops.data.modality import MODALITIES
+from ops.errors import InputError
+from ops.options.config import OPTIONS, Config, names_of
+
+SEGMENTS_FLAGS = "--num_segments (of test_models.py: --test_segments)"
+
+CONVENTION = re.compile(
+    r"TSM_(?P<dataset>.+?)_(?P<modality>RGBDiff|RGB|Flow)_(?P<arch>[^_]+)"
+    r"(_shift(?P<shift_div>\d+)_(?P<shift_place>[^_]+))?(?P<temporal_pool>_tpool)?"
+    r"_(?P<consensus_type>[^_]+)_segment(?P<num_segments>\d+)_e\d+(?P<rest>(_[^.]*)?)"
+)
+
+
+def read_name(path: str | Path) -> dict:
+    """The dataset and the model's options in a checkpoint's file or folder name; {} if it is none of TSM's.
+
+    Without shift in the name, `shift` is False and nothing is said of its kind.
+    """
+    path = Path(path)
+    found = CONVENTION.match(path.name) or CONVENTION.match(path.absolute().parent.name)
+    if not found:
+        return {}
+    options = {
+        "dataset": found["dataset"],
+        "modality": found["modality"],
+        "arch": found["arch"],
+        "num_segments": int(found["num_segments"]),
+        "shift": found["shift_div"] is not None,
+        "temporal_pool": found["temporal_pool"] is not None,
+        "non_local": "nl" in found["rest"].split("_"),
+    }
+    if options["shift"]:
+        options |= {"shift_div": int(found["shift_div"]), "shift_place": found["shift_place"]}
+    return options
+
+
+MODALITY_OF = {modality.channels: name for name, modality in MODALITIES.items()}
+
+
+def read_weights(weights: dict[str, Tensor]) -> dict:
+    """What a state dict proves: modality, shift and its place, where clustering stands, temporal pooling, non-local
+    blocks.
+
+    Absent from the result: what it leaves open. A file from a program that wraps no weights in `.net.` may still want
+    shift. Where the first layers hold no shift and later ones do, frames are clustered in between.
+    """
+    options, shifted = {"non_local": False}, {}  # stage -> whether it holds shift
+    for key in weights:
+        parts = key.split(".")
+        if "nl" in parts:
+            options["non_local"] = True
+        if parts[0] == "base_model" and len(parts) > 2 and (parts[2].isdecimal() or parts[2] == "net"):
+            shifted.setdefault(parts[1], False)
+        for i in (i for i, part in enumerate(parts) if part == "net"):
+            if i == len(parts) - 2:  # one convolution, ...conv1.net.weight
+                options |= {"shift": True, "shift_place": "blockres"}
+            elif parts[i - 1].isdecimal() or parts[i - 1] == "block":  # a whole block, ...layer2.0.net.conv1.weight
+                options |= {"shift": True, "shift_place": "block"}
+            else:  # a whole stage, ...layer2.net.0.conv1.weight
+                options["temporal_pool"] = True
+                continue
+            shifted[parts[1]] = True
+    if options.get("shift"):
+        stages = list(shifted)
+        first = next(i for i, stage in enumerate(stages) if shifted[stage])
+        if first == 0:
+            options["cluster"] = "none"
+        else:
+            options["cluster_after"] = stages[first - 1]
+    kernels = [value for key, value in weights.items() if key.startswith("base_model.") and value.ndim == 4]
+    if kernels and kernels[0].shape[1] in MODALITY_OF:
+        options["modality"] = MODALITY_OF[kernels[0].shape[1]]
+    return options
+
+
+def describe_network(config: Config, given: frozenset[str], content: dict, path: str, num_segments: int | None) -> dict:
+    """The model's options of a checkpoint without options: what is `given` on the command line, else what its weights
+    prove, else what its name says; TSM's names are of networks without clustering.
+
+    `num_segments` is what to take where nothing says it. Raises InputError where a flag contradicts the weights, or
+    where something is left open.
+    """
+    named, proven = read_name(path), read_weights(content["state_dict"])
+    if named:
+        del named["dataset"]
+        named["cluster"] = "none"
+    asked = {name: getattr(config, name) for name in names_of("model") if name in given}
+    for name, value in asked.items():
+        if proven.get(name, value) != value:
+            raise InputError(
+                f"--{name} {value} contradicts {path}, whose weights are of {name} {proven[name]}; leave --{name} out"
+                " or use another checkpoint"
+            )
+    known = {"arch": content.get("arch"), "num_segments": num_segments, **named, **proven, **asked}
+    hint = (
+        f"{path} holds no options and its name does not follow TSM's convention (TSM_something_RGB_resnet50_shift8_"
+        "blockres_avg_segment8_e45.pth)"
+    )
+    if known["arch"] is None:
+        raise InputError(f"{hint}; give --arch and, as it was trained, {SEGMENTS_FLAGS} and --shift")
+    for name in ("arch", "shift_place"):
+        if name in known and known[name] not in OPTIONS[name].choices:
+            choices = ", ".join(OPTIONS[name].choices)
+            raise InputError(f"{path} is of {name} {known[name]!r}; here there are only {choices}")
+    if known["num_segments"] is None:
+        raise InputError(f"{hint}; give {SEGMENTS_FLAGS} as it was trained")
+    if proven.get("shift") and "shift_div" not in known and "shift" not in given:
+        raise InputError(
+            f"{path} holds temporal shift and its name does not tell how much; give --shift [--shift_div N] as it was"
+            " trained"
+        )
+    return {"cluster_after": None} | known

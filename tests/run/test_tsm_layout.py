@@ -1,0 +1,118 @@
+"""What checkpoints in TSM's layout tell of their network."""
+
+import pytest
+import torch
+
+from ops.models import build_model
+from ops.run.tsm_layout import read_name, read_weights
+
+PLAIN = {
+    "modality": "RGB",
+    "arch": "resnet50",
+    "num_segments": 8,
+    "shift": True,
+    "shift_div": 8,
+    "shift_place": "blockres",
+    "temporal_pool": False,
+    "non_local": False,
+}
+TSN = {
+    "modality": "RGB",
+    "arch": "resnet50",
+    "num_segments": 5,
+    "shift": False,
+    "temporal_pool": False,
+    "non_local": False,
+}
+
+
+@pytest.mark.parametrize(
+    "path, dataset, expected",
+    [
+        ("TSM_somethingv2_RGB_resnet50_shift8_blockres_avg_segment8_e45.pth", "somethingv2", PLAIN),
+        ("pretrained/TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense.pth", "kinetics", PLAIN),
+        (
+            "TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense_nl.pth",
+            "kinetics",
+            PLAIN | {"non_local": True},
+        ),
+        ("TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", "kinetics", TSN),
+        ("TSM_kinetics_Flow_resnet50_shift8_blockres_avg_segment8_e50.pth", "kinetics", PLAIN | {"modality": "Flow"}),
+        (
+            "TSM_something_RGB_resnet101_shift8_blockres_avg_segment16_e45.pth",
+            "something",
+            PLAIN | {"arch": "resnet101", "num_segments": 16},
+        ),
+        (
+            "TSM_jester_RGBDiff_resnet50_shift4_block_tpool_avg_segment16_e50_cos/ckpt.best.pth.tar",
+            "jester",
+            PLAIN
+            | {
+                "modality": "RGBDiff",
+                "shift_div": 4,
+                "shift_place": "block",
+                "temporal_pool": True,
+                "num_segments": 16,
+            },
+        ),
+        (
+            "TSM_my_own_set_RGB_resnet18_shift8_blockres_avg_segment8_e5_2023_12_29/ckpt.pth.tar",
+            "my_own_set",
+            PLAIN | {"arch": "resnet18"},
+        ),
+        (
+            "TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth",
+            "kinetics",
+            PLAIN | {"arch": "mobilenetv2"},
+        ),
+        ("resnet50.pth", None, {}),
+        ("TSM/model_best.pth", None, {}),
+    ],
+)
+def test_names(path, dataset, expected):
+    found = read_name(path)
+    assert found.pop("dataset", None) == dataset
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "key, expected",
+    [
+        ("base_model.layer1.0.conv1.weight", {"non_local": False}),
+        (
+            "base_model.layer1.0.conv1.net.weight",
+            {"non_local": False, "shift": True, "shift_place": "blockres", "cluster": "none"},
+        ),
+        (
+            "base_model.layer1.0.net.conv1.weight",
+            {"non_local": False, "shift": True, "shift_place": "block", "cluster": "none"},
+        ),
+        (
+            "base_model.layer2.0.block.conv1.net.weight",
+            {"non_local": False, "shift": True, "shift_place": "blockres", "cluster": "none"},
+        ),
+        (
+            "base_model.layer2.net.0.conv1.net.weight",
+            {"non_local": False, "shift": True, "shift_place": "blockres", "temporal_pool": True, "cluster": "none"},
+        ),
+        ("base_model.layer2.net.0.conv1.weight", {"non_local": False, "temporal_pool": True}),
+        ("base_model.layer2.0.nl.g.0.weight", {"non_local": True}),
+    ],
+)
+def test_what_keys_prove(key, expected):
+    assert read_weights({key: torch.zeros(1)}) == expected
+
+
+@pytest.mark.parametrize("channels, modality", [(3, "RGB"), (10, "Flow"), (15, "RGBDiff"), (4, None)])
+def test_the_first_kernel_proves_the_modality(channels, modality):
+    weights = {
+        "base_model.any_name.weight": torch.zeros(8, channels, 7, 7),
+        "base_model.other": torch.zeros(8, 8, 3, 3),
+    }
+    assert read_weights(weights).get("modality") == modality
+
+
+def test_layers_without_shift_prove_clustering_behind_them():
+    model = build_model("resnet_thin", 2, 4, shift=True, cluster_after="layer2")
+    found = read_weights(model.state_dict())
+    assert found["cluster_after"] == "layer2" and found["shift"] and "cluster" not in found

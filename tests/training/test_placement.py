@@ -1,0 +1,78 @@
+"""The form in which a model runs: channels last without a change of its values, kernels chosen where that pays."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from ops.models import build_model
+from ops.training.placement import choose_kernels, lay_channels_last, place_model
+
+KINDS = [
+    {"cluster": "none"},
+    {"cluster": "none", "non_local": True},
+    {"cluster": "cumulative", "shift_place": "block"},
+    {"cluster": "slope", "non_local": True, "temporal_pool": True},
+]
+
+
+def thin(**options):
+    torch.manual_seed(0)
+    model = build_model("resnet_thin", 4, 4, shift=True, dropout=0.0, **options)
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm3d):
+            nn.init.ones_(norm.weight)  # else non-local blocks change nothing
+    return model
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_channels_last_changes_no_value_and_reaches_every_convolution(options):
+    plain = thin(**options)
+    model = deepcopy(plain)
+    lay_channels_last(model)
+    assert all(
+        torch.equal(*pair) for pair in zip(plain.state_dict().values(), model.state_dict().values(), strict=True)
+    )
+    otherwise = []
+
+    def look(module, inputs):
+        if not inputs[0].is_contiguous(memory_format=torch.channels_last):
+            otherwise.append(module)
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and name != "base_model.conv1":  # which sees frames as they were loaded
+            module.register_forward_pre_hook(look)
+    lengths = torch.tensor([4, 4])
+    frames = torch.rand(8, 3, 64, 64)
+    scores, expected = model(frames, lengths), plain(frames, lengths)
+    assert not otherwise
+    torch.testing.assert_close(scores, expected)
+
+
+def test_only_images_have_channels_last():
+    """torch's own conversion fails at the 5-d weights of non-local blocks."""
+    model = thin(non_local=True)
+    with pytest.raises(RuntimeError, match="rank 4"):
+        deepcopy(model).to(memory_format=torch.channels_last)
+    parameters = list(model.parameters())
+    lay_channels_last(model)
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))  # an optimizer's stay valid
+    assert model.base_model.layer2[0].block.conv2.weight.is_contiguous(memory_format=torch.channels_last)
+    assert model.base_model.layer2[0].nl.theta.weight.is_contiguous()
+
+
+def test_a_cpu_keeps_the_form():
+    model = thin()
+    place_model(model, torch.device("cpu"))
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "fixed_shapes, deterministic, expected",
+    [(True, False, True), (True, True, False), (False, False, False), (False, True, False)],
+)
+def test_kernels_are_tried_where_shapes_are_fixed(monkeypatch, fixed_shapes, deterministic, expected):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", not expected)
+    choose_kernels(fixed_shapes, deterministic)
+    assert torch.backends.cudnn.benchmark is expected
