@@ -7,7 +7,7 @@ in the direction of its class, by `speed` pixels per frame in which it is visibl
 only, or black) and come in runs. Which digit it is, where it is in any one frame, and what the background does say
 nothing about the class: only the order of the positions does.
 
-Deviations: backgrounds and digits are our own, see `move4mnist_sources.py`; run lengths, not only counts, are drawn.
+Deviations: backgrounds and digits are our own, see `sources.py`; run lengths, not only counts, are drawn.
 """
 
 import json

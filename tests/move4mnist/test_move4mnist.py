@@ -331,6 +331,16 @@ def test_backgrounds_from_a_folder(tmp_path):
     assert not list(tmp_path.glob("e*"))
 
 
+def test_hidden_backgrounds_are_left_alone_and_deep_ones_refused(tmp_path):
+    for name in ("a.png", ".b.png", ".cache/c.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((90, 70), 30_000, np.uint16)).save(tmp_path / "in" / name)
+    found = find_backgrounds(tmp_path / "in", 0)
+    assert found["train"].keywords["paths"] == found["val"].keywords["paths"] == [tmp_path / "in/a.png"]
+    with pytest.raises(InputError, match="a.png: has over 8 bits per value; scale it to 0 to 255, or remove it"):
+        found["train"](np.arange(4), rng_of(0))
+
+
 # ---------------------------------------------------------------- bad values
 
 BAD = {
