@@ -152,7 +152,8 @@ def test_places_hold_for_both_commands(plan):
     config, test = plan(
         "something.sh",
         "something-slope8",
-        *shlex.split("--root_path R --val_list V --device cpu -j 3 --no-flip --stem_chunk 8 --root_model M --epochs 3"),
+        *shlex.split("--root_path R --val_list V --device cpu -j 3 --no-flip --root_model M --epochs 3"),
+        *shlex.split("--stem_chunk 8 --freeze_stem_bn"),
     )
     assert (config.root_path, config.val_list, config.device, config.workers) == ("R", "V", "cpu", 3)
     assert (test.given["root_path"], test.given["val_list"], test.device, test.workers) == ("R", "V", "cpu", 3)
