@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCK_ELEMENTS = 2**22  # activations compared at once on a CPU: their signs fit its cache
+BLOCK_ELEMENTS = 2**21  # activations compared at once on a CPU: their signs fit its cache
 
 
 # ---------------------------------------------------------------- distances
