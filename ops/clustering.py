@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-BLOCK_ELEMENTS = 2**20  # activations compared at once on a CPU: their signs fit its cache
+BLOCK_ELEMENTS = 2**21  # activations compared at once on a CPU: their signs fit its cache
 
 
 # ---------------------------------------------------------------- distances
@@ -113,19 +113,23 @@ def cumulative_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
 
 
 class Clustering(NamedTuple):
-    """A method of `CLUSTERINGS`: how it looks at activations, and the function that then labels every frame.
+    """A way to cut videos, as an entry of `CLUSTERINGS` and so a choice of `--cluster`.
 
-    `labels(distances, layout, seed)` gives the cluster of each frame within its own video, (sum t,) int64. No video of
-    the `Layout` has fewer frames than clusters, and its labels begin with 0, stay or grow by one from frame to frame,
-    and end with its clusters - 1: `find_clusters` raises ValueError for others. A new method is a function of this kind
-    and an entry in `CLUSTERINGS`, which makes it a choice of `--cluster`.
+    `labels(changes, layout, seed)` tells the cluster of each frame within its own video, (sum t,) int64. Each video of
+    the `Layout` has at least as many frames as it is to have clusters. Its labels must begin with 0, stay or grow by
+    one from frame to frame, and end with its number of clusters - 1; else `find_clusters` raises ValueError.
+
+    `measure(x, lengths)` tells how much changes from each frame to the next, activations (sum t, ...) -> (sum t,) int64
+    >= 0 with 0 at first frames; it may look at these two frames only, as videos pass in chunks. With None, `labels` is
+    given the activations (sum t, d) in place of changes, and videos pass as a whole.
+
+    `at_largest` says that clusters start at the g-1 largest changes: they are then known while frames come in, which
+    saves a pass over videos in chunks.
     """
 
     labels: Callable[[Tensor, Layout, int], Tensor]
-    # (activations (sum t, ...), lengths (n,)) -> (sum t,) int64 >= 0, from each frame to the one before it; None: the
-    # method is told the activations themselves, (sum t, d), in place of distances (and then no video passes in chunks)
-    distances: Callable[[Tensor, Tensor], Tensor] | None = sign_changes
-    at_largest: bool = False  # clusters start at the g-1 largest distances, which can be told while frames come in
+    measure: Callable[[Tensor, Tensor], Tensor] | None = sign_changes
+    at_largest: bool = False
 
 
 CLUSTERINGS = {
@@ -167,30 +171,28 @@ class Clusters(NamedTuple):
     size: Tensor  # (n*g,) frames of each cluster
 
 
-def find_clusters(distances: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
+def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
     """Cut every video into `num_clusters` contiguous clusters.
 
-    What the method looks at, mostly (sum t,) int64 from `sign_changes`, and lengths (n,) -> `Clusters`. A video without
-    any distance is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone. `seed` matters to method `random`
-    only. No gradient, no wait for the host. Raises ValueError where the method's labels are not as `Clustering` says;
-    off the CPU only their number is looked at, as their values would have to be waited for.
+    changes (sum t,) int64 from `sign_changes`, or what else the method is said to look at (`Clustering`), lengths (n,)
+    -> `Clusters`. A video without any change is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone.
+    `seed` matters to method `random` only. No gradient, no wait for the host. Raises ValueError where the method's
+    answer is no cut; off the CPU only its shape is looked at, as its values would have to be waited for.
     """
     n, g = len(lengths), num_clusters
-    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(distances), g)
-    labels = clustering.labels(distances, layout, seed)
+    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(changes), g)
+    labels = clustering.labels(changes, layout, seed)
     _check_labels(method, labels, layout)
-    if clustering.distances is not None:
-        still = torch.zeros_like(lengths).index_add_(0, layout.video, distances) == 0
-        labels = torch.where(still[layout.video], even_labels(distances, layout, seed), labels)
+    if clustering.measure is not None:
+        still = torch.zeros_like(lengths).index_add_(0, layout.video, changes) == 0
+        labels = torch.where(still[layout.video], even_labels(changes, layout, seed), labels)
 
     size = torch.zeros(n * g, dtype=torch.int64, device=lengths.device)
     size = size.index_add_(0, layout.video * g + labels, torch.ones_like(labels)).view(n, g)
     start = size.cumsum(1) - size
 
-    short = lengths < g
-    shown = (
-        torch.arange(g, device=lengths.device) * lengths[:, None] // g
-    )  # (n, g) frame of each cluster of a short one
+    short = lengths < g  # those show frame floor(k * t / g) as cluster k
+    shown = torch.arange(g, device=lengths.device) * lengths[:, None] // g  # (n, g)
     start = layout.first[:, None] + torch.where(short[:, None], shown, start)
     size = torch.where(short[:, None], 1, size)
     first_shown_by = -(-layout.position * g // lengths[layout.video])
@@ -278,8 +280,9 @@ class TemporalClustering(nn.Module):
         >>> means.shape, assignment.shape
         (torch.Size([16, 64, 56, 56]), torch.Size([30]))
 
-    Raises ValueError for fewer than one cluster, an unknown method, or lengths that do not add up to the frames given
-    (the last only where `lengths` is on the CPU: elsewhere the check would wait for the device).
+    Raises ValueError for fewer than one cluster, an unknown method, one that gives no cut (see `find_clusters`), or
+    lengths that do not add up to the frames given (the last only where `lengths` is on the CPU: elsewhere the check
+    would wait for the device).
     """
 
     def __init__(self, num_clusters: int, method: str = "cumulative", seed: int = 0):
@@ -299,17 +302,17 @@ class TemporalClustering(nn.Module):
         channels_last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         if channels_last:
             x = x.permute(0, 2, 3, 1)  # a frame's values in the order of memory, which need not be copied
-        measure = CLUSTERINGS[self.method].distances
-        distances = x.detach().flatten(1) if measure is None else measure(x, lengths)
-        clusters = self.find_clusters(distances, lengths)
+        measure = CLUSTERINGS[self.method].measure
+        changes = x.detach().flatten(1) if measure is None else measure(x, lengths)
+        clusters = self.find_clusters(changes, lengths)
         means = cluster_means(x, clusters)
         if channels_last:
             means = means.permute(0, 3, 1, 2)
         return means, clusters.assignment
 
-    def find_clusters(self, distances: Tensor, lengths: Tensor) -> Clusters:
-        """The function of this name, with the options of this layer."""
-        return find_clusters(distances, lengths, self.num_clusters, self.method, self.seed)
+    def find_clusters(self, changes: Tensor, lengths: Tensor) -> Clusters:
+        """The function of this name with the method, seed and number of clusters of this layer."""
+        return find_clusters(changes, lengths, self.num_clusters, self.method, self.seed)
 
     def extra_repr(self) -> str:
         return f"{self.num_clusters}, {self.method!r}"

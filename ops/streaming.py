@@ -1,6 +1,6 @@
 """The stem over any number of frames: what is held are the frames as bytes and the activations of one chunk.
 
-    changes    chunk -> activations -> how far each frame is from the one before
+    changes    chunk -> activations -> how many signs changed since the frame before
     cut        changes (sum t,) -> clusters C_1 .. C_ng
     means      chunk -> activations, added up:   m[k] = sum over i in C_k of a[i] / |C_k|
     backward   chunk -> activations again, with gradient:   dL/da[i] = dL/dm[k] / |C_k|,  i in C_k
@@ -83,8 +83,8 @@ class Streaming:
 
 
 def can_stream(stem: Stem, clustering: TemporalClustering) -> bool:
-    """Whether frames may pass in chunks now: each by itself, and cut by its distance to the one before."""
-    return not stem.training_norms and CLUSTERINGS[clustering.method].distances is not None
+    """Whether frames may pass in chunks now: each by itself, and cut by what changes from one to the next."""
+    return not stem.training_norms and CLUSTERINGS[clustering.method].measure is not None
 
 
 def describe_streaming(streaming: Streaming | None, stem: Stem, clustering: TemporalClustering) -> str:
@@ -193,10 +193,10 @@ def copied_ahead(tensors: Iterable[Tensor], device: torch.device) -> Iterator[Te
 
 def find_changes(
     chunks: Chunks,
-    distances: Callable[[Tensor, Tensor], Tensor],
+    measure: Callable[[Tensor, Tensor], Tensor],
     see: Callable[[slice, Tensor, Tensor], None],
 ) -> tuple[Tensor, Tensor]:
-    """How far each frame is from the one before, (sum t,) int64 by `distances`, and the last activation (1, c, h, w).
+    """What changes from frame to frame, (sum t,) int64 by `measure`, and the last frame's activations (1, c, h, w).
 
     `see` is shown each part of the frames, with its activations (m, c, h, w) and changes (m,).
     """
@@ -206,7 +206,7 @@ def find_changes(
         if part.start in chunks.starts:
             before = x[:1]  # nothing comes before a video's first frame, which is compared with itself
         joined = torch.cat([before, x])
-        changes[part] = distances(joined, torch.full((1,), len(joined), device=device))[1:]
+        changes[part] = measure(joined, torch.full((1,), len(joined), device=device))[1:]
         see(part, x, changes[part])
         before = x[-1:].clone()
     return changes, before
@@ -332,7 +332,7 @@ class _StreamedMeans(torch.autograd.Function):
         summing = SecondPass(chunks, memory)
         if method.at_largest:
             summing = MeansAtLargest(chunks, clustering.num_clusters)
-        changes, last = find_changes(chunks, method.distances, summing.see)
+        changes, last = find_changes(chunks, method.measure, summing.see)
         clusters = clustering.find_clusters(changes, lengths)
         means = summing.means(clusters, last).to(last.dtype).unflatten(1, last.shape[1:])  # (n*g, c, h, w)
 
@@ -385,7 +385,7 @@ def stream(
         )
     if not can_stream(stem, clustering):
         raise ValueError(
-            "streaming takes a stem whose BatchNorms do not train, and a clustering by distances between neighbouring"
+            "streaming takes a stem whose BatchNorms do not train, and a clustering by changes between neighbouring"
             f" frames, not {len(stem.training_norms)} that train and {clustering.method!r}"
         )
     lengths = lengths.to(stem.device, torch.int64)

@@ -287,7 +287,7 @@ def test_wrong_use_is_named():
 
 @pytest.fixture
 def mine(monkeypatch):
-    """Makes a method `mine` of a function of (distances, layout, seed)."""
+    """Makes a method `mine` of a function of (changes, layout, seed)."""
     return lambda labels, **options: monkeypatch.setitem(CLUSTERINGS, "mine", Clustering(labels, **options))
 
 
@@ -295,21 +295,21 @@ def test_no_video_has_fewer_frames_than_clusters(mine):
     """The function need not think of short videos, nor of those without any change."""
     seen = []
 
-    def labels(distances, layout, seed):
-        seen.append((layout.lengths.tolist(), layout.clusters.tolist(), distances.tolist(), seed))
+    def labels(changes, layout, seed):
+        seen.append((layout.lengths.tolist(), layout.clusters.tolist(), changes.tolist(), seed))
         return torch.minimum(layout.position, layout.clusters[layout.video] - 1)
 
     mine(labels)
-    changes = [0, 5] + [0] + [0, 3, 3] + [0, 0, 0, 0, 0, 0]
-    clusters = find_clusters(torch.tensor(changes), torch.tensor([2, 1, 3, 6]), 3, "mine", 8)
-    assert seen == [([2, 1, 3, 6], [2, 1, 3, 3], changes, 8)]
+    given = [0, 5] + [0] + [0, 3, 3] + [0, 0, 0, 0, 0, 0]
+    clusters = find_clusters(torch.tensor(given), torch.tensor([2, 1, 3, 6]), 3, "mine", 8)
+    assert seen == [([2, 1, 3, 6], [2, 1, 3, 3], given, 8)]
     assert clusters.assignment.tolist() == [0, 2] + [0] + [0, 1, 2] + [0, 0, 1, 1, 2, 2]  # the last is still: evenly
     assert clusters.start.tolist() == [0, 0, 1] + [2, 2, 2] + [3, 4, 5] + [6, 8, 10]
 
 
 def test_a_method_may_ask_for_activations(mine):
     """Here: a cluster of dark frames, then one of bright ones, between which no sign changes."""
-    mine(lambda activations, layout, seed: (activations.mean(1) > 5).long(), distances=None)
+    mine(lambda activations, layout, seed: (activations.mean(1) > 5).long(), measure=None)
     x = torch.ones(6, 3, 2)
     x[2:] = 9
     means, assignment = TemporalClustering(2, "mine")(x, torch.tensor([6]))
@@ -328,7 +328,7 @@ def test_a_method_may_ask_for_activations(mine):
     ],
 )
 def test_an_answer_that_is_no_cut_is_an_error_and_not_a_mean_of_nothing(mine, labels):
-    mine(lambda distances, layout, seed: torch.tensor([0, 1, 2, *labels]))
+    mine(lambda changes, layout, seed: torch.tensor([0, 1, 2, *labels]))
     with pytest.raises(ValueError, match="clustering 'mine' must cut a video of 5 frames into 3 clusters") as error:
         find_clusters(torch.ones(8, dtype=torch.int64), torch.tensor([3, 5]), 3, "mine")
     assert str(error.value).endswith(f"it gave {labels}")
@@ -336,7 +336,7 @@ def test_an_answer_that_is_no_cut_is_an_error_and_not_a_mean_of_nothing(mine, la
 
 @pytest.mark.parametrize("labels", [torch.zeros(7, dtype=torch.int64), torch.zeros(8), torch.zeros(8, 1).long()])
 def test_an_answer_that_is_no_label_for_each_frame_is_an_error(mine, labels):
-    mine(lambda distances, layout, seed: labels)
+    mine(lambda changes, layout, seed: labels)
     with pytest.raises(ValueError, match="clustering 'mine' must give an int64 label for each of 8 frames, not torch"):
         find_clusters(torch.ones(8, dtype=torch.int64), torch.tensor([3, 5]), 3, "mine")
 

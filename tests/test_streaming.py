@@ -173,14 +173,14 @@ def test_changes_alone():
 
 
 def pixel_changes(x, lengths):
-    """A distance that is none of signs: the largest difference of a value, in thousandths."""
+    """A measure that is none of signs: the largest difference of a value, in thousandths."""
     differences = (x[1:] - x[:-1]).abs().flatten(1).amax(1)
     changes = nn.functional.pad((1000 * differences).long(), (1, 0))
     return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
 
 
 @pytest.mark.parametrize("at_largest", [True, False])
-def test_a_method_with_distances_of_its_own(monkeypatch, at_largest):
+def test_a_method_with_a_measure_of_its_own(monkeypatch, at_largest):
     """In chunks as at once, and not as by signs."""
     method = Clustering(CLUSTERINGS["slope"].labels, pixel_changes, at_largest)
     monkeypatch.setitem(CLUSTERINGS, "mine", method)
@@ -194,13 +194,13 @@ def test_a_method_with_distances_of_its_own(monkeypatch, at_largest):
 
 
 def test_a_method_that_looks_at_whole_videos_is_not_streamed(monkeypatch):
-    monkeypatch.setitem(CLUSTERINGS, "mine", CLUSTERINGS["even"]._replace(distances=None))
+    monkeypatch.setitem(CLUSTERINGS, "mine", CLUSTERINGS["even"]._replace(measure=None))
     model = thin(4, "mine").eval()
     model.streaming, sizes = Streaming(4), counted(model)
     model.represent(clips(9), torch.tensor([9]))
     assert sizes == [9]
     assert describe_streaming(model.streaming, model.stem, model.clustering).endswith(", as mine looks at them")
-    with pytest.raises(ValueError, match="a clustering by distances between neighbouring frames, not 0 .* 'mine'"):
+    with pytest.raises(ValueError, match="a clustering by changes between neighbouring frames, not 0 .* 'mine'"):
         stream(model.stem, model.clustering, clips(9), torch.tensor([9]), 4)
 
 

@@ -183,6 +183,8 @@ def gradients(results: Results) -> str:
 ## Gradients through one frame a cluster
 
 The paper argues that frames of a cluster have like gradients, so that one may stand for all. 128 frames, `g = 16`.
+In chunks, `tools/study.py` freezes the stem's BatchNorm. The numbers of November 2026 are older: BatchNorm trained
+there, on the statistics of 32 frames spread over the batch, which the program no longer does.
 
 {table(("gradient of the stem", *PAPER, "seconds (slope)"), rows)}"""
 
