@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate_once(run: Run) -> int:
     """`--evaluate`."""
     loader = run.loaders["val"]
-    with Progress("evaluate", len(loader), run.config.print_freq, wanted=run.processes.main) as progress:
+    with Progress("evaluate", len(loader), run.config.print_freq, say, wanted=run.processes.main) as progress:
         r = evaluate(run.model, loader, run.device, progress, run.processes)
     say(
         f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "

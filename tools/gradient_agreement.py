@@ -111,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"none of the {len(places)} videos has two frames to compare; give longer ones")
     if args.csv:
         write_whole(args.csv, pairs_file(pairs))
-    print(f"{len(pairs)} pairs of frames of {len(places)} videos" + f", written to {args.csv}" * bool(args.csv))
+    written = f", written to {args.csv}" if args.csv else ""
+    print(f"{len(pairs)} pairs of frames of {len(places)} videos{written}")
     print(format_table(agreements(pairs)))
 
 

@@ -142,7 +142,8 @@ class Training:
 
     def progress(self, title: str, split: str) -> Progress:
         done = self.meters.steps if split == "train" else 0
-        return Progress(title, len(self.run.loaders[split]), self.config.print_freq, done, self.processes.main)
+        steps, wanted = len(self.run.loaders[split]), self.processes.main
+        return Progress(title, steps, self.config.print_freq, self.run.say, done, wanted)
 
     def write_log(self, split: str, result: Result, lr: float) -> None:
         if self.log and (problem := self.log.write(self.epoch, split, result, lr)):

@@ -46,7 +46,9 @@ def accuracy(results: Results, cell: Cell) -> str:
         return "-"
     mean, deviation = spread(values.values())
     text = f"{mean:.1f} ± {deviation:.1f}" if len(values) > 1 else f"{mean:.1f}"
-    return text + f" ({len(values)} seeds)" * (1 < len(values) < len(seeds_of(results)))
+    if 1 < len(values) < len(seeds_of(results)):
+        text += f" ({len(values)} seeds)"
+    return text
 
 
 def seconds(results: Results, cell: Cell) -> str:
@@ -296,5 +298,8 @@ def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     seeds = ", ".join(map(str, seeds_of(results)))
     head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, **where)
     parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
-    parts += [agreement(pairs)] * bool(pairs) + [cost(costs)] * bool(costs)
+    if pairs:
+        parts.append(agreement(pairs))
+    if costs:
+        parts.append(cost(costs))
     return "\n".join(parts)
