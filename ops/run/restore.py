@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ops.errors import InputError
 from ops.models import TSN, build_model
-from ops.options.checks import adopt, check
+from ops.options.checks import adopt, check, check_dataset
 from ops.options.config import Config, names_of
 from ops.run.tsm_layout import describe_network, read_name, read_weights
 from ops.training.checkpoint import load_checkpoint, load_weights
@@ -31,6 +31,7 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
     """
     path, published = config.resume, not isinstance(content.get("config"), dict)
     if published:
+        check_dataset(config, trained_on(content, path), path)
         network = describe_network(config, given, content, path, changes.get("num_segments"))
         config = replace(config, **network)
         check(config, given)
@@ -59,6 +60,13 @@ def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
     else:
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
     return _rebuild(config, num_class, content).eval(), config
+
+
+def trained_on(content: dict, path: str) -> str | None:
+    """The dataset that checkpoint `path` was trained on, None if neither its options nor its name tell."""
+    stored = content.get("config")
+    told = stored if isinstance(stored, dict) else read_name(path)
+    return told["dataset"] if isinstance(told.get("dataset"), str) else None
 
 
 def count_classes(content: dict) -> int | None:

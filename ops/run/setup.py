@@ -100,7 +100,9 @@ def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
 
 def go_on_from(content: dict, config: Config, given: frozenset[str], say: Say) -> tuple[Config, TSN]:
     """The model of a checkpoint, and the config completed by it, which begins where the checkpoint ends."""
-    config, model, *_ = restore(content, config, given)
+    config, model, _, published = restore(content, config, given)
+    if published:
+        content.pop("meters", None)  # another program's
     if "meters" in content and not config.evaluate:
         if "start_epoch" in given:
             del content["meters"]
