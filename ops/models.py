@@ -59,17 +59,17 @@ class TSN(nn.Module):
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
         norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
-        self._frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        self.frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            self._frozen_norms += [name for name, norm in norms.items() if norm in inside]
-        for name in self._frozen_norms:
+            self.frozen_norms += [name for name, norm in norms.items() if norm in inside]
+        for name in self.frozen_norms:
             norms[name].requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
-        for name in self._frozen_norms:
+        for name in self.frozen_norms:
             self.base_model.get_submodule(name).eval()
         return self
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from archs import ARCHS
+from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
@@ -19,12 +20,13 @@ from ops.options.config import Config
 from ops.options.parsing import parse
 from ops.run.data import class_names, load_videos
 from ops.run.header import describe
-from ops.run.restore import restore
+from ops.run.restore import restore, trained_on
 from ops.run.saving import newest_checkpoint
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
 from ops.training.devices import pick_device
+from ops.training.layouts import HEAD, summarise, translate
 from ops.training.placement import choose_kernels, place_model
 from ops.training.processes import ALONE, Processes
 from ops.training.sync_norm import synchronise
@@ -54,6 +56,8 @@ class Run:
 
 def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say) -> Run:
     """Read the command line, build the model, find the data and say what is going to happen."""
+    if not processes.main:
+        warn = ignore
     config, given = parse(argv)
     check_processes(given, processes)
     config, content = find_checkpoint(config, say, warn)
@@ -70,7 +74,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
         boost = content.get("boost_classifier", True)
     else:
         model = build_model(num_class=config.spec.num_class, **config.model_options)
-        boost = load_start(config, model, say)
+        boost = load_start(config, model, say, warn)
     place(config, model, device, processes)
     make_data(config, say)
     if config.category_file:
@@ -79,6 +83,10 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
     say(describe(config, model, loaders, device, processes))
     return Run(config, model, loaders, device, processes, content, boost, say, warn)
+
+
+def ignore(text: str) -> None:
+    """A `Say` for processes beside the first, which would say the same."""
 
 
 def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
@@ -133,22 +141,64 @@ def refuse_to_overwrite(config: Config) -> None:
             )
 
 
-def load_start(config: Config, model: TSN, say: Say) -> bool:
+def load_start(config: Config, model: TSN, say: Say, warn: Say) -> bool:
     """Give a new model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
     if config.tune_from:
-        source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
-        kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
-        loaded = len(model.state_dict()) - len(kept)
-        new = f"new: {', '.join(kept)}" if kept else "none new"
-        say(f"weights   {config.tune_from}: {loaded} tensors loaded, {new}")
-        return (source.get("config") or {}).get("dataset", "") != config.dataset
+        return tune(config, model, say)
     source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
     if source == "none":
         say("weights   random")
+        warn_of_frozen_norms(config, model, warn)
         return False  # a classifier outruns a backbone only where that has learned before
-    ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
-    say(f"weights   {source}")
+    left_out = ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
+    say(f"weights   {source}{name_left_out(left_out)}")
     return True
+
+
+def tune(config: Config, model: TSN, say: Say) -> bool:
+    """`--tune_from`; tells whether the classifier is new and is to learn faster than the rest.
+
+    Classifier and head stay those of the file only for the dataset that it was trained on, or where nothing tells which
+    one that was, and only where they fit.
+    """
+    path, content = config.tune_from, ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
+    dataset = trained_on(content, path)
+    keep = dataset is None or dataset_name(dataset) == dataset_name(config.dataset)
+    weights, left_out = translate(content["state_dict"], model.state_dict(), path)
+    new = ckpt.load_weights(model, weights, path, tune=True, keep_head=keep)
+    is_new = any(key.startswith(HEAD) for key in new)
+    if not keep:
+        why = f"new, for it was trained on {dataset}"
+    elif is_new:
+        why = "new, for it is another there"
+    elif dataset is None:
+        why = "kept, for it fits and the file does not say what it was trained on"
+    else:
+        why = f"kept, for it was trained on {dataset}"
+    loaded = f"{len(model.state_dict()) - len(new)} tensors loaded, "
+    loaded += f"new: {', '.join(new)}" if new else "none new"
+    say(f"weights   {path}: {loaded}; classifier {why}{name_left_out(left_out)}")
+    return is_new
+
+
+def name_left_out(keys: Sequence[str]) -> str:
+    """The end of a line that tells which weights of a file were not loaded."""
+    return f"; left out: {summarise(keys)}" if keys else ""
+
+
+def warn_of_frozen_norms(config: Config, model: TSN, warn: Say) -> None:
+    """Tell that BatchNorms which never saw an image would stay as they are."""
+    if not model.frozen_norms:
+        return
+    flags = []
+    if not config.npb:
+        flags.append("add --npb")
+    if config.freeze_stem_bn:
+        flags.append("leave --freeze_stem_bn out")
+    warn(
+        f"warning: the weights are random, and {len(model.frozen_norms)} BatchNorms would not train, whose statistics"
+        f" are of no images; {' and '.join(flags)}, or start from weights with --pretrain or --tune_from"
+    )
 
 
 def place(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
