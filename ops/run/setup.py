@@ -74,7 +74,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
         boost = content.get("boost_classifier", True)
     else:
         model = build_model(num_class=config.spec.num_class, **config.model_options)
-        boost = load_start(config, model, say, warn)
+        boost = load_start(config, model, say)
     place(config, model, device, processes)
     make_data(config, say)
     if config.category_file:
@@ -82,6 +82,8 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     splits = ["val"] if config.evaluate else ["train", "val"]
     loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
     say(describe(config, model, loaders, device, processes))
+    if not content and weights_source(config) == "none":
+        warn_of_frozen_norms(config, model, warn)
     return Run(config, model, loaders, device, processes, content, boost, say, warn)
 
 
@@ -141,14 +143,18 @@ def refuse_to_overwrite(config: Config) -> None:
             )
 
 
-def load_start(config: Config, model: TSN, say: Say, warn: Say) -> bool:
+def weights_source(config: Config) -> str:
+    """Where a new run's weights come from: a path, "imagenet", or "none" for random ones."""
+    return config.tune_from or config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+
+
+def load_start(config: Config, model: TSN, say: Say) -> bool:
     """Give a new model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
     if config.tune_from:
         return tune(config, model, say)
-    source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+    source = weights_source(config)
     if source == "none":
         say("weights   random")
-        warn_of_frozen_norms(config, model, warn)
         return False  # a classifier outruns a backbone only where that has learned before
     left_out = ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
     say(f"weights   {source}{name_left_out(left_out)}")

@@ -6,7 +6,8 @@ from torch import nn
 
 from ops.models import build_model
 from ops.options.config import Config, plain
-from ops.run.setup import load_start
+from ops.run.setup import load_start, set_up
+from ops.training.processes import ALONE, Processes
 
 KEPT, BOOSTED = False, True  # a new classifier learns faster than the rest
 
@@ -35,12 +36,12 @@ def write(path, dataset=None, **options):
 
 
 def start(dataset, model, **options):
-    """`load_start` -> (whether the classifier is boosted, what was said, what was warned of)."""
-    said, warned = [], []
+    """`load_start` -> (whether the classifier is boosted, what was said)."""
+    said = []
     config = Config(dataset, "RGB", **{"arch": "resnet_thin", "num_segments": 4} | options)
-    boosted = load_start(config, model, said.append, warned.append)
+    boosted = load_start(config, model, said.append)
     (line,) = said
-    return boosted, line, warned
+    return boosted, line
 
 
 # ---------------------------------------------------------------- --tune_from
@@ -94,7 +95,7 @@ def test_options_inside_win_over_the_name():
 
 def test_a_classifier_of_other_classes_is_new_in_the_same_data_set_too():
     write("x.pth", "mine", num_class=7)
-    boosted, line, _ = start("mine", thin(), tune_from="x.pth")
+    boosted, line = start("mine", thin(), tune_from="x.pth")
     assert boosted and line.endswith("new: new_fc.weight, new_fc.bias; classifier new, for it is another there")
 
 
@@ -106,10 +107,10 @@ def test_what_a_file_of_another_program_gives_is_named():
     weights = {f"backbone.{key}": value for key, value in source.base_model.state_dict().items()}
     weights |= {"cls_head.fc_cls.weight": torch.ones(4, 96), "cls_head.fc_cls.bias": torch.ones(4)}
     torch.save({"state_dict": weights | {"ema.a": torch.ones(1), "ema.b": torch.ones(1)}}, "x.pth")
-    boosted, line, _ = start("mine", model, tune_from="x.pth")
+    boosted, line = start("mine", model, tune_from="x.pth")
     assert torch.equal(model.base_model.layer4[0].conv1.weight, source.base_model.layer4[0].conv1.weight)
     assert not boosted and model.new_fc.weight.eq(1).all() and line.endswith("; left out: ema (2)")
-    boosted, line, _ = start("mine", thin(), pretrain="x.pth")
+    boosted, line = start("mine", thin(), pretrain="x.pth")
     assert boosted and line == "weights   x.pth; left out: cls_head (2), ema (2)"
 
 
@@ -117,27 +118,33 @@ def test_what_a_file_of_another_program_gives_is_named():
 
 
 @pytest.mark.parametrize(
-    "options, remedy",
+    "flags, remedy",
     [
-        ({}, "11 BatchNorms would not train, whose statistics are of no images; add --npb, or start from weights"),
-        ({"pretrain": "none", "freeze_stem_bn": True}, "; add --npb and leave --freeze_stem_bn out, or start"),
-        ({"pretrain": "none", "npb": True, "freeze_stem_bn": True}, " 3 BatchNorms would not train, "),
-        ({"pretrain": "none", "npb": True}, None),
-        ({"npb": True}, None),
+        ("", "11 BatchNorms would not train, whose statistics are of no images; add --npb, or start from weights"),
+        ("--pretrain none --freeze_stem_bn", "; add --npb and leave --freeze_stem_bn out, or start"),
+        ("--pretrain none --npb --freeze_stem_bn", " 3 BatchNorms would not train, "),
+        ("--pretrain none --npb", None),
+        ("--npb", None),
+        ("--tune_from x.pth", None),
+        ("--pretrain x.pth --freeze_stem_bn", None),
     ],
-    ids=str,
 )
-def test_frozen_norms_of_random_weights_are_warned_of(options, remedy):
-    config = Config("mine", "RGB", arch="resnet_thin", num_segments=4, **options)
-    model = build_model(num_class=4, **config.model_options)
-    boosted, line, warned = start("mine", model, **options)
-    assert not boosted and line == "weights   random"
+def test_frozen_norms_of_random_weights_are_warned_of(tiny_data, flags, remedy):
+    write("x.pth", "mine")
+    words = (
+        f"movingmnist RGB --root_path {tiny_data} --arch resnet_thin --num_segments 4 -b 4 -j 0 --device cpu {flags}"
+    )
+    said, warned = [], []
+    set_up(words.split(), ALONE, said.append, warned.append)
+    assert any(line.startswith("weights   " + ("x.pth" if "x.pth" in flags else "random")) for line in said)
     assert len(warned) == (remedy is not None)
     if remedy:
         assert warned[0].startswith("warning: the weights are random, and ") and remedy in warned[0]
 
 
-def test_frozen_norms_of_trained_weights_are_as_tsn_has_them():
-    write("x.pth", "mine")
-    for flag in ("tune_from", "pretrain"):
-        assert start("mine", thin(), **{flag: "x.pth"})[2] == []
+def test_one_process_of_several_warns(tiny_data):
+    words = f"movingmnist RGB --root_path {tiny_data} --arch resnet_thin --num_segments 4 -b 4 -j 0 --device cpu"
+    for rank in (0, 1):
+        warned = []
+        set_up(words.split(), Processes(rank, 2, rank), lambda text: None, warned.append)
+        assert len(warned) == (rank == 0)
