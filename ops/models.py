@@ -59,17 +59,17 @@ class TSN(nn.Module):
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
         norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
-        self._frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        self.frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            self._frozen_norms += [name for name, norm in norms.items() if norm in inside]
-        for name in self._frozen_norms:
+            self.frozen_norms += [name for name, norm in norms.items() if norm in inside]
+        for name in self.frozen_norms:
             norms[name].requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
-        for name in self._frozen_norms:
+        for name in self.frozen_norms:
             self.base_model.get_submodule(name).eval()
         return self
 
@@ -115,14 +115,19 @@ class TSN(nn.Module):
         return x
 
     def classify(self, x: Tensor, num_videos: int) -> Tensor:
-        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
+
+        Under autocast the backbone's stages run in its precision, classifier and head in float32.
+        """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
-        if self.new_fc is not None:
-            x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-        return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+        with torch.autocast(x.device.type, enabled=False):  # a logit in bfloat16 is off by up to 0.4 %
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            if self.new_fc is not None:
+                x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
+            return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
 
     def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.

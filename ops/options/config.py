@@ -314,7 +314,7 @@ class Config:
     )
     tune_from: str | None = option(
         None,
-        "start from a checkpoint's weights; a classifier of other classes starts anew",
+        "start from a checkpoint's weights; the classifier of another dataset starts anew",
         role="place",
         type=file_path,
         metavar="PATH",

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from archs import ARCHS
+from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
@@ -19,12 +20,13 @@ from ops.options.config import Config
 from ops.options.parsing import parse
 from ops.run.data import class_names, load_videos
 from ops.run.header import describe
-from ops.run.restore import restore
+from ops.run.restore import restore, trained_on
 from ops.run.saving import newest_checkpoint
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
 from ops.training.devices import pick_device
+from ops.training.layouts import HEAD, summarise, translate
 from ops.training.placement import choose_kernels, place_model
 from ops.training.processes import ALONE, Processes
 from ops.training.sync_norm import synchronise
@@ -54,6 +56,8 @@ class Run:
 
 def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say) -> Run:
     """Read the command line, build the model, find the data and say what is going to happen."""
+    if not processes.main:
+        warn = ignore
     config, given = parse(argv)
     check_processes(given, processes)
     config, content = find_checkpoint(config, say, warn)
@@ -78,7 +82,13 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     splits = ["val"] if config.evaluate else ["train", "val"]
     loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
     say(describe(config, model, loaders, device, processes))
+    if not content and weights_source(config) == "none":
+        warn_of_frozen_norms(config, model, warn)
     return Run(config, model, loaders, device, processes, content, boost, say, warn)
+
+
+def ignore(text: str) -> None:
+    """A `Say` for processes beside the first, which would say the same."""
 
 
 def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
@@ -100,7 +110,9 @@ def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
 
 def go_on_from(content: dict, config: Config, given: frozenset[str], say: Say) -> tuple[Config, TSN]:
     """The model of a checkpoint, and the config completed by it, which begins where the checkpoint ends."""
-    config, model, *_ = restore(content, config, given)
+    config, model, _, published = restore(content, config, given)
+    if published:
+        content.pop("meters", None)  # another program's
     if "meters" in content and not config.evaluate:
         if "start_epoch" in given:
             del content["meters"]
@@ -131,22 +143,68 @@ def refuse_to_overwrite(config: Config) -> None:
             )
 
 
+def weights_source(config: Config) -> str:
+    """Where a new run's weights come from: a path, "imagenet", or "none" for random ones."""
+    return config.tune_from or config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+
+
 def load_start(config: Config, model: TSN, say: Say) -> bool:
     """Give a new model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
     if config.tune_from:
-        source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
-        kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
-        loaded = len(model.state_dict()) - len(kept)
-        new = f"new: {', '.join(kept)}" if kept else "none new"
-        say(f"weights   {config.tune_from}: {loaded} tensors loaded, {new}")
-        return (source.get("config") or {}).get("dataset", "") != config.dataset
-    source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+        return tune(config, model, say)
+    source = weights_source(config)
     if source == "none":
         say("weights   random")
         return False  # a classifier outruns a backbone only where that has learned before
-    ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
-    say(f"weights   {source}")
+    left_out = ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
+    say(f"weights   {source}{name_left_out(left_out)}")
     return True
+
+
+def tune(config: Config, model: TSN, say: Say) -> bool:
+    """`--tune_from`; tells whether the classifier is new and is to learn faster than the rest.
+
+    Classifier and head stay those of the file only for the dataset that it was trained on, or where nothing tells which
+    one that was, and only where they fit.
+    """
+    path, content = config.tune_from, ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
+    dataset = trained_on(content, path)
+    keep = dataset is None or dataset_name(dataset) == dataset_name(config.dataset)
+    weights, left_out = translate(content["state_dict"], model.state_dict(), path)
+    new = ckpt.load_weights(model, weights, path, tune=True, keep_head=keep)
+    is_new = any(key.startswith(HEAD) for key in new)
+    if not keep:
+        why = f"new, for it was trained on {dataset}"
+    elif is_new:
+        why = "new, for it is another there"
+    elif dataset is None:
+        why = "kept, for it fits and the file does not say what it was trained on"
+    else:
+        why = f"kept, for it was trained on {dataset}"
+    loaded = f"{len(model.state_dict()) - len(new)} tensors loaded, "
+    loaded += f"new: {', '.join(new)}" if new else "none new"
+    say(f"weights   {path}: {loaded}; classifier {why}{name_left_out(left_out)}")
+    return is_new
+
+
+def name_left_out(keys: Sequence[str]) -> str:
+    """The end of a line that tells which weights of a file were not loaded."""
+    return f"; left out: {summarise(keys)}" if keys else ""
+
+
+def warn_of_frozen_norms(config: Config, model: TSN, warn: Say) -> None:
+    """Tell that BatchNorms which never saw an image would stay as they are."""
+    if not model.frozen_norms:
+        return
+    flags = []
+    if not config.npb:
+        flags.append("add --npb")
+    if config.freeze_stem_bn:
+        flags.append("leave --freeze_stem_bn out")
+    warn(
+        f"warning: the weights are random, and {len(model.frozen_norms)} BatchNorms would not train, whose statistics"
+        f" are of no images; {' and '.join(flags)}, or start from weights with --pretrain or --tune_from"
+    )
 
 
 def place(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
