@@ -137,6 +137,17 @@ def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -
     return cut_video(model, steps, args.methods, args.num_segments or config.num_segments, CHUNK, title, kinds)
 
 
+def file_names(names: Sequence[str]) -> list[str]:
+    """Names that files may have, each another one: letters, digits and `-._`, numbered where they would be the same."""
+    found = []
+    for name in names:
+        plain = re.sub(r"[^-.\w]+", "_", name)[:60]
+        free = (plain, *(f"{plain}_{number}" for number in range(2, len(names) + 1)))
+        taken = {other.casefold() for other in found}  # some file systems do not tell them apart
+        found.append(next(name for name in free if name.casefold() not in taken))
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = build_parser()
     args = parser.parse_args(argv)
@@ -177,8 +188,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"drew {file}")
         return
     names = category_names(configs[0], configs[0].spec.num_class, None)
-    for video in chosen[0]:
-        name = re.sub(r"[^-.\w]+", "_", video.path if args.videos else names[video.label])
+    called = file_names([video.path if args.videos else names[video.label] for video in chosen[0]])
+    for video, name in zip(chosen[0], called, strict=True):
         file = args.out / f"clusters_{name}.png"
         draw_methods(cut(model, configs[0], args, video, names[video.label]), file)
         print(f"drew {file}")
