@@ -1,13 +1,16 @@
 """The video classifier: clustering always on, videos independent of each other, weights under TSM's names."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ops.clustering import CLUSTERINGS
+from ops.clustering import CLUSTERINGS, _SegmentMeans
 from ops.models import build_model
 from ops.training.checkpoint import load_weights
+from ops.training.stepping import video_losses
 
 METHODS = [*CLUSTERINGS]
 
@@ -256,3 +259,45 @@ def test_keys_follow_tsm():
 def test_same_seed_same_weights():
     one, two = thin().state_dict(), thin().state_dict()
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+# ---------------------------------------------------------------- deterministic
+
+
+# What `torch.use_deterministic_algorithms` refuses on CUDA by its documentation, of 2.6 and of later versions, by the
+# names in autograd's graph. (Of NLLLoss it refuses that of maps alone, and `cumsum` of floating point before 2.7.)
+REFUSED = (
+    "AdaptiveAvgPool|AdaptiveMaxPool|AvgPool3D|MaxPool3D|FractionalMaxPool|MaxUnpool|Upsample|ReflectionPad|"
+    "ReplicationPad|NllLoss2D|CtcLoss|EmbeddingBag|^Put|Histc|Bincount|Median|Kthvalue|GridSampler|ScatterReduce|Cumsum"
+)
+
+
+def graph_of(loss):
+    """The names of all operations that backward runs."""
+    names, seen, waiting = set(), set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            names.add(node.name())
+            waiting += [parent for parent, _ in node.next_functions]
+    return names
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cluster": "none", "shift": True, "temporal_pool": True},
+        {"cluster": "none", "non_local": True},
+        {"cluster": "slope", "shift": True, "shift_place": "block", "non_local": True, "temporal_pool": True},
+        {"cluster": "cumulative", "consensus_type": "identity"},
+    ],
+)
+def test_nothing_is_trained_through_what_deterministic_cuda_refuses(monkeypatch, options):
+    monkeypatch.setattr("ops.clustering._slice_means", _SegmentMeans.apply)  # as on CUDA
+    model = thin(**options)
+    logits = model(video(*range(8), size=64), lengths(4, 4))
+    names = graph_of(video_losses(logits, torch.tensor([0, 1])).sum())
+    assert {"ConvolutionBackward0", "MaxPool2DWithIndicesBackward0"} <= names
+    assert ("_SegmentMeansBackward" in names) == (options["cluster"] != "none")
+    assert not [name for name in names if re.search(REFUSED, name, re.IGNORECASE)]

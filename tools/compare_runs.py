@@ -8,7 +8,7 @@ from pathlib import Path
 import _path
 
 from ops.errors import InputError
-from ops.evaluation.predict import Prediction, frame_names, hold, predict, read_folder
+from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
 from ops.options import cli
 from ops.options.checks import stored_options
 from ops.options.config import Config
@@ -102,7 +102,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         video = None
         if args.video:
             model, config = load_model(str(args.weights), args.trust_checkpoint)
-            clips = read_folder(args.video, frame_names(args.video, config), CHUNK, config.frame_size)
+            names = frame_names(args.video, config)
+            if others := left_out(args.video, names):
+                print(others)
+            clips = read_folder(args.video, names, CHUNK, config.frame_size)
             video = predict(model, config, hold(clips), CHUNK)
         draw(rows, spec.num_class, args.picture, video)
         print(f"drew {args.picture}")

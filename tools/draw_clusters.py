@@ -28,6 +28,7 @@ from ops.pictures import video as pictures
 from ops.pictures.methods import CutVideo, draw_comparison, draw_methods
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
+from ops.training.placement import place_model
 
 EXAMPLE = """examples:
   python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -171,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
             " trained with --cluster"
         )
-    model.to(device)
+    place_model(model, device)
     configs = [config_for(folder, config, args.val_list) for folder in folders]
     chosen = [choose(place, some) for place, some in zip(configs, paths, strict=True)]
     pictures.check(args.out / "clusters.png")

@@ -21,7 +21,7 @@ MORE_FONTS = (
     "DejaVuSans.ttf",
     "NotoSansCJK-Regular.ttc",
     "Arial Unicode.ttf",
-)  # taken where Pillow's own knows too few
+)  # where Pillow's own lacks a letter
 NO_CHARACTER = "\uffff"  # drawn as what no font knows
 
 

@@ -5,6 +5,7 @@ takes [i - 0.5, i + 0.5], and the distance between frames i-1 and i is drawn whe
 """
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -50,16 +51,15 @@ def check(path: Path) -> None:
         raise InputError(f"cannot draw {path}: the name of a picture ends in .png, .pdf or .svg")
     if path.is_dir():
         raise InputError(f"cannot draw {path}: it is a folder")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"cannot write {path}: {there} is no folder that may be written to")
 
 
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure to `path`, making its folder."""
     file = io.BytesIO()
     figure.savefig(file, format=path.suffix[1:].lower())
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
     write_whole(path, file.getvalue())
 
 
