@@ -130,7 +130,8 @@ def video_pairs(model: TSN, steps: Tensor, label: int, name: str, number: int, r
     pairs = []
     for kind, i, j in draw_pairs(len(steps), number, rng):
         v = upstream[assignment[i], None]  # (1, c, h, w)
-        a, b = (frame_gradients(model.run_stem, weights, model.to_input(steps[k, None]), v) for k in (i, j))
+        frames = (model.to_input(steps[k, None].to(model.device)) for k in (i, j))
+        a, b = (frame_gradients(model.run_stem, weights, frame, v) for frame in frames)
         both = torch.cat([a.activation, b.activation])
         x, y = both.flatten(1).double()
         pairs.append(
