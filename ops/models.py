@@ -100,11 +100,21 @@ class TSN(nn.Module):
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
         if self.clustering is None:
             return self.run_stem(frames), None
-        stem, how = self.stem, self.streaming
-        if how is None or len(frames) <= how.above or not can_stream(stem, self.clustering):
+        if self.takes_at_once(len(frames)):
             return self.clustering(self.run_stem(frames), lengths)
+        how = self.streaming
         key = key if how.representative else None
-        return stream(stem, self.clustering, frames, lengths, how.chunk, key, how.memory)[:2]
+        return stream(self.stem, self.clustering, frames, lengths, how.chunk, key, how.memory)[:2]
+
+    def takes_at_once(self, num_frames: int) -> bool:
+        """Whether the frames of a batch of so many pass the stem together, not in chunks."""
+        how = self.streaming
+        return (
+            self.clustering is None
+            or how is None
+            or num_frames <= how.above
+            or not can_stream(self.stem, self.clustering)
+        )
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""

@@ -20,9 +20,9 @@ Under autocast the stem runs in its precision, in every pass; sums are float32.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,10 +32,12 @@ from torch.autograd.function import once_differentiable
 from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, sign_changes
 
 STEM_GRADS = ("exact", "representative")
-AT_ONCE = {"cuda": 8 * 2**30}  # bytes of the stem's activations up to which `auto` does not stream; elsewhere 2 GiB
+AT_ONCE = 2 * 2**30  # bytes of the stem's activations up to which `auto` does not stream; on CUDA a part of its memory
 CHUNK = {"cuda": 64, "mps": 32}  # frames in a chunk for `auto`; on a CPU 8, which its cache likes
 KEPT = 64 * 2**20  # bytes of activations kept for the means where the device does not tell what is free
 ALL_AT_ONCE = "all frames of a batch at once"
+
+Host, Item = TypeVar("Host"), TypeVar("Item")
 
 
 # ---------------------------------------------------------------- what passes in chunks, and when
@@ -101,10 +103,10 @@ def choose_streaming(
 ) -> Streaming | None:
     """What `--stem_chunk` asks for: a number of frames, 0 for None (never stream), or "auto".
 
-    `auto` streams batches whose activations of the stem, as backward needs them, would take more than `AT_ONCE` bytes:
-    those of one frame of `size` pixels are counted. Representative gradients are always worth streaming. `memory` is
-    `--stem_memory` in bytes; its `auto` is a quarter of what is free on CUDA, else `KEPT`. A stem without modules, as
-    there is without clustering, never streams.
+    `auto` streams batches whose activations of the stem, as backward needs them, would take more than `AT_ONCE` bytes,
+    or a quarter of a CUDA device's memory: those of one frame of `size` pixels are counted. Representative gradients
+    are always worth streaming. `memory` is `--stem_memory` in bytes; its `auto` is a quarter of what is free on CUDA,
+    else `KEPT`. A stem without modules, as there is without clustering, never streams.
     """
     if not stem.modules or wish == 0:
         return None
@@ -115,7 +117,8 @@ def choose_streaming(
         return Streaming(int(wish), 0, representative, int(memory))
     chunk, above = CHUNK.get(device.type, 8), 0
     if not representative:
-        above = max(chunk, AT_ONCE.get(device.type, 2 * 2**30) // saved_bytes(stem, size))
+        at_once = torch.cuda.mem_get_info(device)[1] // 4 if device.type == "cuda" else AT_ONCE
+        above = max(chunk, at_once // saved_bytes(stem, size))
     return Streaming(chunk, above, representative, int(memory))
 
 
@@ -164,28 +167,43 @@ class Chunks:
 
     def activations(self, parts: Iterable[slice | Tensor], gradient: bool = False) -> Iterator[Tensor]:
         """The activations of each part of the frames, (m, c, h, w)."""
-        fetched = (self.frames[part] for part in parts)
-        if self.stem.device.type == "cuda":
-            fetched = copied_ahead(fetched, self.stem.device)
-        for frames in fetched:
+        device = self.stem.device
+        for frames in copied_ahead((self.frames[part] for part in parts), device, partial(to_device, device=device)):
             with self.autocast(), torch.set_grad_enabled(gradient):
                 x = self.stem.run(frames)
             yield x
 
 
-def copied_ahead(tensors: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """The tensors on a CUDA device; each is copied while the one before it is computed on."""
-    computing, copying, ahead = torch.cuda.current_stream(device), torch.cuda.Stream(device), None
-    for tensor in tensors:
+def copied_ahead(items: Iterable[Host], device: torch.device, copy: Callable[[Host], Item]) -> Iterator[Item]:
+    """What `copy` makes of each item, on a device; on CUDA it is called while the item before is computed on.
+
+    Each item is asked for one earlier there, and two of them are on the device. `copy` must not wait for the device.
+    """
+    if device.type != "cuda":
+        yield from map(copy, items)
+        return
+    computing, copying, ahead = torch.cuda.current_stream(device), copying_stream(device), []
+    for item in items:
         copying.wait_stream(computing)  # until the one before the last is done with: the copy may take its memory
         with torch.cuda.stream(copying):
-            following = tensor.to(device, non_blocking=True)
-        if ahead is not None:
-            yield ahead
+            following = copy(item)
+        yield from ahead
         computing.wait_stream(copying)
-        ahead = following
-    if ahead is not None:
-        yield ahead
+        ahead = [following]
+    yield from ahead
+
+
+@cache
+def copying_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all copies: PyTorch keeps memory that was freed for the stream that it was taken on."""
+    return torch.cuda.Stream(device)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move without waiting: to CUDA from pinned memory, as the host would wait for a copy from other memory."""
+    if device.type == "cuda" and tensor.device.type == "cpu" and not tensor.is_pinned():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 # ---------------------------------------------------------------- changes
@@ -254,7 +272,7 @@ class MeansAtLargest:
         """Those of all clusters, (n*g, d); `like` is one activation."""
         start = torch.cat([video.start for video in self.videos])
         row = torch.searchsorted(start, clusters.start, right=True) - 1
-        if torch.equal(start[row], clusters.start):
+        if torch.equal(start[row], clusters.start):  # waits for the device, once a batch
             return torch.cat([video.sums for video in self.videos])[row] / clusters.size[:, None]
         return SecondPass(self.chunks, 0).means(clusters, like)  # a video without any change is cut evenly
 
@@ -306,9 +324,9 @@ def representative_gradients(
     chunks: Chunks, clusters: Clusters, grad: Tensor, key: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Activations of one frame of each cluster, with gradient, and |C_k| dL/da = dL/dm of each (n*g, d)."""
-    share = torch.from_numpy(np.random.default_rng(key).random(len(grad), np.float32)).to(grad.device)
+    share = to_device(torch.from_numpy(np.random.default_rng(key).random(len(grad), np.float32)), grad.device)
     drawn = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)
-    parts = drawn.to(chunks.frames.device).split(chunks.size)
+    parts = drawn.to(chunks.frames.device).split(chunks.size)  # waits for the device: frames are taken on the host
     yield from zip(chunks.activations(parts, gradient=True), grad.split(chunks.size), strict=True)
 
 
@@ -388,7 +406,7 @@ def stream(
             "streaming takes a stem whose BatchNorms do not train, and a clustering by changes between neighbouring"
             f" frames, not {len(stem.training_norms)} that train and {clustering.method!r}"
         )
-    lengths = lengths.to(stem.device, torch.int64)
+    lengths = lengths.to(stem.device, torch.int64, non_blocking=True)
     parameters = [p for module in stem.modules for p in module.parameters() if p.requires_grad]
     chunks = Chunks(stem, frames, counts, chunk)
     with torch.autocast(stem.device.type, enabled=False):  # the stem alone runs in the precision asked for

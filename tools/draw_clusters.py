@@ -28,6 +28,7 @@ from ops.pictures import video as pictures
 from ops.pictures.methods import CutVideo, draw_comparison, draw_methods
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
+from ops.training.placement import place_model
 
 EXAMPLE = """examples:
   python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -137,6 +138,17 @@ def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -
     return cut_video(model, steps, args.methods, args.num_segments or config.num_segments, CHUNK, title, kinds)
 
 
+def file_names(names: Sequence[str]) -> list[str]:
+    """Names that files may have, each another one: letters, digits and `-._`, numbered where they would be the same."""
+    found = []
+    for name in names:
+        plain = re.sub(r"[^-.\w]+", "_", name)[:60]
+        free = (plain, *(f"{plain}_{number}" for number in range(2, len(names) + 1)))
+        taken = {other.casefold() for other in found}  # some file systems do not tell them apart
+        found.append(next(name for name in free if name.casefold() not in taken))
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = build_parser()
     args = parser.parse_args(argv)
@@ -160,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
             " trained with --cluster"
         )
-    model.to(device)
+    place_model(model, device)
     configs = [config_for(folder, config, args.val_list) for folder in folders]
     chosen = [choose(place, some) for place, some in zip(configs, paths, strict=True)]
     pictures.check(args.out / "clusters.png")
@@ -177,8 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"drew {file}")
         return
     names = category_names(configs[0], configs[0].spec.num_class, None)
-    for video in chosen[0]:
-        name = re.sub(r"[^-.\w]+", "_", video.path if args.videos else names[video.label])
+    called = file_names([video.path if args.videos else names[video.label] for video in chosen[0]])
+    for video, name in zip(chosen[0], called, strict=True):
         file = args.out / f"clusters_{name}.png"
         draw_methods(cut(model, configs[0], args, video, names[video.label]), file)
         print(f"drew {file}")

@@ -19,6 +19,7 @@ from ops.options.parsing import add_dataset_options, add_options
 from ops.run.data import open_videos
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
+from ops.training.placement import place_model
 
 EXAMPLE = """examples:
   python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --csv pairs.csv
@@ -101,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.untrained:
         torch.manual_seed(args.seed)
         model = build_model(num_class=num_class, **config.model_options).eval()
-    model, videos = model.to(device), open_videos(config)
+    place_model(model, device)
+    videos = open_videos(config)
     places = spread([video.label for video in videos.videos], args.num_videos, np.random.default_rng(args.seed))
     pairs = []
     for place in tqdm(places, "videos", unit="video", leave=False, disable=None):

@@ -46,6 +46,11 @@ class VideoDataset(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
+    @property
+    def channels(self) -> int:
+        """Of a time step as it is loaded."""
+        return self.modality.stack * (2 if self.spec.is_flow else 3)
+
     def frame_counts(self, epoch: int) -> np.ndarray:
         """Time steps that each video has in an epoch, (videos,)."""
         steps, video = np.unique([self._steps(video) for video in self.videos], return_inverse=True)

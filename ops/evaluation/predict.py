@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ops.data.categories import read_categories
-from ops.data.frame_names import PICTURES, by_number, is_picture, name_pattern
+from ops.data.frame_names import PICTURES, by_number, is_hidden, is_picture, name_pattern
 from ops.data.modality import MODALITIES
 from ops.data.stores import FolderStore
 from ops.data.views import View, eval_transform
@@ -23,6 +23,7 @@ from ops.models import TSN
 from ops.options.config import Config
 from ops.run.data import make_sampler
 from ops.streaming import stream
+from ops.training.placement import full_precision
 
 
 def category_names(config: Config, num_class: int, file: Path | None) -> list[str]:
@@ -61,6 +62,12 @@ def frame_names(folder: Path, config: Config) -> list[str]:
             " give a folder with the frames of one video only"
         )
     return names
+
+
+def left_out(folder: Path, names: list[str]) -> str:
+    """How many files of a folder, which are not hidden, are none of the frames of these `names`; "" for none."""
+    others = sum(file.is_file() and not is_hidden(file.name) for file in folder.iterdir()) - len(names)
+    return f"{folder}: left out {others} of its files, which are not named as frames" if others else ""
 
 
 def read_folder(folder: Path, names: list[str], chunk: int, size: int, keep_damaged: bool = False) -> Iterator[Tensor]:
@@ -145,6 +152,7 @@ class Prediction(NamedTuple):
 
 
 @torch.inference_mode()
+@full_precision()
 def predict(
     model: TSN,
     config: Config,

@@ -65,7 +65,7 @@ def load_videos(config: Config, train: bool, device: torch.device, processes: Pr
         (processes.rank, processes.world_size),
         config.bucket,
     )
-    return make_loader(videos, batches, config.workers, pin_memory=device.type == "cuda")
+    return make_loader(videos, batches, config.workers, device.type == "cuda", config.frame_size**2)
 
 
 def class_names(config: Config) -> list[str]:

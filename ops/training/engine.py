@@ -10,6 +10,7 @@ from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import TSN
 from ops.training.meters import Found, Meters, OnStep, Result
+from ops.training.placement import full_precision
 from ops.training.processes import ALONE, Processes
 from ops.training.stepping import PLAIN, Stepping, video_losses
 
@@ -34,7 +35,7 @@ def train_one_epoch(
     model.train()
     meters = meters or Meters(model.num_class, stepping.processes)
     before = stepping.start(model, optimizer)
-    for batch in meters.batches(loader, device):
+    for batch in meters.batches(loader, device, model.takes_at_once):
         ends_step = meters.seen % stepping.accum == 0 or meters.seen == len(loader)
         with stepping.gradients(exchange=ends_step):
             logits = stepping.forward(model, batch, (*key, meters.seen))
@@ -70,6 +71,7 @@ def train_one_epoch(
 
 
 @torch.inference_mode()
+@full_precision()
 def evaluate(
     model: TSN,
     loader: Iterable[VideoBatch],
@@ -83,7 +85,7 @@ def evaluate(
     """
     model.eval()
     meters = Meters(model.num_class, processes)
-    for batch in meters.batches(loader, device):
+    for batch in meters.batches(loader, device, model.takes_at_once):
         logits = model(batch.frames, batch.lengths)
         check_finite(logits, batch.names)
         meters.hold(batch, logits, video_losses(logits, batch.labels))
