@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, sign_changes
+from ops.seeds import Purpose, generator
 
 STEM_GRADS = ("exact", "representative")
 AT_ONCE = {"cuda": 8 * 2**30}  # bytes of the stem's activations up to which `auto` does not stream; elsewhere 2 GiB
@@ -306,7 +307,7 @@ def representative_gradients(
     chunks: Chunks, clusters: Clusters, grad: Tensor, key: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Activations of one frame of each cluster, with gradient, and |C_k| dL/da = dL/dm of each (n*g, d)."""
-    share = torch.from_numpy(np.random.default_rng(key).random(len(grad), np.float32)).to(grad.device)
+    share = torch.from_numpy(generator(Purpose.REPRESENTATIVES, *key).random(len(grad), np.float32)).to(grad.device)
     drawn = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)
     parts = drawn.to(chunks.frames.device).split(chunks.size)
     yield from zip(chunks.activations(parts, gradient=True), grad.split(chunks.size), strict=True)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ops.seeds import Purpose, generator
+
 FrameCounts = Callable[[int], np.ndarray]  # epoch -> frames that each video has then, (num_videos,)
 
 
@@ -75,7 +77,7 @@ class EpochBatches:
     def _batches(self, frames: np.ndarray) -> list[np.ndarray]:
         order = np.arange(self.num_videos)
         if self.shuffle_seed is not None:
-            rng = np.random.default_rng([self.shuffle_seed, self.epoch])
+            rng = generator(Purpose.ORDER, self.shuffle_seed, self.epoch)
             order = rng.permutation(self.num_videos)
             if self.bucket > 1:
                 return bucketed(order, frames, self.batch_size, self.bucket, rng)

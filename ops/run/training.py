@@ -13,6 +13,7 @@ from ops.run.saving import CheckpointFolder, random_state, restore_random_state
 from ops.run.setup import Run
 from ops.run.signals import Interrupted, Interrupts
 from ops.run.validation_pictures import validation_pictures
+from ops.seeds import Purpose, torch_seed
 from ops.training.checkpoint import BEST
 from ops.training.engine import evaluate, train_one_epoch
 from ops.training.meters import Meters, Result
@@ -119,7 +120,7 @@ class Training:
         if self.meters.steps and len(self.random_states) == self.processes.world_size:
             restore_random_state(self.random_states[rank], device)
         else:  # dropout does not depend on what ran before, and each process has masks of its own
-            torch.manual_seed((rank << 52) + (config.seed << 20) + epoch)
+            torch.manual_seed(torch_seed(Purpose.DROPOUT, config.seed, epoch, rank))
         loader.batch_sampler.set_epoch(epoch, self.meters.steps)
         with self.progress(f"{title} train", "train") as progress:
             return train_one_epoch(
