@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         spec = Config(**{"dataset": "", "modality": "RGB"} | run).spec
         video = None
         if args.video:
-            model, config = load_model(str(args.weights), args.trust_checkpoint)
+            model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
             clips = read_folder(args.video, frame_names(args.video, config), CHUNK, config.frame_size)
             video = predict(model, config, hold(clips), CHUNK)
         draw(rows, spec.num_class, args.picture, video)

@@ -9,6 +9,7 @@ from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.options.checks import adopt, check
 from ops.options.config import Config, names_of
+from ops.run.identity import check_class_names, stored_class_names
 from ops.run.tsm_layout import describe_network, read_name, read_weights
 from ops.training.checkpoint import load_checkpoint, load_weights
 
@@ -37,11 +38,22 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
     else:
         config = adopt(config, given, content["config"], path)
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
-    return Restored(config, _rebuild(config, config.spec.num_class, content), content, published)
+    num_class = config.spec.num_class
+    model = _rebuild(config, num_class, content)
+    check_class_names(stored_class_names(content, num_class, path), config, path)
+    return Restored(config, model, content, published)
 
 
-def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
-    """The model of a checkpoint in eval mode, and how it was trained; nothing but the file is needed.
+class Loaded(NamedTuple):
+    """What a checkpoint tells by itself."""
+
+    model: TSN  # in eval mode
+    config: Config  # how it was trained
+    class_names: list[str] | None
+
+
+def load_model(path: str, trust: bool = False) -> Loaded:
+    """The model of a checkpoint, how it was trained and what its classes are; nothing but the file is needed.
 
     Raises InputError where it does not say how it was trained.
     """
@@ -58,7 +70,8 @@ def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
         config = replace(config, **describe_network(config, frozenset(), content, path, None))
     else:
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
-    return _rebuild(config, num_class, content).eval(), config
+    model = _rebuild(config, num_class, content).eval()
+    return Loaded(model, config, stored_class_names(content, num_class, path))
 
 
 def count_classes(content: dict) -> int | None:
