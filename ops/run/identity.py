@@ -69,7 +69,8 @@ def check_batches(content: dict, config: Config, loader: DataLoader) -> str | No
 
     Returns what is to be said of one from a version whose checkpoints did not tell: it drew other orders.
     """
-    epoch, anew = content["epoch"], f"begin the epoch anew with --start_epoch {content['epoch']}"
+    epoch = config.start_epoch
+    anew = f"begin the epoch anew with --start_epoch {epoch}"
     if "batches" not in content:
         return (
             f"{config.resume} stands within epoch {epoch} of an earlier version, which drew other batches: some videos"

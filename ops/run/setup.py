@@ -60,10 +60,10 @@ class Run:
 
 def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say) -> Run:
     """Read the command line, build the model, find the data and say what is going to happen."""
+    if not processes.main:
+        warn = ignore
     config, given = parse(argv)
     check_processes(given, processes)
-    if not processes.main:  # one line is enough
-        warn = say = lambda text: None
     last = stamp(checkpoint_folder(config) / ckpt.LAST)
     config, content = find_checkpoint(config, say, warn)
     torch.manual_seed(config.seed)
@@ -93,6 +93,10 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
         check_shapes(config, model, loaders["train"], processes)
     say(describe(config, model, loaders, device, processes))
     return Run(config, model, loaders, device, processes, content, boost, data, last, say, warn)
+
+
+def ignore(text: str) -> None:
+    """A `Say` for processes beside the first, which would say the same."""
 
 
 def checkpoint_folder(config: Config) -> Path:

@@ -405,7 +405,7 @@ def test_a_class_that_has_another_name_now(run_main, run_program, words, own_dat
 
 def test_names_are_counted_before_training(run_main, words, own_data):
     (own_data / "category.txt").write_text("up\ndown\n")
-    ran = run_main(*words, "--root_path", own_data)
+    ran = run_main(*words, "--root_path", own_data, "--eval_freq", "2")
     assert "names 2 classes, the dataset has 4" in ran.error and "epoch 0" not in ran.out
 
 
