@@ -52,7 +52,7 @@ def train(run: Run, argv: Sequence[str] | None) -> int:
     config, main_process = run.config, run.processes.main
     with run_folders(config.run_folder, config.log_folder) if main_process else nullcontext():
         if main_process:
-            refuse_to_overwrite(config)  # another may have ended since this one began
+            refuse_to_overwrite(config, run.last)  # another may have ended since this one began
         training = Training(run)
         try:
             training.run_epochs()
@@ -60,7 +60,7 @@ def train(run: Run, argv: Sequence[str] | None) -> int:
             if main_process:
                 place = f"epoch {training.epoch} after step {training.meters.steps} of {len(run.loaders['train'])}"
                 saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / LAST}"
-                warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
+                warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv, run.processes)}")
             return signal.exit_code
     return 0
 

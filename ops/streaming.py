@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, sign_changes
+from ops.seeds import Purpose, generator
 
 STEM_GRADS = ("exact", "representative")
 AT_ONCE = 2 * 2**30  # bytes of the stem's activations up to which `auto` does not stream; on CUDA a part of its memory
@@ -324,7 +325,8 @@ def representative_gradients(
     chunks: Chunks, clusters: Clusters, grad: Tensor, key: Sequence[int]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Activations of one frame of each cluster, with gradient, and |C_k| dL/da = dL/dm of each (n*g, d)."""
-    share = to_device(torch.from_numpy(np.random.default_rng(key).random(len(grad), np.float32)), grad.device)
+    share = generator(Purpose.REPRESENTATIVES, *key).random(len(grad), np.float32)
+    share = to_device(torch.from_numpy(share), grad.device)
     drawn = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)
     parts = drawn.to(chunks.frames.device).split(chunks.size)  # waits for the device: frames are taken on the host
     yield from zip(chunks.activations(parts, gradient=True), grad.split(chunks.size), strict=True)

@@ -18,6 +18,7 @@ from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.data.views import View
 from ops.errors import InputError
+from ops.seeds import Purpose, generator
 
 Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
 Transform = Callable[[int, int, np.random.Generator], View]  # height, width of frames -> what is seen of them
@@ -71,7 +72,7 @@ class VideoDataset(Dataset):
 
     def load(self, epoch: int, index: int) -> tuple[Tensor, int, str]:
         video = self.videos[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
+        rng = generator(Purpose.VIEW, self.seed, epoch, index)
         stack = self.modality.stack
         steps = self.sampling(self._steps(video), epoch, rng)  # (t,) first frame of each
         frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)

@@ -21,6 +21,7 @@ from ops.data.stores import open_store
 from ops.data.views import multi_scale_crop, train_transform
 from ops.errors import InputError
 from ops.options import cli
+from ops.seeds import Purpose, generator
 from tools.benchmarks import Benchmark, Row, best_ms, positive, write_video
 from tools.pack_frames import write_raw, write_zip
 
@@ -50,7 +51,7 @@ KINDS = (
 
 def pil_clip(folder: Path, num_frames: int, size: int, draw: int) -> Tensor:
     """What PIL makes of a video's frames -> uint8 (t, 3, size, size)."""
-    rng, box, frames = np.random.default_rng([0, draw, 0]), None, []
+    rng, box, frames = generator(Purpose.VIEW, 0, draw, 0), None, []
     for i in range(num_frames):
         frame = Image.open(folder / SPEC.image_tmpl.format(i + 1)).convert("RGB")
         if box is None:

@@ -22,7 +22,8 @@ learning rate 0.003 falling as a cosine) and differ in nothing but how a video b
 weights were trained on 32-frame videos cut **at random**, so that they know none of the methods compared. Accuracy is
 top-1 on {val} videos after the last epoch; none is chosen by its accuracy. Tables show mean ± standard deviation over
 seeds {seeds}; a seed changes everything: videos, weights, order and crops. {val} videos leave a standard error of 1.5
-to 3 points to each run.
+to 3 points to each run. Runs made now draw other crops and orders than these did and should agree within the spreads;
+`check` repeats runs made by the same revision.
 
 **Where and when.** {machine}, one thread a cell, PyTorch {torch}, program revision {revision}; {date}.
 
