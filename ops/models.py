@@ -7,6 +7,7 @@ Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Li
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from archs import ARCHS
 from archs.backbone import Backbone
 from ops.clustering import TemporalClustering
 from ops.data.modality import MODALITIES, Statistics
+from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
 from ops.streaming import Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
@@ -103,8 +105,8 @@ class TSN(nn.Module):
         if self.takes_at_once(len(frames)):
             return self.clustering(self.run_stem(frames), lengths)
         how = self.streaming
-        key = key if how.representative else None
-        return stream(self.stem, self.clustering, frames, lengths, how.chunk, key, how.memory)[:2]
+        rng = generator(Purpose.REPRESENTATIVES, *key) if how.representative else None
+        return stream(self.stem, self.clustering, frames, lengths, how.chunk, rng, how.memory)[:2]
 
     def takes_at_once(self, num_frames: int) -> bool:
         """Whether the frames of a batch of so many pass the stem together, not in chunks."""
@@ -133,7 +135,7 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
-        with torch.autocast(x.device.type, enabled=False):  # a logit in bfloat16 is off by up to 0.4 %
+        with full_precision(x.device):  # a logit in bfloat16 is off by up to 0.4 %
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             if self.new_fc is not None:
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
@@ -154,6 +156,13 @@ class TSN(nn.Module):
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
         return self.classify(x, len(lengths))
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """Where autocast changes nothing."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def build_model(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ops.seeds import Purpose, generator
+from ops.data.seeds import Purpose, generator
 
 FrameCounts = Callable[[int], np.ndarray]  # epoch -> frames that each video has then, (num_videos,)
 

@@ -14,11 +14,11 @@ from torch.utils.data import Dataset
 
 from ops.data.lists import Video
 from ops.data.modality import Modality
+from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.data.views import View
 from ops.errors import InputError
-from ops.seeds import Purpose, generator
 
 Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
 Transform = Callable[[int, int, np.random.Generator], View]  # height, width of frames -> what is seen of them

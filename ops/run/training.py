@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 
+from ops.data.seeds import Purpose, torch_seed
 from ops.errors import InputError
 from ops.options.config import plain
 from ops.run.data import class_names
@@ -14,7 +15,6 @@ from ops.run.saving import CheckpointFolder, random_state, restore_random_state
 from ops.run.setup import Run
 from ops.run.signals import Interrupted, Interrupts
 from ops.run.validation_pictures import validation_pictures
-from ops.seeds import Purpose, torch_seed
 from ops.training.checkpoint import BEST
 from ops.training.engine import evaluate, train_one_epoch
 from ops.training.meters import Meters, Result

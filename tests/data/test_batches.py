@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.data.batches import EpochBatches, balanced_parts
-from ops.seeds import Purpose, generator
+from ops.data.seeds import Purpose, generator
 
 COUNTS = st.lists(st.integers(1, 500), min_size=1, max_size=40).map(np.array)
 

@@ -16,12 +16,12 @@ from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES
 from ops.data.prepare.discovery import FrameCounter
+from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.data.views import multi_scale_crop, train_transform
 from ops.errors import InputError
 from ops.options import cli
-from ops.seeds import Purpose, generator
 from tools.benchmarks import Benchmark, Row, best_ms, positive, write_video
 from tools.pack_frames import write_raw, write_zip
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ops.data.batches import EpochBatches
-from ops.seeds import Purpose, generator, torch_seed
+from ops.data.seeds import Purpose, generator, torch_seed
 
 PLACES = [(), (0,), (0, 0), (0, 0, 0), (0, 1), (1, 0), (1,), (4096, 0), (0, 4096), (2**32 - 1, 0), (1, 0, 0)]
 
