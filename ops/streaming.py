@@ -6,13 +6,13 @@
     backward   chunk -> activations again, with gradient:   dL/da[i] = dL/dm[k] / |C_k|,  i in C_k
 
 Only frames pass here, no gradient for them; that of the weights is plain autograd's, summed over chunks. The first
-chunks' activations stay for the means as far as a budget of memory goes, the others are found again. `slope` need not
-find them again: the g-1 largest changes so far and the sums of activations between them are kept, and where a larger
-change enters the smallest leaves and its neighbours merge. `representative` gradients come from one frame i of each
+chunks' activations stay for the means as far as a budget of memory goes, the others are computed again. `slope` need
+not do that: it keeps the g-1 largest changes so far and the sums of activations between them, and where a larger change
+enters, the smallest one leaves and its neighbours merge. `representative` gradients come from one frame i of each
 cluster, drawn evenly, as |C_k| dL/da[i]: right on average, and backward costs g frames, not t.
 
 Each frame must pass the stem by itself. A BatchNorm that takes its statistics from what it sees would see a chunk
-where it should see the batch, so that a stem with such a one does not pass in chunks: `can_stream`.
+where it should see the batch, so that such a stem cannot pass in chunks: `can_stream`.
 
 Under autocast the stem runs in its precision, in every pass; sums are float32.
 """

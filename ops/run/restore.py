@@ -27,8 +27,8 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
     """Rebuild the model of the checkpoint `config.resume`, whose `content` has been loaded.
 
     `config` is the command line's, and `given` names those of its options that were given there; the others are
-    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None are made then: they may
-    be what the model was not trained for. Raises InputError for whatever does not fit together.
+    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None then override the
+    config, even with what the model was not trained for. Raises InputError for whatever does not fit together.
     """
     path, published = config.resume, not isinstance(content.get("config"), dict)
     if published:
