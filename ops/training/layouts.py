@@ -11,7 +11,14 @@ from torch import Tensor
 
 from ops.errors import InputError
 
-CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")  # where a file keeps its state dict
+CONTAINERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "weights",
+)  # where a file keeps its state dict
 PREFIXES = ("base_model.", "model.", "backbone.", "encoder.", "encoder_q.", "net.", "network.")  # of a backbone's names
 RENAMED = (
     (r"\bconv(\d)\.conv\.", r"conv\1."),  # MMAction2 keeps a convolution and its normalisation in one module
