@@ -181,8 +181,10 @@ def load_weights(
     problems = [*unlike, *odd, *(f"{name} is not here" for name in given)]
     if problems:
         count = "1 tensor differs" if len(problems) == 1 else f"{len(problems)} tensors differ"
-        problem = f"{problems[0]}; {count}"
-        raise InputError(f"{source} holds another network ({problem}); {misfit_of(weights)}")
+        remedy = misfit_of(weights)
+        if not tune and not any(key.startswith("base_model.") for key in weights):
+            remedy += "; its names are not TSM's, and only --pretrain and --tune_from of main.py know others"
+        raise InputError(f"{source} holds another network ({problems[0]}; {count}); {remedy}")
     model.load_state_dict(fitting, strict=False)
     return [key for key in target if key in new]
 

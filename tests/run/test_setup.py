@@ -111,7 +111,7 @@ def test_what_a_file_of_another_program_gives_is_named():
     assert torch.equal(model.base_model.layer4[0].conv1.weight, source.base_model.layer4[0].conv1.weight)
     assert not boosted and model.new_fc.weight.eq(1).all() and line.endswith("; left out: ema (2)")
     boosted, line = start("mine", thin(), pretrain="x.pth")
-    assert boosted and line == "weights   x.pth; left out: cls_head (2), ema (2)"
+    assert boosted and line == "weights   x.pth; left out: cls_head.fc_cls (2), ema (2)"
 
 
 # ---------------------------------------------------------------- BatchNorms that never train
