@@ -61,10 +61,11 @@ class TSN(nn.Module):
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
         norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
-        self.frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        frozen = set(list(norms)[1:]) if partial_bn else set()  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            self.frozen_norms += [name for name, norm in norms.items() if norm in inside]
+            frozen |= {name for name, norm in norms.items() if norm in inside}
+        self.frozen_norms = [name for name in norms if name in frozen]
         for name in self.frozen_norms:
             norms[name].requires_grad_(False)
         self.train()

@@ -12,7 +12,7 @@ from pathlib import Path
 from archs import ARCHS, STAGES
 from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
-from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_root, dataset_spec
+from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
 from ops.heads import HEADS
 from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
@@ -361,7 +361,7 @@ class Config:
     @property
     def store_name(self) -> str:
         """The run's folder name, TSM's with the clustering added."""
-        parts = ["TSM", Path(self.dataset).name, self.modality, self.arch]
+        parts = ["TSM", dataset_name(self.dataset), self.modality, self.arch]
         if self.shift:
             parts.append(f"shift{self.shift_div}_{self.shift_place}")
         if self.cluster != "none":

@@ -86,14 +86,17 @@ def trained_on(content: dict, path: str) -> str | None:
     """The dataset that checkpoint `path` was trained on, None if neither its options nor its name tell."""
     stored = content.get("config")
     told = stored if isinstance(stored, dict) else read_name(path)
-    return told["dataset"] if isinstance(told.get("dataset"), str) else None
+    dataset = told.get("dataset")
+    return dataset if isinstance(dataset, str) and dataset else None
 
 
 def count_classes(content: dict) -> int | None:
-    """The number of classes of a checkpoint's model, None if it does not tell."""
+    """The number of classes of a checkpoint's model, None if it does not tell, or tells what cannot be."""
+    weights = content["state_dict"]
     if "num_class" in content:
-        return content["num_class"]
-    for key, value in content["state_dict"].items():
+        most = sum(value.numel() for value in weights.values())  # every class has a weight
+        return content["num_class"] if 0 < content["num_class"] <= most else None
+    for key, value in weights.items():
         if plain_name(key) == "new_fc.weight" and value.ndim == 2:
             return len(value)
     return None

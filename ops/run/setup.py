@@ -240,7 +240,7 @@ def tune(config: Config, model: TSN, say: Say) -> bool:
     if not keep:
         why = f"new, for it was trained on {dataset}"
     elif is_new:
-        why = "new, for it is another there"
+        why = "new, for none there fits"
     elif dataset is None:
         why = "kept, for it fits and the file does not say what it was trained on"
     else:

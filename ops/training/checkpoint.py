@@ -114,15 +114,25 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
     weights = find_weights(content)
-    if not weights or not all(isinstance(key, str) and _is_plain(value) for key, value in weights.items()):
-        raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
+    odd = [key for key, value in weights.items() if not (isinstance(key, str) and _is_plain(value))]
+    if odd or not weights:
+        found = ", ".join(f"{key!s:.40} of {type(weights[key]).__name__}" for key in odd[:3]) or "nothing"
+        raise InputError(
+            f"{path} holds no weights under `state_dict` or another name that is known, but {found}; give a checkpoint"
+            " that a training run wrote"
+        )
     if "state_dict" not in content:
         content = {}
-    wrong = [name for name, kind in FACTS.items() if name in content and not isinstance(content[name], kind)]
+    wrong = [name for name, kind in FACTS.items() if name in content and not _is_of(content[name], kind)]
     if wrong or content.get("epoch", 0) < 0:
         name = (wrong or ["epoch"])[0]
         raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
     return content | {"state_dict": rename(weights, unwrapped, str(path))}
+
+
+def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:
+    """`isinstance`, but that a truth value is no number."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _is_plain(value: object) -> bool:
@@ -173,8 +183,11 @@ def load_weights(
         )
     problems = [*unlike, *odd, *(f"{name} is not here" for name in given)]
     if problems:
-        problem = f"{problems[0]}; {len(problems)} tensors differ"
-        raise InputError(f"{source} holds another network ({problem}); {misfit_of(weights)}")
+        count = "1 tensor differs" if len(problems) == 1 else f"{len(problems)} tensors differ"
+        remedy = misfit_of(weights)
+        if not tune and not any(key.startswith("base_model.") for key in weights):
+            remedy += "; its names are not TSM's, and only --pretrain and --tune_from of main.py know others"
+        raise InputError(f"{source} holds another network ({problems[0]}; {count}); {remedy}")
     model.load_state_dict(fitting, strict=False)
     return [key for key in target if key in new]
 

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from ops.errors import InputError
 
-CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")  # where a file keeps its state dict
+CONTAINERS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "weights",
+)  # where a file keeps its state dict
 PREFIXES = ("base_model.", "model.", "backbone.", "encoder.", "encoder_q.", "net.", "network.")  # of a backbone's names
 RENAMED = (
     (r"\bconv(\d)\.conv\.", r"conv\1."),  # MMAction2 keeps a convolution and its normalisation in one module
@@ -106,7 +113,7 @@ def _names(name: str) -> Iterator[str]:
 
 
 def misfit_of(weights: dict[str, Tensor]) -> str:
-    """The end of an error line: whose network it is that fits none here, or what to do where the names do not tell."""
+    """The end of an error line: whose network it is that fits none here, or what to do where that is not known."""
     for pattern, program in OTHERS:
         if any(re.search(pattern, key) for key in weights):
             return f"its names are those of {program}, whose networks are not here"
@@ -116,6 +123,8 @@ def misfit_of(weights: dict[str, Tensor]) -> str:
 
 
 def summarise(keys: Iterable[str]) -> str:
-    """Names of weights in a few words: their beginnings, and how many there are of each."""
-    counts = Counter(key.split(".")[0] for key in keys)
+    """Names of weights in a few words: the modules that they are of, and how many there are of each."""
+    counts = Counter(key.rpartition(".")[0] or key for key in keys)
+    if len(counts) > 4:
+        counts = Counter(key.split(".")[0] for key in keys)
     return ", ".join(f"{name} ({count})" for name, count in counts.items())

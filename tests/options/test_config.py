@@ -152,3 +152,10 @@ def test_lists_are_looked_for_here_and_in_the_datasets_folder(tmp_path, monkeypa
 def test_own_lists_replace_the_datasets():
     spec = replace(Config(*DATA), val_list="mine.txt").spec
     assert (spec.train_list, spec.val_list, spec.num_class) == ("train_videofolder.txt", "mine.txt", 4)
+
+
+@pytest.mark.parametrize("dataset", ["mine", "mine/", "data/mine", ".", "../mine"])
+def test_a_run_is_named_after_its_data_set_however_that_is_given(tmp_path, monkeypatch, dataset):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    assert Config(dataset, "RGB").store_name == "TSM_mine_RGB_resnet50_cumulative-layer1_avg_segment8_e120"

@@ -28,7 +28,7 @@ from ops.training import checkpoint as ckpt
 
 MODEL = {"arch": "resnet_thin", "input_size": 16, "num_segments": 2}
 BASE = {  # program -> words that work in the folder of `place`, but for what a row adds
-    "main.py": "mini RGB --arch resnet_thin --input_size 16 --num_segments 2 --epochs 1 -b 2 -j 0 --device cpu",
+    "main.py": "mini RGB --arch resnet_thin --input_size 16 --num_segments 2 --npb --epochs 1 -b 2 -j 0 --device cpu",
     "main.py --evaluate": "mini RGB -e --resume good.pth -j 0 --device cpu",
     "test_models.py": "mini --weights good.pth -j 0 --device cpu",
     "tools/check_dataset.py": "mini RGB -j 1",
@@ -430,7 +430,7 @@ def test_impossible_values(fails, program, flag, value, says):
         ),
         ("test_models.py", "--confusion=", "argument --confusion: its value is empty"),
         ("main.py", "--resume good.pth --shift", "--shift True contradicts good.pth"),
-        ("main.py", f"--npb --suffix {'x' * 300}", "File name too long"),
+        ("main.py", f"--suffix {'x' * 300}", "File name too long"),
         ("main.py", f"--root_path {'x' * 300}", "File name too long"),
         ("main.py --evaluate", "--num_segments 3", "--num_segments 3 contradicts good.pth"),
         ("main.py --evaluate", "--arch resnet18", "--arch resnet18 contradicts good.pth"),
@@ -824,7 +824,7 @@ LIES_TO_TRAINING = [
 EVALUATE, RESUME = (
     "main.py mini RGB -e --device cpu -j 0 --resume bad.pth",
     BASE["main.py"].replace(
-        "mini RGB --arch resnet_thin --input_size 16 --num_segments 2", "main.py mini RGB --resume bad.pth"
+        "mini RGB --arch resnet_thin --input_size 16 --num_segments 2 --npb", "main.py mini RGB --resume bad.pth"
     ),
 )
 TEST = "test_models.py mini --weights bad.pth -j 0 --device cpu"

@@ -53,8 +53,20 @@ def test_a_name_that_does_not_tell_or_cannot_be(write, name, options, error):
         load_model(str(write(name, **options)[0]))
 
 
+@pytest.mark.parametrize("num_class", [-3, 0, 10**12])
+def test_a_number_of_classes_that_cannot_be(tmp_path, num_class):
+    config = Config("mine", "RGB", arch="resnet_thin", num_segments=4)
+    content = {"state_dict": build_model(num_class=4, **config.model_options).state_dict(), "config": plain(config)}
+    torch.save(content | {"num_class": num_class}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="x.pth does not say how it was trained"):
+        load_model(str(tmp_path / "x.pth"))
+    torch.save(content, tmp_path / "x.pth")
+    assert load_model(str(tmp_path / "x.pth"))[0].num_class == 4
+
+
 def test_options_inside_tell_the_data_set_and_win_over_the_name():
     name = "TSM_ucf101_RGB_thin_avg_segment4_e45.pth"
     assert trained_on({}, name) == "ucf101" and trained_on({"config": None}, name) == "ucf101"
     assert trained_on({"config": plain(Config("mine", "RGB"))}, name) == "mine"
-    assert trained_on({"config": {"dataset": 7}}, name) is None and trained_on({}, "best.pth") is None
+    assert trained_on({"config": {"dataset": 7}}, name) is None
+    assert trained_on({"config": {"dataset": ""}}, name) is None and trained_on({}, "best.pth") is None

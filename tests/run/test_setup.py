@@ -96,7 +96,7 @@ def test_options_inside_win_over_the_name():
 def test_a_classifier_of_other_classes_is_new_in_the_same_data_set_too():
     write("x.pth", "mine", num_class=7)
     boosted, line = start("mine", thin(), tune_from="x.pth")
-    assert boosted and line.endswith("new: new_fc.weight, new_fc.bias; classifier new, for it is another there")
+    assert boosted and line.endswith("new: new_fc.weight, new_fc.bias; classifier new, for none there fits")
 
 
 # ---------------------------------------------------------------- other layouts
@@ -111,7 +111,7 @@ def test_what_a_file_of_another_program_gives_is_named():
     assert torch.equal(model.base_model.layer4[0].conv1.weight, source.base_model.layer4[0].conv1.weight)
     assert not boosted and model.new_fc.weight.eq(1).all() and line.endswith("; left out: ema (2)")
     boosted, line = start("mine", thin(), pretrain="x.pth")
-    assert boosted and line == "weights   x.pth; left out: cls_head (2), ema (2)"
+    assert boosted and line == "weights   x.pth; left out: cls_head.fc_cls (2), ema (2)"
 
 
 # ---------------------------------------------------------------- BatchNorms that never train
@@ -121,6 +121,7 @@ def test_what_a_file_of_another_program_gives_is_named():
     "flags, remedy",
     [
         ("", "11 BatchNorms would not train, whose statistics are of no images; add --npb, or start from weights"),
+        ("--freeze_stem_bn", "12 BatchNorms would not train"),
         ("--pretrain none --freeze_stem_bn", "; add --npb and leave --freeze_stem_bn out, or start"),
         ("--pretrain none --npb --freeze_stem_bn", " 3 BatchNorms would not train, "),
         ("--pretrain none --npb", None),

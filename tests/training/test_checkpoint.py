@@ -174,6 +174,24 @@ def test_other_content_is_refused(tmp_path, content):
     refused(tmp_path / "x.pth")
 
 
+def test_what_there_is_instead_of_weights_is_named(tmp_path):
+    for content, found in (
+        ({"student": {}, "teacher": {}, "epoch": 3}, "student of dict, teacher of dict, epoch of int"),
+        ({"state_dict": {"w": torch.ones(1), "extra": None}}, "extra of NoneType"),
+        ({"state_dict": {}}, "nothing"),
+    ):
+        torch.save(content, tmp_path / "x.pth")
+        assert f"x.pth holds no weights under `state_dict` or another name that is known, but {found};" in refused(
+            tmp_path / "x.pth"
+        )
+
+
+@pytest.mark.parametrize("name", ["epoch", "num_class", "best_prec1"])
+def test_truth_values_are_no_numbers(tmp_path, name):
+    torch.save({"state_dict": {"w": torch.ones(1)}, name: True}, tmp_path / "x.pth")
+    assert f"x.pth is damaged: its {name} is 'True'" in refused(tmp_path / "x.pth")
+
+
 def test_bare_weights_are_a_checkpoint_without_config(tmp_path):
     torch.save({"module.w": torch.ones(1)}, tmp_path / "x.pth")
     content = load_checkpoint(tmp_path / "x.pth")
@@ -194,7 +212,7 @@ def test_wrapped_and_bare_at_once(tmp_path):
     assert "holds a weight twice, as module.w and as w" in refused(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize("name", ["model", "model_state", "model_state_dict"])
+@pytest.mark.parametrize("name", ["model", "model_state", "model_state_dict", "net", "weights"])
 def test_weights_under_the_names_of_other_programs(tmp_path, name):
     """What else such a file holds means other things there."""
     for path, weights in (("a.pth", {"w": torch.ones(1)}), ("b.pth", {"state_dict": {"module.w": torch.ones(1)}})):
@@ -333,7 +351,9 @@ def test_whole_numbers_are_no_weights(key, tune):
     """Those of a quantised network, say, which mean nothing without their scale."""
     weights = thin().state_dict()
     weights[key] = weights[key].mul(100).to(torch.int8)
-    with pytest.raises(InputError, match=rf"F.pth holds another network \({re.escape(key)} is of int8 there; 1 tens"):
+    with pytest.raises(
+        InputError, match=rf"F.pth holds another network \({re.escape(key)} is of int8 there; 1 tensor differs"
+    ):
         load_weights(thin(), weights, "F.pth", tune)
 
 
@@ -347,7 +367,7 @@ def test_a_weight_that_is_there_twice():
 @pytest.mark.parametrize("tune", [True, False])
 def test_weights_that_are_in_no_network_here_are_not_left_out(tune):
     more = {"base_model.layer2.0.conv3.weight": torch.ones(1)}
-    with pytest.raises(InputError, match=r"\(base_model.layer2.0.conv3.weight is not here; 1 tensors differ\)"):
+    with pytest.raises(InputError, match=r"\(base_model.layer2.0.conv3.weight is not here; 1 tensor differs\)"):
         load_weights(thin(), thin().state_dict() | more, "F.pth", tune)
 
 

@@ -113,3 +113,16 @@ def test_a_network_of_3d_convolutions_is_named():
         load_weights(model, weights, "x.pth", tune=True)
     with pytest.raises(InputError, match=r"use its flags$"):
         load_weights(model, build_model("resnet_thin", 5, 4, non_local=True).state_dict(), "x.pth", tune=True)
+
+
+def test_who_takes_other_names_is_said_where_they_are_not_taken():
+    model, weights = build_model("resnet18", 5, 4), prefixed("backbone.", BODY)
+    with pytest.raises(
+        InputError, match=r"its names are not TSM's, and only --pretrain and --tune_from of main.py know"
+    ):
+        load_weights(model, weights, "x.pth")
+
+
+def test_names_in_a_few_words():
+    assert summarise(["model.fc.weight", "model.fc.bias", "queue"]) == "model.fc (2), queue (1)"
+    assert summarise([f"ema.layer{i}.weight" for i in range(9)]) == "ema (9)"

@@ -157,7 +157,7 @@ def test_an_error_of_one_process_ends_the_others(run_processes, own_data):
         if folder.name != "up_0":
             (folder / "7.jpg").write_bytes(b"")
     started = time.monotonic()
-    ran = run_processes(2, *TRAIN, "--root_path", str(own_data), "-b", "2")
+    ran = run_processes(2, *TRAIN, "--npb", "--root_path", str(own_data), "-b", "2")
     assert time.monotonic() - started < 60
     told = [one for one in ran if one.code == 2]
     assert told and all(re.fullmatch(r"error: rank [01]: cannot read frame .*7.jpg.*\n", one.err) for one in told)
@@ -166,7 +166,7 @@ def test_an_error_of_one_process_ends_the_others(run_processes, own_data):
 
 
 def test_a_loss_that_is_not_finite_is_seen_by_all(run_processes, tiny_data, tmp_path):
-    words = [*TRAIN, "--root_path", str(tiny_data), "-b", "4", "--lr", "1e30"]
+    words = [*TRAIN, "--npb", "--root_path", str(tiny_data), "-b", "4", "--lr", "1e30"]
     ran = run_processes(2, *words)
     assert [one.code for one in ran] == [2, 2]
     messages = [re.sub(r"rank \d: ", "", one.err) for one in ran]
