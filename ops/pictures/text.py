@@ -66,7 +66,8 @@ def drawn_line(text: str, size: int, width: float = inf) -> Line:
 @cache
 def _fonts(size: int) -> list[ImageFont.FreeTypeFont]:
     names = list(MORE_FONTS)
-    if matplotlib := find_spec("matplotlib"):  # which brings a font along
+    matplotlib = find_spec("matplotlib")  # brings a font along
+    if matplotlib and matplotlib.origin:
         names.append(str(Path(matplotlib.origin).parent / "mpl-data/fonts/ttf" / MORE_FONTS[0]))
     fonts = [ImageFont.load_default(size)]
     for name in names:
@@ -85,6 +86,8 @@ def _has_glyph(font: ImageFont.FreeTypeFont, character: str) -> bool:
 
 # ---------------------------------------------------------------- drawn by matplotlib
 
+PLAIN = {"text.parse_math": False, "text.usetex": False}  # its settings for text as it is
+
 
 def plotted_line(text: str, size: float, width: float = inf) -> str:
     """The text as matplotlib draws it, `size` points high and up to `width` inches long.
@@ -97,9 +100,6 @@ def plotted_line(text: str, size: float, width: float = inf) -> str:
     points, font = TextToPath().get_text_width_height_descent, FontProperties(size=size)
     known = _plotted_characters()
     return one_line(text, lambda c: ord(c) in known, lambda line: points(line, font, False)[0] <= 72 * width)
-
-
-PLAIN = {"text.parse_math": False, "text.usetex": False}  # matplotlib's settings for text as it is
 
 
 def _plotted_characters() -> set[int]:
