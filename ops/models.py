@@ -7,6 +7,7 @@ Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Li
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from archs import ARCHS
 from archs.backbone import Backbone
 from ops.clustering import TemporalClustering
 from ops.data.modality import MODALITIES, Statistics
+from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
 from ops.streaming import Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
@@ -59,17 +61,17 @@ class TSN(nn.Module):
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
         norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
-        self._frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
+        self.frozen_norms = list(norms)[1:] if partial_bn else []  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            self._frozen_norms += [name for name, norm in norms.items() if norm in inside]
-        for name in self._frozen_norms:
+            self.frozen_norms += [name for name, norm in norms.items() if norm in inside]
+        for name in self.frozen_norms:
             norms[name].requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "TSN":
         super().train(mode)
-        for name in self._frozen_norms:
+        for name in self.frozen_norms:
             self.base_model.get_submodule(name).eval()
         return self
 
@@ -103,8 +105,8 @@ class TSN(nn.Module):
         if self.takes_at_once(len(frames)):
             return self.clustering(self.run_stem(frames), lengths)
         how = self.streaming
-        key = key if how.representative else None
-        return stream(self.stem, self.clustering, frames, lengths, how.chunk, key, how.memory)[:2]
+        rng = generator(Purpose.REPRESENTATIVES, *key) if how.representative else None
+        return stream(self.stem, self.clustering, frames, lengths, how.chunk, rng, how.memory)[:2]
 
     def takes_at_once(self, num_frames: int) -> bool:
         """Whether the frames of a batch of so many pass the stem together, not in chunks."""
@@ -125,21 +127,26 @@ class TSN(nn.Module):
         return x
 
     def classify(self, x: Tensor, num_videos: int) -> Tensor:
-        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
+
+        Under autocast the backbone's stages run in its precision, classifier and head in float32.
+        """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
-        if self.new_fc is not None:
-            x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-        return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+        with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            if self.new_fc is not None:
+                x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
+            return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
 
     def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
-        n may be 0, whatever `frames` then are: the logits (0, K) still depend on all weights.
+        n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
@@ -149,6 +156,13 @@ class TSN(nn.Module):
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
         return self.classify(x, len(lengths))
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Around what runs in float32 whatever autocast says."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def build_model(
@@ -175,28 +189,28 @@ def build_model(
 
     Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
     only. `cluster_after` is the backbone's own where it is None. `head_options` holds at least those options that the
-    head names. Raises ValueError where a wish cannot be met.
+    head names. Raises ValueError for what cannot go together.
     """
-    facts, source = ARCHS[arch], MODALITIES[modality]
-    base_model = facts.build(source.channels)
+    backbone, source = ARCHS[arch], MODALITIES[modality]
+    base_model = backbone.build(source.channels)
     clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
-    cluster_after = cluster_after or facts.cluster_after
-    first = facts.stages.index(cluster_after) + 1 if clustering else 0
-    if temporal_pool and facts.temporal_pool_stage not in facts.stages[first:]:
+    cluster_after = cluster_after or backbone.cluster_after
+    first = backbone.stages.index(cluster_after) + 1 if clustering else 0
+    if temporal_pool and backbone.temporal_pool_stage not in backbone.stages[first:]:
         raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
 
     steps = num_segments
-    for stage in facts.stages[first:]:
-        if temporal_pool and stage == facts.temporal_pool_stage:
+    for stage in backbone.stages[first:]:
+        if temporal_pool and stage == backbone.temporal_pool_stage:
             steps = -(-steps // 2)
         blocks = base_model.blocks(stage)
-        if shift and stage in facts.block_stages:
+        if shift and stage in backbone.block_stages:
             SHIFT_PLACES[shift_place](base_model, stage, steps, shift_div)
-        if non_local and stage in facts.non_local_stages:
+        if non_local and stage in backbone.non_local_stages:
             for i in range(0, len(blocks), 2):
                 blocks[i] = NonLocalWrapper(blocks[i], base_model.channels[stage], steps)
     if temporal_pool:
-        stage = facts.temporal_pool_stage
+        stage = backbone.temporal_pool_stage
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
 
     make_head = HEADS[consensus_type]
@@ -208,7 +222,7 @@ def build_model(
         num_class,
         num_segments,
         modality,
-        source.statistics(facts.mean, facts.std),
+        source.statistics(backbone.mean, backbone.std),
         cluster_after,
         clustering,
         dropout,

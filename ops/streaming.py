@@ -6,13 +6,13 @@
     backward   chunk -> activations again, with gradient:   dL/da[i] = dL/dm[k] / |C_k|,  i in C_k
 
 Only frames pass here, no gradient for them; that of the weights is plain autograd's, summed over chunks. The first
-chunks' activations stay for the means as far as a budget of memory goes, the others are found again. `slope` need not
-find them again: the g-1 largest changes so far and the sums of activations between them are kept, and where a larger
-change enters the smallest leaves and its neighbours merge. `representative` gradients come from one frame i of each
+chunks' activations stay for the means as far as a budget of memory goes, the others are computed again. `slope` need
+not do that: it keeps the g-1 largest changes so far and the sums of activations between them, and where a larger change
+enters, the smallest one leaves and its neighbours merge. `representative` gradients come from one frame i of each
 cluster, drawn evenly, as |C_k| dL/da[i]: right on average, and backward costs g frames, not t.
 
 Each frame must pass the stem by itself. A BatchNorm that takes its statistics from what it sees would see a chunk
-where it should see the batch, so that a stem with such a one does not pass in chunks: `can_stream`.
+where it should see the batch, so that such a stem cannot pass in chunks: `can_stream`.
 
 Under autocast the stem runs in its precision, in every pass; sums are float32.
 """
@@ -321,10 +321,10 @@ def exact_gradients(chunks: Chunks, clusters: Clusters, grad: Tensor) -> Iterato
 
 
 def representative_gradients(
-    chunks: Chunks, clusters: Clusters, grad: Tensor, key: Sequence[int]
+    chunks: Chunks, clusters: Clusters, grad: Tensor, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Activations of one frame of each cluster, with gradient, and |C_k| dL/da = dL/dm of each (n*g, d)."""
-    share = to_device(torch.from_numpy(np.random.default_rng(key).random(len(grad), np.float32)), grad.device)
+    share = to_device(torch.from_numpy(rng.random(len(grad), np.float32)), grad.device)
     drawn = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)
     parts = drawn.to(chunks.frames.device).split(chunks.size)  # waits for the device: frames are taken on the host
     yield from zip(chunks.activations(parts, gradient=True), grad.split(chunks.size), strict=True)
@@ -342,7 +342,7 @@ class _StreamedMeans(torch.autograd.Function):
         chunks: Chunks,
         clustering: TemporalClustering,
         lengths: Tensor,
-        key: Sequence[int] | None,
+        rng: np.random.Generator | None,
         memory: int,
         *parameters: Tensor,
     ):
@@ -354,7 +354,7 @@ class _StreamedMeans(torch.autograd.Function):
         clusters = clustering.find_clusters(changes, lengths)
         means = summing.means(clusters, last).to(last.dtype).unflatten(1, last.shape[1:])  # (n*g, c, h, w)
 
-        ctx.chunks, ctx.clusters, ctx.key = chunks, clusters, key
+        ctx.chunks, ctx.clusters, ctx.rng = chunks, clusters, rng
         ctx.save_for_backward(*parameters)
         distances = changes.float() / last.numel()
         ctx.mark_non_differentiable(clusters.assignment, distances)
@@ -364,10 +364,10 @@ class _StreamedMeans(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor, *_):
         grad = _wide(grad.flatten(1))  # (n*g, d)
-        if ctx.key is None:
+        if ctx.rng is None:
             frames = exact_gradients(ctx.chunks, ctx.clusters, grad)
         else:
-            frames = representative_gradients(ctx.chunks, ctx.clusters, grad, ctx.key)
+            frames = representative_gradients(ctx.chunks, ctx.clusters, grad, ctx.rng)
         parameters = ctx.saved_tensors
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for x, grad_x in frames:
@@ -383,17 +383,17 @@ def stream(
     frames: Frames,
     lengths: Tensor,
     chunk: int,
-    key: Sequence[int] | None = None,
+    rng: np.random.Generator | None = None,
     memory: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Stem and clustering of n packed videos, `chunk` frames at a time.
 
     frames uint8 (sum t, channels, S, S), on any device, lengths (n,) -> means (n*g, c, h, w), assignment (sum t,),
     distances (sum t,), on the stem's device: what `clustering` makes of the stem's activations of all frames, and their
-    `sign_distances`. `key` asks for representative gradients: whole numbers >= 0 of which the choice of frames is a
-    function. Memory beside the frames: the stem's activations of one chunk, with gradient, n*g means, and up to
-    `memory` bytes of activations kept from the first pass to the second. Raises ValueError for lengths that do not add
-    up, no frame, a chunk below 1, or where frames cannot pass in chunks (`can_stream`).
+    `sign_distances`. `rng` asks for representative gradients, whose frames it draws. Memory beside the frames: the
+    stem's activations of one chunk, with gradient, n*g means, and up to `memory` bytes of activations kept from the
+    first pass to the second. Raises ValueError for lengths that do not add up, no frame, a chunk below 1, or where
+    frames cannot pass in chunks (`can_stream`).
     """
     counts = lengths.tolist()
     if chunk < 1 or min(counts, default=0) < 1 or sum(counts) != len(frames):
@@ -410,7 +410,7 @@ def stream(
     parameters = [p for module in stem.modules for p in module.parameters() if p.requires_grad]
     chunks = Chunks(stem, frames, counts, chunk)
     with torch.autocast(stem.device.type, enabled=False):  # the stem alone runs in the precision asked for
-        return _StreamedMeans.apply(chunks, clustering, lengths, key, memory, *parameters)
+        return _StreamedMeans.apply(chunks, clustering, lengths, rng, memory, *parameters)
 
 
 def stream_changes(stem: Stem, frames: Frames, chunk: int) -> tuple[Tensor, int]:

@@ -160,6 +160,27 @@ def test_identity_consensus_keeps_each_score_and_avg_is_their_mean():
     torch.testing.assert_close(mean(frames, lengths(5, 4)), scores.sum(1) / 4)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_classifier_and_head_work_in_float32_under_autocast(precision, monkeypatch):
+    """Logits of about 20, where bfloat16 knows steps of 1/8, are exact for the features that the backbone gives."""
+    model, seen = thin().eval(), []
+    nn.init.normal_(model.new_fc.weight, 20, 1)
+    pool = model.base_model.pool
+
+    def note(x):
+        seen.append(pool(x))
+        return seen[-1]
+
+    monkeypatch.setattr(model.base_model, "pool", note)
+    with torch.no_grad(), torch.autocast("cpu", precision):
+        logits = model(video(*range(6)), lengths(6))
+    (features,) = seen
+    assert features.dtype == precision and logits.dtype == torch.float32
+    expected = model.new_fc(features.float()).mean(0, keepdim=True)
+    assert expected.abs().min() > 5
+    torch.testing.assert_close(logits, expected, rtol=1e-6, atol=0)
+
+
 def test_classifier_starts_small_and_dropout_works_in_training_only():
     torch.manual_seed(0)
     model = build_model("resnet_thin", 10, 4, dropout=1.0)

@@ -4,6 +4,7 @@ import shlex
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -355,9 +356,10 @@ def test_frozen_stem_statistics_stay():
 # ---------------------------------------------------------------- representative gradients
 
 
-def stem_gradient(model, draw=None):
+def stem_gradient(model, seed=None):
     model.zero_grad()
-    means = stream(model.stem, model.clustering, clips(14), torch.tensor([9, 5]), 3, draw)[0]
+    rng = None if seed is None else np.random.default_rng(seed)
+    means = stream(model.stem, model.clustering, clips(14), torch.tensor([9, 5]), 3, rng)[0]
     (means * torch.linspace(-1, 1, means.numel()).view_as(means)).sum().backward()
     return torch.cat([p.grad.flatten() for stage in model.stem_modules for p in stage.parameters()])
 
@@ -382,7 +384,7 @@ def test_representative_gradients_depend_on_the_draw_only():
 def test_representative_backward_runs_as_many_frames_as_clusters(training):
     model = thin(3, freeze_stem_bn=training).train(training)
     sizes = counted(model)
-    means = stream(model.stem, model.clustering, clips(50), torch.tensor([49, 1]), 4, (0,))[0]
+    means = stream(model.stem, model.clustering, clips(50), torch.tensor([49, 1]), 4, np.random.default_rng(0))[0]
     sizes.clear()
     means.sum().backward()
     assert sum(sizes) == 6 and max(sizes) <= 4

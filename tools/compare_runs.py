@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         spec = Config(**{"dataset": "", "modality": "RGB"} | run).spec
         video = None
         if args.video:
-            model, config = load_model(str(args.weights), args.trust_checkpoint)
+            model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
             names = frame_names(args.video, config)
             if others := left_out(args.video, names):
                 print(others)

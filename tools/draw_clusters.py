@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = pick_device(args.device)
-    model, config = load_model(str(args.weights), args.trust_checkpoint)
+    model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
     config = replace(config, keep_damaged=args.keep_damaged)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(

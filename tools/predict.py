@@ -52,7 +52,7 @@ def build_parser() -> cli.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="class names, one a line in the order of "
-        "labels (default: those of the dataset trained on, if it is there)",
+        "labels (default: the checkpoint's own; of older ones those of the dataset, if it is there)",
     )
     parser.add_argument(
         "--short_side",
@@ -93,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.picture:
         pictures.check(args.picture)
     device = pick_device(args.device)
-    model, config = load_model(str(args.weights), args.trust_checkpoint)
+    model, config, class_names = load_model(str(args.weights), args.trust_checkpoint)
     place_model(model, device)
-    names = category_names(config, model.num_class, args.category_file)
+    names = category_names(config, model.num_class, args.category_file, class_names)
     clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:

@@ -68,6 +68,11 @@ def dataset_root(dataset: str, root_path: str | None = None) -> Path:
     return Path(dataset)
 
 
+def dataset_name(dataset: str) -> str:
+    """What a dataset is called, whichever way it was given: `mine`, `mine/`, `data/mine` and `.` within it are one."""
+    return Path(os.path.abspath(dataset)).name
+
+
 def dataset_file(root: Path, name: str) -> Path:
     """A file of the dataset in `root`, or any file by its path; a plain name is looked for in `root` first."""
     beside = root / name

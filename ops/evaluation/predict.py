@@ -26,8 +26,11 @@ from ops.streaming import stream
 from ops.training.placement import full_precision
 
 
-def category_names(config: Config, num_class: int, file: Path | None) -> list[str]:
-    """Names of the classes: the lines of `file`, else of the dataset's category file if it is there, else `class 3`."""
+def category_names(config: Config, num_class: int, file: Path | None, stored: list[str] | None = None) -> list[str]:
+    """Names of the classes: the lines of `file`, else those `stored` in the checkpoint, else the lines of the dataset's
+    category file if it is there, else `class 3`."""
+    if file is None and stored:
+        return stored
     if file is None:
         try:
             file = config.root / config.spec.category_file

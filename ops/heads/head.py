@@ -17,7 +17,8 @@ class Head(nn.Module):
         needs_maps      it takes maps as the last stage leaves them, (n, g, d, h, w), not pooled; then `in_dim` is None
         fixed_segments  it works for the g that it was built for only
 
-    Its parameters stand in checkpoints under `consensus.`, `new_fc` beside them, as in TSN, TSM and TRN.
+    It gets float32 and computes in it, whatever precision the backbone trains in. Its parameters stand in checkpoints
+    under `consensus.`, `new_fc` beside them, as in TSN, TSM and TRN.
     """
 
     options: tuple[str, ...] = ()

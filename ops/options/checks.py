@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from archs import ARCHS
+from ops.data.specs import dataset_name
 from ops.errors import InputError
-from ops.options.config import OPTIONS, Config, names_of
+from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.training.processes import Processes
 
 # ---------------------------------------------------------------- with each other
@@ -162,13 +163,18 @@ def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str)
                 f"--{name} {getattr(config, name)} contradicts {path}, which was trained with {name} {stored[name]};"
                 f" leave --{name} out or use another checkpoint"
             )
-    if not config.evaluate and Path(stored.get("dataset", config.dataset)).name != Path(config.dataset).name:
-        raise InputError(f"{path} was trained on {stored['dataset']}, not {config.dataset}; use --tune_from instead")
+    check_dataset(config, stored.get("dataset"), path)
     wanted = names_of("model", "protocol") if config.evaluate else names_of("model", "protocol", "training", "data")
     taken = {name: stored[name] for name in wanted if name in stored and name not in given}
     config = replace(config, **taken)
     check(config, given)
     return config
+
+
+def check_dataset(config: Config, trained_on: str | None, path: str) -> None:
+    """InputError where training would go on with another dataset than that of checkpoint `path`, None if unknown."""
+    if trained_on and not config.evaluate and dataset_name(trained_on) != dataset_name(config.dataset):
+        raise InputError(f"{path} was trained on {trained_on}, not {config.dataset}; use --tune_from instead")
 
 
 def stored_options(stored: dict, path: str) -> dict:
@@ -182,6 +188,12 @@ def stored_options(stored: dict, path: str) -> dict:
                 remedy = f"here there are only {', '.join(option.choices)}"
             raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
     return found
+
+
+def changed_options(config: Config, stored: dict) -> list[str]:
+    """The names of options that decide what is trained how, and were others in the config that a checkpoint stores."""
+    own = plain(config)
+    return [name for name in names_of("data", "protocol", "training") if stored.get(name, own[name]) != own[name]]
 
 
 def check_within_epoch(config: Config, stored: dict) -> None:

@@ -108,6 +108,7 @@ class Config:
         role="protocol",
         type=number(int, least=0, most=2**32 - 1),
         metavar="N",
+        fixed_within_epoch=True,
     )
 
     # model
@@ -314,7 +315,7 @@ class Config:
     )
     tune_from: str | None = option(
         None,
-        "start from a checkpoint's weights; a classifier of other classes starts anew",
+        "start from a checkpoint's weights; the classifier of another dataset starts anew",
         role="place",
         type=file_path,
         metavar="PATH",

@@ -3,14 +3,15 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from torch import Tensor
-
 from ops.errors import InputError
+from ops.heads import HEADS
 from ops.models import TSN, build_model
-from ops.options.checks import adopt, check
+from ops.options.checks import adopt, check, check_dataset
 from ops.options.config import Config, names_of
+from ops.run.identity import check_class_names, stored_class_names
 from ops.run.tsm_layout import describe_network, read_name, read_weights
 from ops.training.checkpoint import load_checkpoint, load_weights
+from ops.training.layouts import plain_name
 
 
 class Restored(NamedTuple):
@@ -26,22 +27,40 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
     """Rebuild the model of the checkpoint `config.resume`, whose `content` has been loaded.
 
     `config` is the command line's, and `given` names those of its options that were given there; the others are
-    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None are made then: they may
-    be what the model was not trained for. Raises InputError for whatever does not fit together.
+    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None then override the
+    config, even with what the model was not trained for. Raises InputError for whatever does not fit together.
     """
     path, published = config.resume, not isinstance(content.get("config"), dict)
     if published:
+        check_dataset(config, trained_on(content, path), path)
         network = describe_network(config, given, content, path, changes.get("num_segments"))
         config = replace(config, **network)
         check(config, given)
     else:
         config = adopt(config, given, content["config"], path)
+    trained = config.num_segments
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
-    return Restored(config, _rebuild(config, config.spec.num_class, content), content, published)
+    if config.num_segments != trained and HEADS[config.consensus_type].fixed_segments:
+        raise InputError(
+            f"--test_segments {config.num_segments} contradicts {path}: its head, {config.consensus_type}, works only"
+            f" for the {trained} segments that it was trained on; leave --test_segments out"
+        )
+    num_class = config.spec.num_class
+    model = _rebuild(config, num_class, content)
+    check_class_names(stored_class_names(content, num_class, path), config, path)
+    return Restored(config, model, content, published)
 
 
-def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
-    """The model of a checkpoint in eval mode, and how it was trained; nothing but the file is needed.
+class Loaded(NamedTuple):
+    """What a checkpoint tells by itself."""
+
+    model: TSN  # in eval mode
+    config: Config  # how it was trained
+    class_names: list[str] | None
+
+
+def load_model(path: str, trust: bool = False) -> Loaded:
+    """The model of a checkpoint, how it was trained and what its classes are; nothing but the file is needed.
 
     Raises InputError where it does not say how it was trained.
     """
@@ -56,17 +75,28 @@ def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
         named = read_name(path) | read_weights(content["state_dict"])
         config = Config(named["dataset"], named["modality"], cluster="none", evaluate=True, resume=path)
         config = replace(config, **describe_network(config, frozenset(), content, path, None))
+        check(config, frozenset())
     else:
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
-    return _rebuild(config, num_class, content).eval(), config
+    model = _rebuild(config, num_class, content).eval()
+    return Loaded(model, config, stored_class_names(content, num_class, path))
+
+
+def trained_on(content: dict, path: str) -> str | None:
+    """The dataset that checkpoint `path` was trained on, None if neither its options nor its name tell."""
+    stored = content.get("config")
+    told = stored if isinstance(stored, dict) else read_name(path)
+    return told["dataset"] if isinstance(told.get("dataset"), str) else None
 
 
 def count_classes(content: dict) -> int | None:
     """The number of classes of a checkpoint's model, None if it does not tell."""
-    classifier: Tensor | None = content["state_dict"].get("new_fc.weight")
-    if classifier is not None and classifier.ndim != 2:
-        classifier = None
-    return content.get("num_class", None if classifier is None else len(classifier))
+    if "num_class" in content:
+        return content["num_class"]
+    for key, value in content["state_dict"].items():
+        if plain_name(key) == "new_fc.weight" and value.ndim == 2:
+            return len(value)
+    return None
 
 
 def _rebuild(config: Config, num_class: int, content: dict) -> TSN:

@@ -1,30 +1,35 @@
 """From the command line to a run with everything found in order: its options, model, videos and device."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from archs import ARCHS
+from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
 from ops.options.checks import check, check_processes, check_within_epoch
 from ops.options.config import Config
 from ops.options.parsing import parse
-from ops.run.data import class_names, load_videos
+from ops.run.data import known_class_names, load_videos
 from ops.run.header import describe
-from ops.run.restore import restore
-from ops.run.saving import newest_checkpoint
+from ops.run.identity import changed_lists, check_batches, describe_data
+from ops.run.restore import restore, trained_on
+from ops.run.saving import newest_checkpoint, stamp
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
 from ops.training.devices import pick_device
+from ops.training.layouts import HEAD, summarise, translate
 from ops.training.placement import choose_kernels, place_model
 from ops.training.processes import ALONE, Processes
 from ops.training.sync_norm import synchronise
@@ -37,8 +42,9 @@ class Run:
     """What a run is made of.
 
     `loaders` has those of `train` and `val`, to evaluate `val` alone; `content` is that of the checkpoint it goes on
-    from, {} for none; with `boost_classifier` the classifier learns faster than the rest. `say` gets what a user wants
-    to read, line by line, `warn` what goes wrong without ending the run.
+    from, {} for none; with `boost_classifier` the classifier learns faster than the rest. `data` is what its own
+    checkpoints say of its data, `last` the stamp of the last checkpoint beside the one that was read. `say` gets what a
+    user wants to read, line by line, `warn` what goes wrong without ending the run.
     """
 
     config: Config
@@ -48,14 +54,19 @@ class Run:
     processes: Processes = ALONE
     content: dict = field(default_factory=dict)
     boost_classifier: bool = False
+    data: dict = field(default_factory=dict)
+    last: tuple[int, ...] | None = None
     say: Say = print
     warn: Say = print
 
 
 def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say) -> Run:
     """Read the command line, build the model, find the data and say what is going to happen."""
+    if not processes.main:
+        warn = ignore
     config, given = parse(argv)
     check_processes(given, processes)
+    last = stamp(checkpoint_folder(config) / ckpt.LAST)
     config, content = find_checkpoint(config, say, warn)
     torch.manual_seed(config.seed)
     if content:
@@ -65,7 +76,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     check_epochs_left(config)
     device = pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
-        refuse_to_overwrite(config)
+        refuse_to_overwrite(config, last)
     if content:
         boost = content.get("boost_classifier", True)
     else:
@@ -73,12 +84,28 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
         boost = load_start(config, model, say)
     place(config, model, device, processes)
     make_data(config, say)
-    if config.category_file:
-        class_names(config)  # the checkpoint will name the file
+    if config.category_file or not config.evaluate:
+        known_class_names(config)  # else pictures would ask for them hours later
     splits = ["val"] if config.evaluate else ["train", "val"]
     loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
+    data = {}
+    if not config.evaluate:
+        data = describe_data(config, loaders)
+        check_data(content, data, config, loaders["train"], warn)
+        check_shapes(config, model, loaders["train"], processes)
     say(describe(config, model, loaders, device, processes))
-    return Run(config, model, loaders, device, processes, content, boost, say, warn)
+    if not content and weights_source(config) == "none":
+        warn_of_frozen_norms(config, model, warn)
+    return Run(config, model, loaders, device, processes, content, boost, data, last, say, warn)
+
+
+def ignore(text: str) -> None:
+    """A `Say` for processes beside the first, which would say the same."""
+
+
+def checkpoint_folder(config: Config) -> Path:
+    """Where the checkpoint lies that --resume names, or would lie."""
+    return config.run_folder if config.resume in (None, "auto") else Path(config.resume).parent
 
 
 def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
@@ -100,7 +127,9 @@ def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
 
 def go_on_from(content: dict, config: Config, given: frozenset[str], say: Say) -> tuple[Config, TSN]:
     """The model of a checkpoint, and the config completed by it, which begins where the checkpoint ends."""
-    config, model, *_ = restore(content, config, given)
+    config, model, _, published = restore(content, config, given)
+    if published:
+        content.pop("meters", None)  # another program's
     if "meters" in content and not config.evaluate:
         if "start_epoch" in given:
             del content["meters"]
@@ -120,8 +149,55 @@ def check_epochs_left(config: Config) -> None:
         raise InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
 
 
-def refuse_to_overwrite(config: Config) -> None:
-    """InputError where an earlier run of the same name would be lost."""
+def check_data(content: dict, data: dict, config: Config, loader: DataLoader, warn: Say) -> None:
+    """Compare the `data` of a run with those of the checkpoint it goes on from, if there is one.
+
+    Other lists may be what is wanted, and are told; within an epoch, other batches raise InputError.
+    """
+    if "meters" in content and (doubt := check_batches(content, config, loader)):
+        warn(f"warning: {doubt}")
+    for split in changed_lists(content, data):
+        warn(f"warning: the {split} list is not the one of {config.resume}: videos, frames or labels differ")
+
+
+def check_shapes(config: Config, model: TSN, loader: DataLoader, processes: Processes) -> None:
+    """InputError where a step, the last one of an epoch perhaps, leaves a BatchNorm one value of each channel.
+
+    There is no variance of one. It takes one representation, one video and frames so small that their last maps are one
+    pixel; then one such video passes the network, which is left as it was.
+    """
+    batches = loader.batch_sampler
+    smallest = batches.num_videos % batches.batch_size or min(batches.num_videos, batches.batch_size)
+    synchronised = config.sync_bn and processes.world_size > 1
+    if model.consensus.num_segments > 1 or smallest >= 2 * processes.world_size or synchronised:
+        return
+    steps, size = model.num_segments, config.frame_size
+    frames = torch.zeros(steps, model.base_model.in_channels, size, size)
+    before = [buffer.clone() for buffer in model.buffers()]
+    try:
+        with torch.no_grad():
+            model(frames, torch.tensor([steps]))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"a batch of this run leaves one video to a process, of which --num_segments {steps} and frames of"
+            f" {size} pixels leave a BatchNorm one value of each channel; take another --batch_size, more"
+            " --num_segments or a larger --input_size"
+        ) from None
+    finally:
+        for buffer, value in zip(model.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+
+def refuse_to_overwrite(config: Config, last: tuple[int, ...] | None) -> None:
+    """InputError where an earlier run of the same name would be lost, or a later part of this one.
+
+    `last` is the stamp of the last checkpoint in the folder of the one that the run goes on from, when that was read.
+    """
+    file = config.run_folder / ckpt.LAST
+    if config.goes_on and stamp(file) != last:
+        raise InputError(f"{file} was written by another run since this one began; start again to go on from there")
     for name in (ckpt.LAST, ckpt.PREVIOUS):
         file = config.run_folder / name
         if file.exists() and not config.overwrite and not config.goes_on:
@@ -131,22 +207,68 @@ def refuse_to_overwrite(config: Config) -> None:
             )
 
 
+def weights_source(config: Config) -> str:
+    """Where a new run's weights come from: a path, "imagenet", or "none" for random ones."""
+    return config.tune_from or config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+
+
 def load_start(config: Config, model: TSN, say: Say) -> bool:
     """Give a new model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
     if config.tune_from:
-        source = ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
-        kept = ckpt.load_weights(model, source["state_dict"], config.tune_from, tune=True)
-        loaded = len(model.state_dict()) - len(kept)
-        new = f"new: {', '.join(kept)}" if kept else "none new"
-        say(f"weights   {config.tune_from}: {loaded} tensors loaded, {new}")
-        return (source.get("config") or {}).get("dataset", "") != config.dataset
-    source = config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
+        return tune(config, model, say)
+    source = weights_source(config)
     if source == "none":
         say("weights   random")
         return False  # a classifier outruns a backbone only where that has learned before
-    ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
-    say(f"weights   {source}")
+    left_out = ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
+    say(f"weights   {source}{name_left_out(left_out)}")
     return True
+
+
+def tune(config: Config, model: TSN, say: Say) -> bool:
+    """`--tune_from`; tells whether the classifier is new and is to learn faster than the rest.
+
+    Classifier and head stay those of the file only for the dataset that it was trained on, or where nothing tells which
+    one that was, and only where they fit.
+    """
+    path, content = config.tune_from, ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
+    dataset = trained_on(content, path)
+    keep = dataset is None or dataset_name(dataset) == dataset_name(config.dataset)
+    weights, left_out = translate(content["state_dict"], model.state_dict(), path)
+    new = ckpt.load_weights(model, weights, path, tune=True, keep_head=keep)
+    is_new = any(key.startswith(HEAD) for key in new)
+    if not keep:
+        why = f"new, for it was trained on {dataset}"
+    elif is_new:
+        why = "new, for it is another there"
+    elif dataset is None:
+        why = "kept, for it fits and the file does not say what it was trained on"
+    else:
+        why = f"kept, for it was trained on {dataset}"
+    loaded = f"{len(model.state_dict()) - len(new)} tensors loaded, "
+    loaded += f"new: {', '.join(new)}" if new else "none new"
+    say(f"weights   {path}: {loaded}; classifier {why}{name_left_out(left_out)}")
+    return is_new
+
+
+def name_left_out(keys: Sequence[str]) -> str:
+    """The end of a line that tells which weights of a file were not loaded."""
+    return f"; left out: {summarise(keys)}" if keys else ""
+
+
+def warn_of_frozen_norms(config: Config, model: TSN, warn: Say) -> None:
+    """Tell that BatchNorms which never saw an image would stay as they are."""
+    if not model.frozen_norms:
+        return
+    flags = []
+    if not config.npb:
+        flags.append("add --npb")
+    if config.freeze_stem_bn:
+        flags.append("leave --freeze_stem_bn out")
+    warn(
+        f"warning: the weights are random, and {len(model.frozen_norms)} BatchNorms would not train, whose statistics"
+        f" are of no images; {' and '.join(flags)}, or start from weights with --pretrain or --tune_from"
+    )
 
 
 def place(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
@@ -173,8 +295,19 @@ def make_data(config: Config, say: Say) -> None:
     say(make_dataset(config.root, PRESETS["standard"], progress=bar))
 
 
-def how_to_go_on(argv: Sequence[str] | None) -> str:
-    """The command that continues this run."""
+def launcher(processes: Processes) -> list[str]:
+    """The words that start as many processes as these, on each machine where there are several."""
+    if processes.world_size == 1:
+        return ["python"]
+    here = int(os.environ.get("LOCAL_WORLD_SIZE") or processes.world_size)
+    words = ["torchrun", f"--nproc_per_node={here}"]
+    if here < processes.world_size:  # unlike machines are not foreseen by torchrun
+        words += [f"--nnodes={processes.world_size // here}", "--rdzv_backend=c10d", "--rdzv_endpoint=HOST:PORT"]
+    return words
+
+
+def how_to_go_on(argv: Sequence[str] | None, processes: Processes = ALONE) -> str:
+    """The command that continues this run, with as many processes."""
     words, kept = iter(sys.argv[1:] if argv is None else argv), []
     for word in words:
         flag, equals, _ = word.replace("-", "_").partition("=")
@@ -183,4 +316,4 @@ def how_to_go_on(argv: Sequence[str] | None) -> str:
                 next(words)
         elif flag != "__overwrite":
             kept.append(word)
-    return shlex.join(["python", "main.py", *kept, "--resume", "auto"])
+    return shlex.join([*launcher(processes), "main.py", *kept, "--resume", "auto"])

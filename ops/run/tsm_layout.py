@@ -121,6 +121,6 @@ def describe_network(config: Config, given: frozenset[str], content: dict, path:
     if proven.get("shift") and "shift_div" not in known and "shift" not in given:
         raise InputError(
             f"{path} holds temporal shift and its name does not tell how much; give --shift [--shift_div N] as it was"
-            " trained"
+            " trained to main.py or test_models.py, or the file a name that tells (..._shift8_blockres_...)"
         )
     return {"cluster_after": None} | known

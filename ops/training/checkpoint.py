@@ -14,9 +14,9 @@ from archs import ARCHS
 from archs.backbone import Backbone
 from ops.errors import InputError
 from ops.models import TSN
+from ops.training.layouts import HEAD, find_weights, misfit_of, plain_name, rename, translate, unwrapped
 
 LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
-HEAD = ("new_fc.", "consensus.")  # what depends on the classes, by the beginning of its keys
 FACTS = {  # what a checkpoint may say beside its weights
     "config": (dict, type(None)),
     "epoch": int,
@@ -28,6 +28,9 @@ FACTS = {  # what a checkpoint may say beside its weights
     "meters": dict,
     "random_states": list,
     "scaler": dict,
+    "class_names": (list, type(None)),
+    "lists": dict,
+    "batches": str,
 }
 
 
@@ -85,8 +88,8 @@ def size_of(content: dict) -> int:
 def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
     """Read a checkpoint to the CPU; InputError names a file that cannot be used.
 
-    Tensors and plain values only, unless the user trusts the file: others can run code. A bare state dict is taken as
-    a checkpoint without config.
+    Tensors and plain values only, unless the user trusts the file: others can run code. A bare state dict, and one
+    that another program put under another name, are taken as a checkpoint without config.
     """
     path = Path(path)
     if not path.is_file():
@@ -110,18 +113,16 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
         raise InputError(problem) from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
-    if "state_dict" not in content:
-        content = {"state_dict": content}
-    weights = content["state_dict"]
-    pairs = weights.items() if isinstance(weights, dict) else ()
-    if not pairs or not all(isinstance(key, str) and _is_plain(value) for key, value in pairs):
+    weights = find_weights(content)
+    if not weights or not all(isinstance(key, str) and _is_plain(value) for key, value in weights.items()):
         raise InputError(f"{path} holds no weights under `state_dict`; give a checkpoint that a training run wrote")
+    if "state_dict" not in content:
+        content = {}
     wrong = [name for name, kind in FACTS.items() if name in content and not isinstance(content[name], kind)]
     if wrong or content.get("epoch", 0) < 0:
         name = (wrong or ["epoch"])[0]
         raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
-    content["state_dict"] = {key.removeprefix("module."): value for key, value in weights.items()}
-    return content
+    return content | {"state_dict": rename(weights, unwrapped, str(path))}
 
 
 def _is_plain(value: object) -> bool:
@@ -133,48 +134,55 @@ def _is_plain(value: object) -> bool:
     )
 
 
-def _plain_key(key: str) -> str:
-    """A weight's name without the wrappers, which hold no weights of their own; the classifier has one name."""
-    key = key.replace("base_model.fc.", "new_fc.")  # TSM's layout when trained without dropout
-    return key.replace(".net.", ".").replace(".block.", ".")
-
-
-def load_weights(model: TSN | Backbone, weights: dict[str, Tensor], source: str, tune: bool = False) -> list[str]:
+def load_weights(
+    model: TSN | Backbone, weights: dict[str, Tensor], source: str, tune: bool = False, keep_head: bool = True
+) -> list[str]:
     """Copy weights into a model whatever shift wraps in either; returns the model's keys that keep their values.
 
-    Everything must fit, with three exceptions under `tune`: a classifier or head of another kind or number of classes,
-    and non-local blocks that the file does not have, keep their initial values, and the first convolution is spread
-    over the channels of another modality. Raises InputError naming `source` otherwise.
+    Everything must fit, with three exceptions under `tune`: the classifier and head, which are one thing, keep their
+    initial values where the file's are others or `keep_head` is False; so do non-local blocks that the file does not
+    have; and the first convolution is spread over the channels of another modality. Raises InputError naming `source`
+    otherwise.
     """
-    given = {_plain_key(key): value for key, value in weights.items()}
-    target = model.state_dict()
-    kept, missing, unlike, fitting = [], [], [], {}
+    given, target = rename(weights, plain_name, source), model.state_dict()
+    unlike, odd, fitting, new = [], [], {}, set()
+    if tune and not (keep_head and _same_head(given, target)):
+        given = {name: value for name, value in given.items() if not name.startswith(HEAD)}
+        new = {key for key in target if key.startswith(HEAD)}
     for key, value in target.items():
-        found = given.pop(_plain_key(key), None)
+        if key in new:
+            continue
+        found = given.pop(plain_name(key), None)
         if tune and found is not None and key == f"{model.first_conv}.weight":
             found = _fit_channels(found, value.shape[1])
-        if found is not None and found.shape == value.shape:
-            fitting[key] = found
-        elif tune and (key.startswith(HEAD) or (".nl." in key and found is None)):
-            kept.append(key)
-        elif found is None and key.endswith(".num_batches_tracked"):
-            continue  # older files, torchvision's among them, lack these counters, which nothing here reads
-        elif found is None:
-            missing.append(key)
-        else:
+        if found is None:
+            if tune and ".nl." in key:
+                new.add(key)
+            elif not key.endswith(".num_batches_tracked"):  # older files lack it, and nothing here reads it
+                odd.append(f"no {key} there")
+        elif found.shape != value.shape:
             unlike.append(f"{key} is {tuple(found.shape)} there and {tuple(value.shape)} here")
-    if tune:
-        given = {key: value for key, value in given.items() if not key.startswith(HEAD)}
-    if unlike and all(problem.startswith("new_fc.") for problem in unlike) and not missing:
+        elif value.is_floating_point() and not found.is_floating_point():
+            odd.append(f"{key} is of {str(found.dtype).removeprefix('torch.')} there")
+        else:
+            fitting[key] = found
+    if unlike and all(problem.startswith("new_fc.") for problem in unlike) and not odd:
         raise InputError(
-            f"{source} was trained on another number of classes: {unlike[0]}; use its dataset, or --tune_from to train"
+            f"{source} was trained on another number of classes: {unlike[0]}; use its dataset, or --tune_from of"
+            " main.py to train on another"
         )
-    if missing or unlike or given:
-        problem = (unlike or [f"no {key} there" for key in missing] or [f"{key} is not here" for key in given])[0]
-        count = len(missing) + len(unlike) + len(given)
-        raise InputError(f"{source} holds another network ({problem}; {count} tensors differ); use its flags")
+    problems = [*unlike, *odd, *(f"{name} is not here" for name in given)]
+    if problems:
+        problem = f"{problems[0]}; {len(problems)} tensors differ"
+        raise InputError(f"{source} holds another network ({problem}); {misfit_of(weights)}")
     model.load_state_dict(fitting, strict=False)
-    return kept
+    return [key for key in target if key in new]
+
+
+def _same_head(given: dict[str, Tensor], target: dict[str, Tensor]) -> bool:
+    """Whether the classifiers and heads of two state dicts, the first under plain names, hold the same tensors."""
+    shapes = {name: value.shape for name, value in given.items() if name.startswith(HEAD)}
+    return shapes == {plain_name(key): value.shape for key, value in target.items() if key.startswith(HEAD)}
 
 
 def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
@@ -184,18 +192,16 @@ def _fit_channels(kernel: Tensor, channels: int) -> Tensor:
     return kernel.mean(1, keepdim=True).expand(-1, channels, -1, -1)
 
 
-def load_pretrained(backbone: Backbone, arch: str, source: str, trust: bool = False) -> None:
+def load_pretrained(backbone: Backbone, arch: str, source: str, trust: bool = False) -> list[str]:
     """Fill a backbone with ImageNet weights (`source` "imagenet": torchvision's) or with those of a file.
 
-    Raises InputError when they cannot be had: the message names the file wanted and where to put it.
+    Returns the names of those weights of the file that are none of a backbone. Raises InputError when they cannot be
+    had or do not fit: the message names the file wanted and where to put it.
     """
-    if source == "imagenet":
-        weights = _imagenet_weights(arch)
-    else:
-        weights = load_checkpoint(source, trust)["state_dict"]
-        weights = {key.removeprefix("base_model."): value for key, value in weights.items()}
-    weights = {key: value for key, value in weights.items() if not key.startswith(("fc.", "new_fc."))}
+    weights = _imagenet_weights(arch) if source == "imagenet" else load_checkpoint(source, trust)["state_dict"]
+    weights, left_out = translate(weights, backbone.state_dict(), source)
     load_weights(backbone, weights, f"--pretrain {source}", tune=True)  # non-local blocks are new
+    return left_out
 
 
 def _imagenet_weights(arch: str) -> dict[str, Tensor]:

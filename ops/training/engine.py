@@ -28,9 +28,9 @@ def train_one_epoch(
 ) -> Result:
     """One optimizer step every `stepping.accum` batches; `clip_gradient` bounds the norm of the whole gradient.
 
-    What representative gradients key is a function of `key`, (seed, epoch), of the number of the batch and of the
-    process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others. Raises
-    InputError when a loss or the gradient stops being finite, before any weight changes.
+    The frames that stand for clusters in representative gradients are drawn by `key`, (seed, epoch), the number of the
+    batch and the process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others.
+    Raises InputError when a loss or the gradient stops being finite, before any weight changes.
     """
     model.train()
     meters = meters or Meters(model.num_class, stepping.processes)
@@ -45,26 +45,26 @@ def train_one_epoch(
         if not ends_step:
             continue
 
-        everything = meters.exchange()
-        num_videos = sum(len(found.names) for found in everything)
+        all_found = meters.exchange()
+        num_videos = sum(len(found.names) for found in all_found)
         norm = stepping.finish_gradient(optimizer, num_videos, clip_gradient)
-        lost = nonfinite_losses(everything)
-        if not lost and math.isfinite(norm):
+        nonfinite = nonfinite_losses(all_found)
+        if not nonfinite and math.isfinite(norm):
             if num_videos:
                 stepping.step(model, optimizer, meters.own_frames)
                 meters.grad_norm.update(norm)
-        elif stepping.forgives(lost):
+        elif stepping.tolerates(nonfinite):
             stepping.undo(model, before)
             meters.nonfinite_steps += 1
         else:
             epoch = f" of epoch {key[1]}" if key else ""
             raise InputError(
-                f"{describe_nonfinite(lost, everything, norm)}, step {meters.steps}{epoch}, lr"
+                f"{describe_nonfinite(nonfinite, all_found, norm)}, step {meters.steps}{epoch}, lr"
                 f" {optimizer.param_groups[0]['lr']:g}; lower --lr or set --gd, or leave such steps out with"
                 " --skip_nonfinite"
             )
         stepping.scaler.update()
-        meters.count(everything)
+        meters.count(all_found)
         before = stepping.start(model, optimizer)
         on_step(meters.steps, meters)
     return meters.result()
@@ -100,23 +100,23 @@ def check_finite(logits: Tensor, names: Sequence[str]) -> None:
         raise InputError(f"scores of {', '.join(names[:4])}, ... are not finite; the weights are spoiled")
 
 
-def nonfinite_losses(everything: list[Found]) -> dict[str, float]:
+def nonfinite_losses(all_found: list[Found]) -> dict[str, float]:
     """Losses that are not finite, by the video's name."""
-    lost = {}
-    for found in everything:
+    nonfinite = {}
+    for found in all_found:
         for name, loss in zip(found.names, found.losses.tolist(), strict=True):
             if not math.isfinite(loss):
-                lost[name] = loss
-    return lost
+                nonfinite[name] = loss
+    return nonfinite
 
 
-def describe_nonfinite(lost: dict[str, float], everything: list[Found], norm: float = 0.0) -> str:
+def describe_nonfinite(nonfinite: dict[str, float], all_found: list[Found], norm: float = 0.0) -> str:
     """What is not finite, and at which videos."""
-    if lost:
-        names = list(lost)
-        what = f"the loss is {lost[names[0]]}"
+    if nonfinite:
+        names = list(nonfinite)
+        what = f"the loss is {nonfinite[names[0]]}"
     else:
-        names = [name for found in everything for name in found.names]
+        names = [name for found in all_found for name in found.names]
         what = f"the gradient's norm is {norm}"
     more = ", ..." if len(names) > 4 else ""
     return f"{what} at videos {', '.join(names[:4])}{more}"

@@ -145,15 +145,15 @@ class Meters:
         self.own_frames = sum(found.frames for found in own)
         gathered = self.processes.gather((own, self._skipped))
         self._held, self._skipped, self.steps = [], (), self.seen
-        everything = []
+        all_found = []
         for of_one_process, skipped in gathered:
             self.skipped += skipped
-            everything += [found for found in of_one_process if found.names]
-        return everything
+            all_found += [found for found in of_one_process if found.names]
+        return all_found
 
-    def count(self, everything: list[Found]) -> None:
+    def count(self, all_found: list[Found]) -> None:
         """Take in what was exchanged; videos whose loss is not finite are left out of the figures."""
-        for found in everything:
+        for found in all_found:
             finite = found.losses.isfinite()
             if finite.any():
                 self.loss.update(float(found.losses[finite].double().mean()), int(finite.sum()))

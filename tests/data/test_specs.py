@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops.data.frame_names import check_template
-from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_root, dataset_spec
+from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
 from ops.errors import InputError
 
 
@@ -37,6 +37,14 @@ def test_where_a_dataset_is(tmp_path, monkeypatch):
     (tmp_path / "mine/dataset.json").write_text("{}")
     assert dataset_root("mine") == Path("mine")
     assert dataset_root("mine", "there") == Path("there")
+
+
+def test_a_dataset_is_called_the_same_however_it_is_given(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    given = ["mine", "mine/", "data/mine", "../mine", ".", str(tmp_path / "mine"), f"{tmp_path}/mine/"]
+    assert {dataset_name(name) for name in given} == {"mine"}
+    assert dataset_name("something") != dataset_name("somethingv2")
 
 
 def test_a_folder_here_that_is_called_like_a_known_dataset(tmp_path, monkeypatch):

@@ -430,7 +430,7 @@ def test_impossible_values(fails, program, flag, value, says):
         ),
         ("test_models.py", "--confusion=", "argument --confusion: its value is empty"),
         ("main.py", "--resume good.pth --shift", "--shift True contradicts good.pth"),
-        ("main.py", f"--suffix {'x' * 300}", "File name too long"),
+        ("main.py", f"--npb --suffix {'x' * 300}", "File name too long"),
         ("main.py", f"--root_path {'x' * 300}", "File name too long"),
         ("main.py --evaluate", "--num_segments 3", "--num_segments 3 contradicts good.pth"),
         ("main.py --evaluate", "--arch resnet18", "--arch resnet18 contradicts good.pth"),

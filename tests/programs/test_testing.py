@@ -18,6 +18,7 @@ from archs import ARCHS
 from archs.resnet import resnet
 from ops.data.categories import read_categories
 from ops.errors import InputError
+from ops.heads import HEADS, Head
 from ops.models import build_model
 from ops.options.config import Config, plain
 from ops.pictures.confusion import colour, confusion_picture, confusion_table
@@ -496,6 +497,31 @@ def test_errors(on_tiny, sampled, clustered, tiny_data, tmp_path, flags, message
     words = shlex.split(flags.format(s=sampled, c=clustered, d=tiny_data))
     assert message in on_tiny(*words).error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clustered.pth.tar", "sampled.pth.tar"]
+
+
+class Weighted(Head):
+    """A head with a weight for each segment."""
+
+    fixed_segments = True
+
+    def __init__(self, feature_dim, num_class, num_segments):
+        super().__init__(feature_dim, num_class, num_segments)
+        self.share = nn.Parameter(torch.ones(num_segments))
+
+    def forward(self, x):
+        return (x * self.share.softmax(0)[:, None]).sum(1)
+
+
+def test_a_head_for_its_own_segments_alone(on_tiny, monkeypatch, tmp_path):
+    monkeypatch.setitem(HEADS, "weighted", Weighted)
+    for cluster in ("none", "slope"):
+        weights = save_own(tmp_path / "w.pth", consensus_type="weighted", cluster=cluster)
+        expected = outcome(on_tiny("--weights", weights))
+        assert outcome(on_tiny("--weights", weights, "--test_segments", 4)) == expected
+        assert on_tiny("--weights", weights, "--test_segments", 6).error == (
+            f"--test_segments 6 contradicts {weights}: its head, weighted, works only for the 4 segments that it was"
+            " trained on; leave --test_segments out"
+        )
 
 
 def test_other_errors_in_checkpoints(on_tiny, tmp_path, sampled):

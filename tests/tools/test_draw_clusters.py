@@ -84,7 +84,7 @@ def spans(axis):
 
 @pytest.mark.parametrize("chunk", [1, 3, 20, 64])
 def test_changes_in_chunks_are_those_of_all_frames_at_once(weights, chunk):
-    model, _ = load_model(str(weights))
+    model, *_ = load_model(str(weights))
     frames = torch.randint(256, (20, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
         x = model.run_stem(frames)

@@ -155,7 +155,7 @@ def test_steps_are_stacks_of_neighbouring_frames():
 
 @pytest.mark.parametrize("method", ["slope", "none"])
 def test_a_folder_is_classified_as_in_evaluation(method, made, run):
-    model, config = load_model(str(made / f"{method}.pth"))
+    model, config, _ = load_model(str(made / f"{method}.pth"))
     names = [f"{i}.jpg" for i in range(1, 41)]
     frames = FolderStore(made / "frames" / "clip").clip(names, partial(eval_transform, rng=None, size=64))
     if method == "none":

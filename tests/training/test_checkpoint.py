@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ops.errors import InputError
+from ops.heads import HEADS, Head
 from ops.models import build_model
 from ops.training import checkpoint as ckpt
 from ops.training.checkpoint import load_checkpoint, load_pretrained, load_weights, save_checkpoint
@@ -179,6 +180,30 @@ def test_bare_weights_are_a_checkpoint_without_config(tmp_path):
     assert list(content) == ["state_dict"] and list(content["state_dict"]) == ["w"]
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "module.module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module._orig_mod.module."],
+)
+def test_wrappers_are_taken_off(tmp_path, prefix):
+    torch.save({"state_dict": {f"{prefix}w": torch.ones(1), "a._orig_mod.b": torch.ones(1)}}, tmp_path / "x.pth")
+    assert [*load_checkpoint(tmp_path / "x.pth")["state_dict"]] == ["w", "a.b"]
+
+
+def test_wrapped_and_bare_at_once(tmp_path):
+    torch.save({"state_dict": {"module.w": torch.ones(1), "w": torch.zeros(1)}}, tmp_path / "x.pth")
+    assert "holds a weight twice, as module.w and as w" in refused(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("name", ["model", "model_state", "model_state_dict"])
+def test_weights_under_the_names_of_other_programs(tmp_path, name):
+    """What else such a file holds means other things there."""
+    for path, weights in (("a.pth", {"w": torch.ones(1)}), ("b.pth", {"state_dict": {"module.w": torch.ones(1)}})):
+        torch.save({name: weights, "epoch": "last", "optimizer": [1]}, tmp_path / path)
+        assert load_checkpoint(tmp_path / path) == {"state_dict": {"w": torch.ones(1)}}
+    torch.save({"state_dict": {name: {"w": torch.ones(1)}}, "epoch": 3}, tmp_path / "c.pth")
+    assert load_checkpoint(tmp_path / "c.pth") == {"state_dict": {"w": torch.ones(1)}, "epoch": 3}
+
+
 # ---------------------------------------------------------------- weights into models
 
 VARIANTS = [
@@ -256,6 +281,74 @@ def test_tuning_keeps_a_new_classifier_only_where_it_must():
     assert torch.equal(target.new_fc.weight, own) and same_weights(source.base_model, target.base_model)
     fitting = thin(7)
     assert load_weights(fitting, source.state_dict(), "test", tune=True) == [] and same_weights(source, fitting)
+
+
+def test_a_classifier_of_another_data_set_is_not_kept_though_it_fits():
+    source, target = thin(), thin()
+    own = target.new_fc.weight.detach().clone()
+    new = load_weights(target, source.state_dict(), "test", tune=True, keep_head=False)
+    assert new == ["new_fc.weight", "new_fc.bias"] and torch.equal(target.new_fc.weight, own)
+    assert same_weights(source.base_model, target.base_model)
+
+
+class Deep(Head):
+    """A head of `depth` layers."""
+
+    options = ("depth",)
+
+    def __init__(self, feature_dim, num_class, num_segments, depth):
+        super().__init__(feature_dim, num_class, num_segments)
+        self.layers = nn.Sequential(*(nn.Linear(num_class, num_class) for _ in range(depth)))
+
+    def forward(self, x):
+        return self.layers(x).mean(1)
+
+
+@pytest.mark.parametrize("depth, other", [(1, 2), (2, 1), (2, 0)])
+def test_a_head_with_other_options_is_new_as_a_whole(monkeypatch, depth, other):
+    """Layers that fit are of no use without those that do not."""
+    monkeypatch.setitem(HEADS, "deep", Deep)
+    source, target = (thin(consensus_type="deep", depth=number) for number in (depth, other))
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    new = load_weights(target, source.state_dict(), "test", tune=True)
+    assert new == [key for key in before if not key.startswith("base_model.")]
+    assert all(torch.equal(target.state_dict()[key], before[key]) for key in new)
+    with pytest.raises(InputError, match="holds another network"):
+        load_weights(target, source.state_dict(), "test")
+
+
+def test_half_and_double_precision_become_single():
+    source, target = thin(), thin()
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        weights = {key: v.to(kind) if v.is_floating_point() else v for key, v in source.state_dict().items()}
+        load_weights(target, weights, "test")
+        assert {v.dtype for v in target.state_dict().values()} == {torch.float32, torch.int64}
+        for key, value in target.state_dict().items():
+            assert torch.equal(value, weights[key].to(value.dtype))
+
+
+@pytest.mark.parametrize("tune", [True, False])
+@pytest.mark.parametrize("key", ["base_model.layer2.0.conv1.weight", "new_fc.weight"])
+def test_whole_numbers_are_no_weights(key, tune):
+    """Those of a quantised network, say, which mean nothing without their scale."""
+    weights = thin().state_dict()
+    weights[key] = weights[key].mul(100).to(torch.int8)
+    with pytest.raises(InputError, match=rf"F.pth holds another network \({re.escape(key)} is of int8 there; 1 tens"):
+        load_weights(thin(), weights, "F.pth", tune)
+
+
+def test_a_weight_that_is_there_twice():
+    weights = thin().state_dict()
+    twice = weights | {"base_model.layer2.0.conv1.net.weight": weights["base_model.layer2.0.conv1.weight"]}
+    with pytest.raises(InputError, match=r"holds a weight twice, as .*\.conv1\.weight and as .*\.conv1\.net\.weight;"):
+        load_weights(thin(), twice, "F.pth")
+
+
+@pytest.mark.parametrize("tune", [True, False])
+def test_weights_that_are_in_no_network_here_are_not_left_out(tune):
+    more = {"base_model.layer2.0.conv3.weight": torch.ones(1)}
+    with pytest.raises(InputError, match=r"\(base_model.layer2.0.conv3.weight is not here; 1 tensors differ\)"):
+        load_weights(thin(), thin().state_dict() | more, "F.pth", tune)
 
 
 # ---------------------------------------------------------------- pretrained backbones
