@@ -177,7 +177,7 @@ class Chunks:
 def copied_ahead(items: Iterable[Host], device: torch.device, copy: Callable[[Host], Item]) -> Iterator[Item]:
     """What `copy` makes of each item, on a device; on CUDA it is called while the item before is computed on.
 
-    Each item is asked for one earlier there, and two of them are on the device. `copy` must not wait for the device.
+    Each item is asked for one earlier there, and up to three are on the device. `copy` must not wait for the device.
     """
     if device.type != "cuda":
         yield from map(copy, items)

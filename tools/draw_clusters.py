@@ -26,6 +26,7 @@ from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
 from ops.pictures.methods import CutVideo, draw_comparison, draw_methods
+from ops.pictures.text import without_middle
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
 from ops.training.placement import place_model
@@ -131,7 +132,7 @@ def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -
     view_of = partial(eval_transform, rng=None, size=config.frame_size)
     clip = open_store(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
     steps = make_steps(config, hold([clip]))
-    title = f"{title} ({video.path}): {video.num_frames:,} frames"
+    title = f"{without_middle(title, 30)} ({without_middle(video.path, 30)}): {video.num_frames:,} frames"
     if len(set(steps.first)) < video.num_frames - steps.stack + 1:
         title += f", {len(set(steps.first)):,} of them seen"
     kinds = kinds_of(config.root, video)

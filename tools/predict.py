@@ -16,6 +16,7 @@ from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
+from ops.pictures.text import without_middle
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
 from ops.training.placement import place_model
@@ -107,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{rank}  {names[label]:<{width}}  {100 * value:6.2f} %")
     if args.picture:
         verdict = f"predicted: {names[best.indices[0]]} ({100 * best.values[0]:.1f} %)"
-        pictures.draw_prediction(seen, f"{name}: {seen.summary}", verdict, args.picture)
+        title = f"{without_middle(name, 40)}: {seen.summary}"
+        pictures.draw_prediction(seen, title, verdict, args.picture)
         print(f"drew {args.picture}")
 
 

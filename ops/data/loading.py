@@ -15,6 +15,7 @@ from ops.data.workers import kill_workers, leave_signals_to_main
 from ops.errors import InputError
 
 READY = 4 * 2**30  # bytes of batches that wait for the device
+PINNED = 2**30  # bytes of a batch; pinned memory is rounded up to a power of two, and PyTorch keeps it
 
 
 class VideoBatch(NamedTuple):
@@ -88,18 +89,20 @@ def make_loader(
     """A DataLoader of `VideoBatch`es that keeps its workers between epochs.
 
     Every worker has two batches ready, or one where two of the largest would pass `READY`, with frames of so many
-    `pixels`. Where memory is pinned, a batch moves there when it is ready, so that it is held twice for a moment only.
+    `pixels`. With `pin_memory` a batch moves to pinned memory when it is ready, so that it is held twice for a moment
+    only; not where the largest would pass `PINNED`, whose frames the model fetches in chunks.
     """
-    ahead = 2 if workers else None
-    if workers and 2 * workers * largest_batch(dataset, batches) * dataset.channels * pixels > READY:
-        ahead = 1
+    largest = largest_batch(dataset, batches) * dataset.channels * pixels if pixels else 0
+    ahead = None
+    if workers:
+        ahead = 2 if 2 * workers * largest <= READY else 1
     return _Loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
         prefetch_factor=ahead,
         collate_fn=collate,
-        pin_memory=pin_memory,
+        pin_memory=pin_memory and largest <= PINNED,
         persistent_workers=workers > 0,
         worker_init_fn=leave_signals_to_main,
         generator=torch.Generator(),  # else its draws would move those of dropout

@@ -28,14 +28,15 @@ NO_CHARACTER = "\uffff"  # drawn as what no font knows
 def one_line(text: str, has_glyph: Callable[[str], bool], fits: Callable[[str], bool]) -> str:
     """The text as it can be drawn with glyphs that are there, as long as it `fits`."""
     visible = (c if c.isprintable() and has_glyph(c) else ascii(c)[1:-1] for c in unicodedata.normalize("NFC", text))
-    line = _without_middle("".join(visible), LONGEST)
+    line = without_middle("".join(visible), LONGEST)
     if fits(line):
         return line
-    too_many = bisect(range(len(line)), False, key=lambda kept: not fits(_without_middle(line, kept)))
-    return _without_middle(line, max(0, too_many - 1))
+    too_many = bisect(range(len(line)), False, key=lambda kept: not fits(without_middle(line, kept)))
+    return without_middle(line, max(0, too_many - 1))
 
 
-def _without_middle(text: str, kept: int) -> str:
+def without_middle(text: str, kept: int) -> str:
+    """Up to `kept` characters of a text, with dots for those that are gone."""
     if len(text) <= kept:
         return text
     return f"{text[: -(-kept // 2)]}...{text[len(text) - kept // 2 :]}"
@@ -66,7 +67,8 @@ def drawn_line(text: str, size: int, width: float = inf) -> Line:
 @cache
 def _fonts(size: int) -> list[ImageFont.FreeTypeFont]:
     names = list(MORE_FONTS)
-    if matplotlib := find_spec("matplotlib"):  # which brings a font along
+    matplotlib = find_spec("matplotlib")  # brings a font along
+    if matplotlib and matplotlib.origin:
         names.append(str(Path(matplotlib.origin).parent / "mpl-data/fonts/ttf" / MORE_FONTS[0]))
     fonts = [ImageFont.load_default(size)]
     for name in names:
@@ -85,21 +87,24 @@ def _has_glyph(font: ImageFont.FreeTypeFont, character: str) -> bool:
 
 # ---------------------------------------------------------------- drawn by matplotlib
 
+PLAIN = {"text.parse_math": False, "text.usetex": False}  # its settings for text as it is
+
 
 def plotted_line(text: str, size: float, width: float = inf) -> str:
     """The text as matplotlib draws it, `size` points high and up to `width` inches long.
 
     Its settings `PLAIN` must be in force, or `$` would begin a formula.
     """
+    known = _plotted_characters()
+    return one_line(text, lambda c: ord(c) in known, lambda line: plotted_width(line, size) <= width)
+
+
+def plotted_width(line: str, size: float) -> float:
+    """Inches that a line takes."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextToPath
 
-    points, font = TextToPath().get_text_width_height_descent, FontProperties(size=size)
-    known = _plotted_characters()
-    return one_line(text, lambda c: ord(c) in known, lambda line: points(line, font, False)[0] <= 72 * width)
-
-
-PLAIN = {"text.parse_math": False, "text.usetex": False}  # matplotlib's settings for text as it is
+    return TextToPath().get_text_width_height_descent(line, FontProperties(size=size), False)[0] / 72
 
 
 def _plotted_characters() -> set[int]:

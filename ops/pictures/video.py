@@ -16,7 +16,7 @@ from torch import Tensor
 from ops.errors import InputError
 from ops.files import write_whole
 from ops.pictures.colours import CLUSTERS, CURVE, CUT, SEEN
-from ops.pictures.text import PLAIN, plotted_line
+from ops.pictures.text import PLAIN, plotted_line, plotted_width
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -150,10 +150,9 @@ def draw_video(figure: "FigureBase", strip: Strip, title: str, verdict: str = ""
 
 def draw_title(figure: "FigureBase", strip: Strip, title: str, verdict: str = "") -> None:
     """A line at the top, its end at the right."""
-    height, size, room = 1 - 0.1 / strip.height, 10.5, strip.inner - 0.2
-    verdict = plotted_line(verdict, size, room / 2)
-    if verdict:
-        room /= 2
+    height, size = 1 - 0.1 / strip.height, 10.5
+    verdict = plotted_line(verdict, size, strip.inner / 2)
+    room = strip.inner - plotted_width(verdict, size) - 0.2
     figure.text(strip.left / strip.width, height, plotted_line(title, size, room), va="top", fontsize=size)
     figure.text(1 - RIGHT / strip.width, height, verdict, va="top", ha="right", fontsize=size)
 
