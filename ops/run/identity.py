@@ -18,11 +18,14 @@ def lines_of(videos: Sequence[Video]) -> list[str]:
     return [f"{video.path} {video.num_frames} {video.label}" for video in videos]
 
 
-def describe_data(config: Config, loaders: dict[str, DataLoader]) -> dict:
-    """What a checkpoint keeps of the data of a run; `loaders` are those of its splits."""
+def describe_data(config: Config, loaders: dict[str, DataLoader], content: dict) -> dict:
+    """What a checkpoint keeps of the data of a run; `loaders` are those of its splits.
+
+    Class names that nothing tells here are those in the `content` of the checkpoint that the run goes on from.
+    """
     lists = {split: "\n".join(lines_of(loader.dataset.videos)) for split, loader in loaders.items()}
     return {
-        "class_names": known_class_names(config),
+        "class_names": known_class_names(config) or content.get("class_names"),
         "lists": {split: hashlib.sha256(text.encode()).hexdigest() for split, text in lists.items()},
     }
 

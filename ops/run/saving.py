@@ -75,7 +75,7 @@ def run_folders(checkpoints: Path, log: Path) -> Iterator[None]:
                 raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
         mine = False  # until it is claimed
         with ExitStack() as claims:
-            for folder in {path.resolve(): path for path in (log, checkpoints)}.values():  # perhaps one and the same
+            for folder in {path.resolve(): path for path in (checkpoints, log)}.values():  # perhaps one and the same
                 claims.enter_context(claimed(folder))
             mine = True
             yield

@@ -90,7 +90,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
     data = {}
     if not config.evaluate:
-        data = describe_data(config, loaders)
+        data = describe_data(config, loaders, content)
         check_data(content, data, config, loaders["train"], warn)
         check_shapes(config, model, loaders["train"], processes)
     say(describe(config, model, loaders, device, processes))
@@ -299,7 +299,8 @@ def launcher(processes: Processes) -> list[str]:
     """The words that start as many processes as these, on each machine where there are several."""
     if processes.world_size == 1:
         return ["python"]
-    here = int(os.environ.get("LOCAL_WORLD_SIZE") or processes.world_size)
+    local = os.environ.get("LOCAL_WORLD_SIZE", "")
+    here = int(local) if local.isdecimal() else processes.world_size
     words = ["torchrun", f"--nproc_per_node={here}"]
     if here < processes.world_size:  # unlike machines are not foreseen by torchrun
         words += [f"--nnodes={processes.world_size // here}", "--rdzv_backend=c10d", "--rdzv_endpoint=HOST:PORT"]

@@ -7,7 +7,6 @@ import torch
 from ops.data.seeds import Purpose, torch_seed
 from ops.errors import InputError
 from ops.options.config import plain
-from ops.run.data import class_names
 from ops.run.identity import changed_lists, digest_batches
 from ops.run.log import RunLog
 from ops.run.progress import Progress
@@ -161,9 +160,10 @@ class Training:
         """
         if not self.log or not self.log.events or not self.draws_pictures:
             return
-        videos, classes = self.run.loaders["val"].dataset, class_names(self.config)
+        videos = self.run.loaders["val"].dataset
+        names = self.run.data["class_names"] or [str(label) for label in range(self.model.num_class)]
         try:
-            self.log.add_pictures(epoch, validation_pictures(self.model, videos, result, classes, f"epoch {epoch}"))
+            self.log.add_pictures(epoch, validation_pictures(self.model, videos, result, names, f"epoch {epoch}"))
         except Exception as error:  # whatever a library or a file makes of it
             self.draws_pictures = False
             self.run.warn(f"warning: no more pictures of validations: {' '.join(str(error).split()) or repr(error)}")

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import main
+from ops.files import claimed
 from ops.run import training
 from ops.run.saving import run_folders
 from ops.run.setup import how_to_go_on
@@ -467,3 +468,17 @@ def test_the_command_that_goes_on_starts_as_many_processes(monkeypatch, world_si
         monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
     command = how_to_go_on(["a", "RGB", "--start_epoch", "3", "--overwrite"], Processes(0, world_size))
     assert command == f"{begins} --resume auto"
+
+
+@pytest.mark.parametrize("busy", ["checkpoint", "log"])
+def test_a_run_that_goes_on_is_not_overwritten(run_main, words, busy):
+    """Neither its checkpoints nor its log, whichever of the two another place was given for."""
+    assert run_main(*words, "--epochs", "1").code == 0
+    files = sorted(path for folder in ("checkpoint", "log") for path in Path(folder).glob("*/*"))
+    before = [path.read_bytes() for path in files]
+    (folder,) = Path(busy).glob("*")
+    with claimed(folder):
+        for more in (["--overwrite"], ["--resume", "auto", "--start_epoch", "0"]):
+            assert f"another run is writing to {folder}" in run_main(*words, "--epochs", "1", *more).error
+    assert [path.read_bytes() for path in files] == before
+    assert run_main(*words, "--epochs", "1", "--overwrite").code == 0

@@ -25,11 +25,12 @@ def of_lists(**lists):
 
 
 def test_class_names_are_those_of_the_file(config, tmp_path):
-    assert describe_data(config, {})["class_names"] == NAMES
+    assert describe_data(config, {}, {})["class_names"] == NAMES
     (tmp_path / "category.txt").unlink()
-    assert describe_data(config, {})["class_names"] is None
+    assert describe_data(config, {}, {})["class_names"] is None
+    assert describe_data(config, {}, {"class_names": NAMES})["class_names"] == NAMES  # of the checkpoint gone on from
     (tmp_path / "names.txt").write_text("a\nb\nc\nd\n")
-    assert describe_data(replace(config, category_file="names.txt"), {})["class_names"] == ["a", "b", "c", "d"]
+    assert describe_data(replace(config, category_file="names.txt"), {}, {})["class_names"] == ["a", "b", "c", "d"]
 
 
 def test_labels_that_stand_for_other_classes(config, tmp_path):
@@ -52,9 +53,9 @@ def test_names_in_a_damaged_checkpoint():
 
 def test_what_makes_another_list(config):
     videos = [Video("a", 5, 0), Video("b", 6, 1)]
-    content = describe_data(config, of_lists(train=videos, val=videos))
+    content = describe_data(config, of_lists(train=videos, val=videos), {})
     others = [videos[:1], videos[::-1], [replace(videos[0], num_frames=4), videos[1]], [videos[0], Video("b", 6, 2)]]
     for other in others:
-        assert changed_lists(content, describe_data(config, of_lists(train=videos, val=other))) == ["val"]
-    assert changed_lists(content, describe_data(config, of_lists(train=[*videos], val=[*videos]))) == []
+        assert changed_lists(content, describe_data(config, of_lists(train=videos, val=other), {})) == ["val"]
+    assert changed_lists(content, describe_data(config, of_lists(train=[*videos], val=[*videos]), {})) == []
     assert changed_lists({}, content) == []  # of an earlier version
