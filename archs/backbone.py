@@ -61,7 +61,7 @@ class Arch:
     mean, std           normalise RGB in [0, 1]
     weights             its ImageNet weights in torchvision
     non_local_stages    where TSM puts non-local blocks, after every second block
-    temporal_pool_stage where TSM puts temporal pooling, before the stage
+    temporal_pool_stage where TSM puts temporal pooling, before the stage, which is then a module of that name
     """
 
     build: Callable[[int], Backbone]
@@ -74,3 +74,18 @@ class Arch:
     weights: str | None = None
     non_local_stages: tuple[str, ...] = ()
     temporal_pool_stage: str | None = None
+
+    def check(self, backbone: Backbone) -> None:
+        """Raise ValueError where a backbone is not as this says."""
+        name = type(backbone).__name__
+        if backbone.stages != self.stages or tuple(backbone.channels) != self.stages:
+            found = f"{backbone.stages}, with channels {backbone.channels}"
+            raise ValueError(f"{name} has the stages {found}, not {self.stages}")
+        with_blocks = tuple(stage for stage in self.stages if len(backbone.blocks(stage)))
+        if with_blocks != self.block_stages or not all(any(backbone.shift_places(stage)) for stage in with_blocks):
+            raise ValueError(f"{name} must have blocks, and places for shift, in the stages {self.block_stages} alone")
+        held = {id(p) for stage in self.stages for part in backbone.stage_modules(stage) for p in part.parameters()}
+        for parameter_name, parameter in backbone.named_parameters():
+            if id(parameter) not in held:
+                raise ValueError(f"{parameter_name} of {name} is in none of the modules that its stages run")
+        backbone.get_submodule(backbone.first_conv)

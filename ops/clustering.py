@@ -204,11 +204,36 @@ def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: s
     return Clusters(torch.where(short[layout.video], first_shown_by, labels), start.flatten(), size.flatten())
 
 
+def measure_changes(method: str, x: Tensor, lengths: Tensor) -> Tensor:
+    """What a method of `CLUSTERINGS` looks at: its measure (sum t,) of activations x (sum t, ...), lengths (n,).
+
+    A method without measure looks at the activations themselves, (sum t, d). Raises ValueError where a measure gives
+    another thing than a whole number per frame.
+    """
+    measure = CLUSTERINGS[method].measure
+    if measure is None:
+        return x.detach().flatten(1)
+    changes = measure(x, lengths)
+    if not isinstance(changes, Tensor) or changes.dtype != torch.int64 or changes.shape != (len(x),):
+        wanted = f"an int64 for each of {len(x)} frames"
+        raise ValueError(f"the measure of clustering {method!r} must give {wanted}, not {_describe(changes)}")
+    if changes.device.type == "cpu" and len(changes) and int(changes.min()) < 0:
+        raise ValueError(f"the measure of clustering {method!r} gave {int(changes.min())}; it must be at least 0")
+    return changes
+
+
+def _describe(answer: object) -> str:
+    """What a function gave, in short."""
+    if isinstance(answer, Tensor):
+        return f"{answer.dtype} {tuple(answer.shape)}"
+    return f"a {type(answer).__name__}"
+
+
 def _check_labels(method: str, labels: Tensor, layout: Layout) -> None:
     """Raise ValueError where a method's answer leaves a cluster empty, runs backwards, or is no answer at all."""
-    if labels.dtype != torch.int64 or labels.shape != layout.video.shape:
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != layout.video.shape:
         wanted = f"an int64 label for each of {len(layout.video)} frames"
-        raise ValueError(f"clustering {method!r} must give {wanted}, not {labels.dtype} {tuple(labels.shape)}")
+        raise ValueError(f"clustering {method!r} must give {wanted}, not {_describe(labels)}")
     if labels.device.type != "cpu":
         return
     step = labels - labels.roll(1)
@@ -307,9 +332,7 @@ class TemporalClustering(nn.Module):
         channels_last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
         if channels_last:
             x = x.permute(0, 2, 3, 1)  # a frame's values in the order of memory, which need not be copied
-        measure = CLUSTERINGS[self.method].measure
-        changes = x.detach().flatten(1) if measure is None else measure(x, lengths)
-        clusters = self.find_clusters(changes, lengths)
+        clusters = self.find_clusters(measure_changes(self.method, x, lengths), lengths)
         means = cluster_means(x, clusters)
         if channels_last:
             means = means.permute(0, 3, 1, 2)

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from archs import ARCHS
 from archs.backbone import Backbone
-from ops.clustering import TemporalClustering
+from ops.clustering import TemporalClustering, sign_distances
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
-from ops.streaming import Stem, Streaming, can_stream, stream
+from ops.streaming import Frames, Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
@@ -119,6 +119,18 @@ class TSN(nn.Module):
             or not can_stream(self.stem, self.clustering)
         )
 
+    def cut(self, frames: Frames, lengths: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
+        """How a model that clusters, in eval mode, cuts videos: in chunks of frames where its clustering allows that.
+
+        frames and lengths as in `forward` -> what the trunk sees (n*g, c, h, w), the cluster of each frame (sum t,),
+        and how far it is from the frame before (sum t,), mostly the share of signs that differ.
+        """
+        if can_stream(self.stem, self.clustering):
+            return stream(self.stem, self.clustering, frames, lengths, chunk)
+        x = self.run_stem(frames[:])
+        means, assignment = self.clustering(x, lengths)
+        return means, assignment, sign_distances(x, lengths.to(x.device))
+
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
         frames = frames.to(self.device, non_blocking=True)
@@ -140,7 +152,14 @@ class TSN(nn.Module):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             if self.new_fc is not None:
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-            return self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+            logits = self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+        shape = tuple(logits.shape)
+        if len(shape) not in (2, 3) or shape[0] != num_videos or shape[-1] != self.num_class:
+            raise ValueError(
+                f"head {type(self.consensus).__name__} gave {shape} for {num_videos} videos and {self.num_class}"
+                " classes; it must give (videos, classes), or (videos, representations, classes)"
+            )
+        return logits
 
     def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
@@ -157,6 +176,20 @@ class TSN(nn.Module):
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
         return self.classify(x, len(lengths))
+
+
+def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
+    """The head of a model, with those of the `options` that it names; ValueError for others that no head knows."""
+    make_head = HEADS[name]
+    known = {option for head in HEADS.values() for option in head.options}
+    if unknown := options.keys() - known:
+        raise ValueError(f"no head has an option {', '.join(sorted(unknown))}")
+    if missing := set(make_head.options) - options.keys():
+        raise ValueError(f"head {name} needs the option {', '.join(sorted(missing))}")
+    head = make_head(feature_dim, num_class, num_segments, **{option: options[option] for option in make_head.options})
+    if head.needs_maps and head.in_dim is not None:
+        raise ValueError(f"head {name} takes maps, which no linear layer can come before: its in_dim must be None")
+    return head
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
@@ -194,6 +227,7 @@ def build_model(
     """
     backbone, source = ARCHS[arch], MODALITIES[modality]
     base_model = backbone.build(source.channels)
+    backbone.check(base_model)
     clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
     cluster_after = cluster_after or backbone.cluster_after
     first = backbone.stages.index(cluster_after) + 1 if clustering else 0
@@ -214,9 +248,7 @@ def build_model(
         stage = backbone.temporal_pool_stage
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
 
-    make_head = HEADS[consensus_type]
-    own_options = {name: head_options[name] for name in make_head.options}
-    head = make_head(base_model.feature_dim, num_class, steps, **own_options)
+    head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
     return TSN(
         base_model,
         head,

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, sign_changes
+from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, measure_changes, sign_changes
 
 STEM_GRADS = ("exact", "representative")
 AT_ONCE = 2 * 2**30  # bytes of the stem's activations up to which `auto` does not stream; on CUDA a part of its memory
@@ -350,7 +350,7 @@ class _StreamedMeans(torch.autograd.Function):
         summing = SecondPass(chunks, memory)
         if method.at_largest:
             summing = MeansAtLargest(chunks, clustering.num_clusters)
-        changes, last = find_changes(chunks, method.measure, summing.see)
+        changes, last = find_changes(chunks, partial(measure_changes, clustering.method), summing.see)
         clusters = clustering.find_clusters(changes, lengths)
         means = summing.means(clusters, last).to(last.dtype).unflatten(1, last.shape[1:])  # (n*g, c, h, w)
 
@@ -413,8 +413,10 @@ def stream(
         return _StreamedMeans.apply(chunks, clustering, lengths, rng, memory, *parameters)
 
 
-def stream_changes(stem: Stem, frames: Frames, chunk: int) -> tuple[Tensor, int]:
-    """The first pass alone over one video: its `sign_changes` (t,), and how many signs a frame has."""
+def stream_changes(
+    stem: Stem, frames: Frames, chunk: int, measure: Callable[[Tensor, Tensor], Tensor] = sign_changes
+) -> tuple[Tensor, int]:
+    """The first pass alone over one video: what changes (t,) by `measure`, and how many activations a frame has."""
     chunks = Chunks(stem, frames, [len(frames)], chunk)
-    changes, last = find_changes(chunks, sign_changes, lambda part, x, changes: None)
+    changes, last = find_changes(chunks, measure, lambda part, x, changes: None)
     return changes, last.numel()

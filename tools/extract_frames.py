@@ -106,7 +106,7 @@ def build_parser() -> cli.ArgumentParser:
         action="store_true",
         help=f"of videos with errors keep the frames that can be decoded; DST/{DAMAGED} lists them",
     )
-    parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one a core)")
+    parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one per core)")
     parser.add_argument(
         "--ext",
         default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v,wmv,flv,mts,m2ts,ts,3gp,ogv",

@@ -14,7 +14,7 @@ from ops.evaluation.gradient_agreement import ANGLES, Agreement, agreements, pai
 from ops.files import check_writable, write_whole
 from ops.models import build_model
 from ops.options import cli, types
-from ops.options.config import names_of
+from ops.options.config import DATASET_OPTIONS
 from ops.options.parsing import add_dataset_options, add_options
 from ops.run.data import open_videos
 from ops.run.identity import check_class_names
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if model.clustering is None:
         raise InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that clusters")
-    data = ("dataset", "root_path", *names_of("data"))
+    data = ("dataset", *DATASET_OPTIONS)
     config = replace(config, **{name: getattr(args, name, None) for name in data})
     num_class = model.num_class
     if config.spec.num_class != num_class:

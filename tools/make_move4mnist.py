@@ -68,7 +68,7 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--num_train", type=int, default=1800, metavar="N", help="training videos (1800)")
     parser.add_argument("--num_val", type=int, default=600, metavar="N", help="validation videos (600)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (0)")
-    parser.add_argument("-j", "--workers", type=int, metavar="J", help="processes (one a core)")
+    parser.add_argument("-j", "--workers", type=int, metavar="J", help="processes (one per core)")
     parser.add_argument(
         "--digits",
         choices=("auto", "mnist", "glyphs"),

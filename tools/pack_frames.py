@@ -65,7 +65,7 @@ def build_parser() -> cli.ArgumentParser:
         type=number(int, least=1),
         default=os.cpu_count() or 1,
         metavar="J",
-        help="videos at a time (one a core)",
+        help="videos at a time (one per core)",
     )
     return parser
 

@@ -51,7 +51,7 @@ def build_parser() -> cli.ArgumentParser:
         "--category_file",
         type=Path,
         metavar="FILE",
-        help="class names, one a line in the order of "
+        help="class names, one per line in the order of "
         "labels (default: the checkpoint's own; of older ones those of the dataset, if it is there)",
     )
     parser.add_argument(

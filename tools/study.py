@@ -65,7 +65,7 @@ def build_parser() -> cli.ArgumentParser:
                 type=number(int, least=1),
                 default=os.cpu_count() or 1,
                 metavar="N",
-                help="cells at a time, each on one thread (one a core)",
+                help="cells at a time, each on one thread (one per core)",
             )
     return parser
 

@@ -1,4 +1,4 @@
-"""The file that names a dataset's classes, one a line in the order of their labels."""
+"""The file that names a dataset's classes, one per line in the order of their labels."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from ops.errors import InputError
 
 
 def read_categories(path: Path, num_class: int, needed: bool = False) -> list[str]:
-    """The class names in a file, one a line in the order of labels; the labels themselves where there is no file.
+    """The class names in a file, one per line in the order of labels; the labels themselves where there is no file.
 
     Raises InputError where it holds another number of names, or is `needed` and cannot be read.
     """

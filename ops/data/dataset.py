@@ -81,6 +81,7 @@ class VideoDataset(Dataset):
             loaded, place = np.unique(frames, return_inverse=True)
         view_of = partial(self.transform, rng=rng)
         clip = open_store(self.root / video.path).load(self.spec, loaded, view_of)  # (frames, c, S, S)
+        check_clip(clip, len(loaded) * (2 if self.spec.is_flow else 1), video.path)
         if self.spec.is_flow:  # all x, then all y -> (frames, 2, S, S)
             clip = torch.cat(clip.chunk(2), 1)
         if place is not None:
@@ -90,3 +91,11 @@ class VideoDataset(Dataset):
             clip = clip.expand(-1, -1, 3, -1, -1)
         clip = clip.flatten(1, 2)  # (t, stack * c, S, S)
         return clip, video.label, video.path
+
+
+def check_clip(clip: Tensor, frames: int, path: str) -> None:
+    """Raise InputError where a store gives another thing than was asked of it."""
+    right = isinstance(clip, Tensor) and clip.dtype == torch.uint8 and clip.ndim == 4
+    if not right or clip.shape[0] != frames or clip.shape[1] not in (1, 3):
+        found = f"{clip.dtype} {tuple(clip.shape)}" if isinstance(clip, Tensor) else f"a {type(clip).__name__}"
+        raise InputError(f"{path}: its store gave {found} for {frames} frames, not uint8 (frames, 1 or 3, S, S)")

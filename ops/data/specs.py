@@ -1,4 +1,4 @@
-"""What the program knows of each dataset: one frozen `DatasetSpec` a name, or a `dataset.json` beside the lists."""
+"""What the program knows of each dataset: one frozen `DatasetSpec` per name, or a `dataset.json` beside the lists."""
 
 import json
 import os
@@ -20,7 +20,7 @@ class DatasetSpec:
 
     `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
     the first one, None where each video has its own. `flip` tells whether a mirrored video keeps its label. Lists lie
-    in the dataset's folder and give paths relative to it; `category_file` there names the classes, one a line in the
+    in the dataset's folder and give paths relative to it; `category_file` there names the classes, one per line in the
     order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen.
     """
 
@@ -94,8 +94,13 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
     else:
         missing = [f"--{name}" for name in ("num_class", "image_tmpl") if name not in facts]
         if missing:
+            found = ""
+            if Path(dataset).is_dir():
+                found = f", a folder without {DESCRIPTION}"
+            elif "/" in dataset:
+                found = ", and there is no such folder"
             raise InputError(
-                f"unknown dataset {dataset!r}: known are {', '.join(DATASETS)}; for your own give"
+                f"unknown dataset {dataset!r}{found}: known are {', '.join(DATASETS)}; for your own give"
                 f" {' and '.join(missing)} and --root_path, or a folder with a {DESCRIPTION}"
                 " (`tools/make_lists.py folder` writes one)"
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ops.clustering import find_clusters
+from ops.clustering import CLUSTERINGS, find_clusters, sign_changes
 from ops.evaluation.predict import Steps
 from ops.models import TSN
 from ops.pictures.methods import CutVideo
@@ -24,10 +24,21 @@ def cut_video(
     title: str,
     kinds: np.ndarray | None = None,
 ) -> CutVideo:
-    """Cut a video by each method, by one pass of the stem of a model in eval mode; `kinds` are those of all frames."""
+    """Cut a video by each method, on the activations of a model in eval mode; `kinds` are those of all frames.
+
+    The stem runs once for each measure of the methods.
+    """
     changes, signs = stream_changes(model.stem, steps, chunk)
     lengths = torch.tensor([len(steps)], device=changes.device)
-    labels = {method: find_clusters(changes, lengths, num_clusters, method).assignment for method in methods}
+    seen = {sign_changes: changes}  # what methods look at
+    labels = {}
+    for method in methods:
+        measure = CLUSTERINGS[method].measure
+        if measure is None:
+            seen[measure] = model.run_stem(steps[:]).flatten(1)
+        elif measure not in seen:
+            seen[measure], _ = stream_changes(model.stem, steps, chunk, measure)
+        labels[method] = find_clusters(seen[measure], lengths, num_clusters, method).assignment
     return CutVideo(
         title,
         steps.frames,

@@ -38,7 +38,6 @@ from ops.clustering import sign_distances
 from ops.errors import InputError
 from ops.files import as_csv
 from ops.models import TSN
-from ops.streaming import stream
 from ops.training.engine import check_finite
 from ops.training.placement import full_precision
 from ops.training.stepping import video_losses
@@ -104,7 +103,7 @@ def draw_pairs(num_frames: int, number: int, rng: np.random.Generator) -> list[t
 def upstream_gradients(model: TSN, steps: Tensor, label: int, name: str) -> tuple[Tensor, list[int]]:
     """v (g, c, h, w) at the cluster means of one video, and the cluster of each frame, of several the first."""
     with torch.no_grad():
-        means, assignment, _ = stream(model.stem, model.clustering, steps, torch.tensor([len(steps)]), CHUNK)
+        means, assignment, _ = model.cut(steps, torch.tensor([len(steps)]), CHUNK)
     means.requires_grad_()
     scores = model.classify(means, 1)
     check_finite(scores, [name])

@@ -15,6 +15,7 @@ from torch import Tensor
 from ops.data.categories import read_categories
 from ops.data.frame_names import PICTURES, by_number, is_hidden, is_picture, name_pattern
 from ops.data.modality import MODALITIES
+from ops.data.specs import dataset_file
 from ops.data.stores import FolderStore
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
@@ -22,7 +23,6 @@ from ops.heads.head import video_logits
 from ops.models import TSN
 from ops.options.config import Config
 from ops.run.data import make_sampler
-from ops.streaming import stream
 from ops.training.placement import full_precision
 
 
@@ -33,7 +33,7 @@ def category_names(config: Config, num_class: int, file: Path | None, stored: li
         return stored
     if file is None:
         try:
-            file = config.root / config.spec.category_file
+            file = dataset_file(config.root, config.spec.category_file)
         except InputError:  # a dataset of one's own that is not here
             file = None
         if file is None or not file.is_file():
@@ -169,7 +169,7 @@ def predict(
         assignment = distances = None
         scores = model(steps[:], torch.tensor([len(steps)]))  # (1, K)
     else:
-        means, assignment, distances = stream(model.stem, model.clustering, steps, torch.tensor([len(steps)]), chunk)
+        means, assignment, distances = model.cut(steps, torch.tensor([len(steps)]), chunk)
         scores = model.classify(means, 1)  # (g, c, h, w) -> (1, K)
         assignment, distances = assignment.tolist(), distances.tolist()
     probabilities = video_logits(scores)[0].softmax(0).cpu()

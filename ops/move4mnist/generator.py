@@ -297,8 +297,8 @@ def make_dataset(
     """Write a whole data set: `out/{train,val}/CLASS_N/{i}.jpg`, `{train,val}_videofolder.txt`, `category.txt`.
 
     It grows in `out` + ".partial" and is renamed once it is whole. The bytes depend on the arguments, not on `workers`
-    (None: one a core). `progress(videos, total=...)` may wrap the loop over videos, as tqdm does. MNIST is looked for,
-    and kept, beside `out`. Raises `InputError`, before anything is written, for arguments that cannot be used.
+    (None: one per core). `progress(videos, total=...)` may wrap the loop over videos, as tqdm does. MNIST is looked
+    for, and kept, beside `out`. Raises `InputError`, before anything is written, for arguments that cannot be used.
     """
     out, workers = Path(out), (os.cpu_count() or 1) if workers is None else workers
     require(out.name != "", f"{out}: the data set needs a folder of its own, such as {out / 'movingmnist'}")

@@ -147,15 +147,12 @@ def check_processes(given: frozenset[str], processes: Processes) -> None:
 # ---------------------------------------------------------------- with a checkpoint
 
 
-def adopt(config: Config, given: frozenset[str], stored: dict | None, path: str) -> Config:
-    """Complete a config with the one inside checkpoint `path`: `stored`, or None if it carries none.
+def adopt(config: Config, given: frozenset[str], stored: dict, path: str) -> Config:
+    """Complete a config with the one inside checkpoint `path`, `stored`.
 
     For evaluation the model and the way videos are shown come from the file, for going on with training everything
     but places. Raises InputError where a given flag contradicts the model in the file.
     """
-    if stored is None:
-        check(config, given)
-        return config
     stored = stored_options(stored, path)
     for name in names_of("model"):
         if name in given and name in stored and getattr(config, name) != stored[name]:

@@ -1,6 +1,7 @@
 """What every program here does with bad input: one `error:` line on stderr, exit code 2, no traceback."""
 
 import argparse
+import difflib
 import io
 import os
 import re
@@ -62,7 +63,12 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments"):
-            hints = [f"{flag}: {hint}" for flag, hint in OF_TSM.items() if flag in re.split(r"[ =]", message)]
+            words = re.split(r"[ =]", message)
+            hints = [f"{flag}: {hint}" for flag, hint in OF_TSM.items() if flag in words]
+            for word in words:
+                if word.startswith("--") and word not in OF_TSM:
+                    close = difflib.get_close_matches(word, self._option_string_actions, 1)
+                    hints += [f"did you mean {flag}?" for flag in close]
             message = "; ".join([message, *hints])
         self.exit(2, f"error: {' '.join(message.split())} (`{self.prog} --help` shows the options)\n")
 

@@ -434,6 +434,10 @@ def names_of(*roles: str) -> tuple[str, ...]:
     return tuple(name for name, option in OPTIONS.items() if option.role in roles)
 
 
+# what says which videos there are and how they are read: options of all programs that read a data set
+DATASET_OPTIONS = ("root_path", *names_of("data"), "no_flip", "keep_damaged")
+
+
 def plain(config: Config) -> dict:
     """The config as a dict of plain values, for checkpoints and args.json."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ops.options.checks import check, check_start
 from ops.options.cli import ArgumentParser
-from ops.options.config import OPTIONS, Config, names_of
+from ops.options.config import DATASET_OPTIONS, OPTIONS, Config, names_of
 from ops.options.option import ROLES
 
 EXAMPLE = """examples:
@@ -51,7 +51,7 @@ def add_dataset_options(parser: ArgumentParser, modality_needed: bool = True) ->
     else:
         add_options(parser, ["modality"], default=None)
     group = parser.add_argument_group("data")
-    add_options(group, ["root_path", *names_of("data"), "no_flip", "keep_damaged"])
+    add_options(group, DATASET_OPTIONS)
     return group
 
 

@@ -7,7 +7,6 @@ from ops.data.dataset import VideoDataset
 from ops.models import TSN
 from ops.pictures.confusion import confusion_pixels
 from ops.pictures.strip import cluster_strip
-from ops.streaming import stream
 from ops.training.meters import Result
 from ops.training.placement import full_precision
 
@@ -32,7 +31,7 @@ def validation_pictures(
 def picture_clusters(model: TSN, videos: VideoDataset, index: int) -> np.ndarray:
     """One video as the model clusters it now, uint8 (H, W, 3)."""
     steps, _, name = videos.load(0, index)  # (t, channels, S, S)
-    _, assignment, distances = stream(model.stem, model.clustering, steps, torch.tensor([len(steps)]), CHUNK)
+    _, assignment, distances = model.cut(steps, torch.tensor([len(steps)]), CHUNK)
     frames = steps[:, :3]
     if steps.shape[1] % 3:  # of flow, x alone
         frames = steps[:, :1].expand(-1, 3, -1, -1)

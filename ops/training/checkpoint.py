@@ -103,7 +103,7 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
                         raise ValueError(f"its checksum is wrong in {spoiled}")
             content = torch.load(path, map_location="cpu", weights_only=not trust)
     except Exception as error:  # torch raises whatever a spoiled file makes it stumble over
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = str(error) if "checksum" in str(error) else "it is damaged, or another kind of file"
         problem = f"{path} is not a readable checkpoint of tensors and plain values: {reason}"
         if more := re.search(r"GLOBAL (\S+)", str(error)):
             problem = (
@@ -154,15 +154,19 @@ def load_weights(
     have; and the first convolution is spread over the channels of another modality. Raises InputError naming `source`
     otherwise.
     """
-    given, target = rename(weights, plain_name, source), model.state_dict()
+    target = model.state_dict()
+    name_of = plain_name
+    if target.keys() == weights.keys():  # the same network: nothing is wrapped otherwise
+        name_of = str
+    given = rename(weights, name_of, source)
     unlike, odd, fitting, new = [], [], {}, set()
-    if tune and not (keep_head and _same_head(given, target)):
+    if tune and not (keep_head and _same_head(given, {name_of(key): value for key, value in target.items()})):
         given = {name: value for name, value in given.items() if not name.startswith(HEAD)}
         new = {key for key in target if key.startswith(HEAD)}
     for key, value in target.items():
         if key in new:
             continue
-        found = given.pop(plain_name(key), None)
+        found = given.pop(name_of(key), None)
         if tune and found is not None and key == f"{model.first_conv}.weight":
             found = _fit_channels(found, value.shape[1])
         if found is None:
@@ -193,9 +197,11 @@ def load_weights(
 
 
 def _same_head(given: dict[str, Tensor], target: dict[str, Tensor]) -> bool:
-    """Whether the classifiers and heads of two state dicts, the first under plain names, hold the same tensors."""
-    shapes = {name: value.shape for name, value in given.items() if name.startswith(HEAD)}
-    return shapes == {plain_name(key): value.shape for key, value in target.items() if key.startswith(HEAD)}
+    """Whether the classifiers and heads of two state dicts under the same names hold the same tensors."""
+    shapes = [
+        {name: value.shape for name, value in weights.items() if name.startswith(HEAD)} for weights in (given, target)
+    ]
+    return shapes[0] == shapes[1]
 
 
 def _fit_channels(kernel: Tensor, channels: int) -> Tensor:

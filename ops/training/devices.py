@@ -27,5 +27,9 @@ def pick_device(name: str | None, deterministic: bool = False, processes: Proces
         torch.ones(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:100]
+        if name.split(":")[0] not in ("cpu", "cuda", "mps"):
+            reason = "devices are cpu, cuda, cuda:1 and mps"
+        elif name.startswith("cuda") and not torch.cuda.is_available():
+            reason = "PyTorch finds no NVIDIA GPU"
         raise InputError(f"--device {name} cannot be used here ({reason}); use --device cpu or leave it out") from None
     return device

@@ -15,14 +15,14 @@ import torch
 from ops.errors import InputError
 from ops.evaluation import settings
 from ops.options import cli, types
-from ops.options.config import Config, names_of
+from ops.options.config import DATASET_OPTIONS, Config
 from ops.options.parsing import main_parser, parse
 from ops.run.saving import newest_checkpoint
 from ops.training.checkpoint import BEST
 
 WEIGHTS = "github.com/mit-han-lab/temporal-shift-module (Pretrained Models, Kinetics-400, uniform sampling)"
 # options of main.py that test_models.py takes, too, and needs where they are given
-SHARED = ("root_path", *names_of("data"), "no_flip", "workers", "device", "stem_chunk")
+SHARED = (*DATASET_OPTIONS, "workers", "device", "stem_chunk")
 
 
 @dataclass(frozen=True)

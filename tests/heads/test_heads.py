@@ -47,7 +47,7 @@ class Weighted(Head):
 
 def test_a_head_gets_maps_options_and_training(monkeypatch):
     monkeypatch.setitem(HEADS, "weighted", Weighted)
-    model = build_model("resnet_thin", 5, 3, consensus_type="weighted", depth=2, other_heads_option=1)
+    model = build_model("resnet_thin", 5, 3, consensus_type="weighted", depth=2)
     frames = torch.randint(0, 256, (11, 3, 32, 32), dtype=torch.uint8)
     logits = model(frames, torch.tensor([4, 7]))
     assert logits.shape == (2, 5) and model.new_fc is None and len(model.consensus.layers) == 2

@@ -239,13 +239,6 @@ def test_a_file_of_a_later_version():
         adopted("-e", stored=STORED | {"arch": "vgg"})
 
 
-def test_a_file_without_config():
-    config = adopted("-e", "--arch", "resnet34", stored=None)
-    assert config.arch == "resnet34" and config.num_segments == 8
-    with pytest.raises(InputError, match="--shift_div has no effect without --shift"):
-        adopted("-e", "--shift_div", "4", stored=None)
-
-
 def test_a_file_with_a_path_from_home():
     """Written before `~` was read."""
     assert adopted(stored=STORED | {"train_list": "~/a.txt"}).train_list == "~/a.txt"

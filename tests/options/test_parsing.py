@@ -353,3 +353,8 @@ def test_dataset_options_with_and_without_a_modality(capsys):
     parser = ArgumentParser(prog="other.py")
     add_dataset_options(parser, modality_needed=False)
     assert vars(parser.parse_args(["mini"])) == {"dataset": "mini", "modality": None}
+
+
+def test_a_misspelt_flag_gets_the_one_that_was_meant(capsys):
+    assert "--clustr slope; did you mean --cluster?" in usage_error(capsys, *DATA, "--clustr", "slope")
+    assert "did you mean" not in usage_error(capsys, *DATA, "--nothing_of_the_kind")
