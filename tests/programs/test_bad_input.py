@@ -228,7 +228,7 @@ VALUES = {
     },
     "tools/draw_clusters.py": {
         "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"),
-        "--out": ("file", "cannot write file/clusters_y"),
+        "--out": ("file", "cannot write file/clusters.png"),
         "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"),
         "--videos": ("d", "names no video d; name c"),
         "--methods": "slope kmeans",
@@ -240,7 +240,7 @@ VALUES = {
     "tools/study.py plan": {"--root": None, "--seeds": "-1"},
     "tools/study.py run": {"--root": ("file", "file/gradients"), "--seeds": "x", "--jobs": "0"},
     "tools/study.py check": {"--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
-    "tools/study.py report": {"--root": None, "--out": ("file", "file/docs/results.csv")},
+    "tools/study.py report": {"--root": None, "--out": ("file", "file/images/sparsity.png")},
     "tools/make_lists.py folder": {
         "--root": ("nowhere", "no folder nowhere"),
         "--frames": "nowhere",
