@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate_once(run: Run) -> int:
     """`--evaluate`."""
     loader = run.loaders["val"]
-    with Progress("evaluate", len(loader), run.config.print_freq, wanted=run.processes.main) as progress:
+    with Progress("evaluate", len(loader), run.config.print_freq, say, wanted=run.processes.main) as progress:
         r = evaluate(run.model, loader, run.device, progress, run.processes)
     say(
         f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "
@@ -52,7 +52,7 @@ def train(run: Run, argv: Sequence[str] | None) -> int:
     config, main_process = run.config, run.processes.main
     with run_folders(config.run_folder, config.log_folder) if main_process else nullcontext():
         if main_process:
-            refuse_to_overwrite(config)  # another may have ended since this one began
+            refuse_to_overwrite(config, run.last)  # another may have ended since this one began
         training = Training(run)
         try:
             training.run_epochs()
@@ -60,7 +60,7 @@ def train(run: Run, argv: Sequence[str] | None) -> int:
             if main_process:
                 place = f"epoch {training.epoch} after step {training.meters.steps} of {len(run.loaders['train'])}"
                 saved = "could not save" if training.folder.problem else f"saved in {config.run_folder / LAST}"
-                warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv)}")
+                warn(f"ended by {signal} in {place}, {saved}; go on with: {how_to_go_on(argv, run.processes)}")
             return signal.exit_code
     return 0
 

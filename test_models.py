@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(describe(settings, members, device), flush=True)
 
     models, views = [member.model for member in members], [member.views for member in members]
-    with Progress("test", len(loaders[0]), PRINT_FREQ) as progress:
+    with Progress("test", len(loaders[0]), PRINT_FREQ, partial(print, flush=True)) as progress:
         meters, logits = score_videos(models, loaders, views, settings.coeff, settings.softmax, device, progress)
     r = meters.result()
 

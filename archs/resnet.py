@@ -37,7 +37,6 @@ class ResNet(Backbone):
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
         channels = widths[0]
         self.channels = {"conv1": channels}
         for name, depth, width in zip(BLOCK_STAGES, depths, widths, strict=True):
@@ -74,9 +73,6 @@ class ResNet(Backbone):
     def shift_places(self, stage: str) -> Iterator[tuple[nn.Module, str]]:
         """The first convolution of each residual branch (TSM); in very deep ones, of every second."""
         return ((block, "conv1") for block in self.blocks(stage)[:: self.shift_every])
-
-    def pool(self, x: Tensor) -> Tensor:
-        return self.avgpool(x).flatten(1)
 
 
 def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224, weights: str | None = None, **sizes):

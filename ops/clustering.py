@@ -2,25 +2,29 @@
 
 Liu, Pintea, Karimi Nejadasl, Booij, van Gemert: *No frame left behind: Full Video Action Recognition*, CVPR 2021,
 arXiv 2103.15395. Frames with the same signs in every layer pass the same linear map of a ReLU network, so their
-gradients agree and one mean may stand for them; the signs of one layer tell most of it (how much: docs/method.md). A
+gradients agree and one mean may stand for them; the signs of one layer are a good proxy (how good: docs/method.md). A
 video is therefore cut in time where the signs change most:
 
     d[i] = share of signs that differ between frames i-1 and i          (Hamming distance, in [0, 1])
     slope       cuts at the g-1 largest d[i]
     cumulative  cuts where D[i] = d[1] + ... + d[i] passes k/g of its total, k = 1 .. g-1
-    even, random   cut without looking: the paper's controls
+    even, random   ignore the frames: the paper's controls
 
 Frames of n videos lie packed one after another, (sum t, c, h, w), with `lengths` (n,); nothing is padded. In reading
 order: `sign_changes` finds the distances, one of `CLUSTERINGS` the cuts, `cluster_means` the means, and
 `TemporalClustering` is the layer of a network that does all three.
 
-Deviations from the published code, on purpose: a video of t >= g frames always gives g non-empty clusters that cover
-every frame once (the published cumulative variant never emits the last one and repeats the one before); frame counts
-are free; ties go to the earlier frame and a video without any change is cut evenly; t < g repeats frames; clustering
-is part of the model, in evaluation as in training. Distances are counted in integers, so cuts do not depend on the
-device, the precision of a sum, or on the other videos of the batch. Rounding keeps signs: activations in bfloat16 have
-the signs, distances and cuts of the float32 ones they were rounded from. Only what underflows loses its sign: below
-5e-41 in bfloat16, below 3e-8 in float16.
+Deviations from the published code, on purpose:
+
+  - a video of t >= g frames gives g non-empty clusters that cover every frame once (the published cumulative variant
+    never emits the last one and repeats the one before);
+  - any number of frames works; where t < g, frames are repeated;
+  - ties go to the earlier frame, and a video without any change is cut evenly;
+  - clustering is part of the model, in evaluation as in training.
+
+Distances are counted in integers, so cuts do not depend on the device, the precision of a sum, or on the other videos
+of the batch. Rounding keeps signs: activations in bfloat16 have the signs, distances and cuts of the float32 ones they
+were rounded from. Only what underflows loses its sign: below 5e-41 in bfloat16, below 3e-8 in float16.
 """
 
 from collections.abc import Callable
@@ -106,8 +110,9 @@ def cumulative_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     running = _running_sum(changes, layout)
     total = running[layout.first + layout.lengths - 1][layout.video].clamp(min=1)
     thresholds_passed = ((running * g + total - 1) // total - 1).clamp(min=0)  # how many k > 0 have running > k/g total
-    # one new cluster per frame at most: labels[i] = min over j <= i of thresholds_passed[j] + (i - j), in one video
-    ahead = position + 2 * len(changes) * layout.video  # far more from video to video than thresholds can make up for
+    # one new cluster per frame at most: labels[i] = min over j <= i of thresholds_passed[j] + (i - j), in one video;
+    # of 5 frames and g = 3, thresholds_passed 0 2 2 2 2 gives the labels 0 1 2 2 2
+    ahead = position + 2 * len(changes) * layout.video  # with an offset per video, which cummin cannot carry over
     labels = torch.cummin(thresholds_passed - ahead, 0).values + ahead
     return torch.maximum(labels, position + g - t)
 
@@ -116,7 +121,7 @@ class Clustering(NamedTuple):
     """A way to cut videos, as an entry of `CLUSTERINGS` and so a choice of `--cluster`.
 
     `labels(changes, layout, seed)` tells the cluster of each frame within its own video, (sum t,) int64. Each video of
-    the `Layout` has at least as many frames as it is to have clusters. Its labels must begin with 0, stay or grow by
+    the `Layout` has at least as many frames as clusters. Its labels must begin with 0, stay or grow by
     one from frame to frame, and end with its number of clusters - 1; else `find_clusters` raises ValueError.
 
     `measure(x, lengths)` tells how much changes from each frame to the next, activations (sum t, ...) -> (sum t,) int64
@@ -145,7 +150,7 @@ def _labels_from_largest(score: Tensor, layout: Layout) -> Tensor:
     top = score.max() + 1
     score = torch.where(layout.position == 0, top, score)
     order = torch.sort(layout.video * (top + 1) - score, stable=True).indices  # by video, then score, then time
-    rank = layout.position  # frames in this order lie as the videos do
+    rank = layout.position  # place k of each video now holds its k-th largest
     starts = torch.zeros_like(score).scatter_(0, order, (rank < layout.clusters[layout.video]).to(score.dtype))
     return _running_sum(starts, layout) - 1
 
@@ -174,10 +179,10 @@ class Clusters(NamedTuple):
 def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
     """Cut every video into `num_clusters` contiguous clusters.
 
-    changes (sum t,) int64 from `sign_changes`, or what else the method is said to look at (`Clustering`), lengths (n,)
-    -> `Clusters`. A video without any change is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone.
-    `seed` matters to method `random` only. No gradient, no wait for the host. Raises ValueError where the method's
-    answer is no cut; off the CPU only its shape is looked at, as its values would have to be waited for.
+    changes (sum t,) int64 by the method's `Clustering.measure`, mostly `sign_changes`, lengths (n,) -> `Clusters`. A
+    video without any change is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone. `seed` matters to
+    method `random` only. No gradient, no wait for the device. Raises ValueError where the method's answer is no cut;
+    off the CPU only its shape is looked at, as its values would have to be waited for.
     """
     n, g = len(lengths), num_clusters
     clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(changes), g)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from ops.errors import InputError
 
@@ -21,17 +22,21 @@ def check_writable(path: Path, flag: str) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
-        trial = path.with_name(path.name + ".partial")
-        trial.open("ab").close()
+        trial = _beside(path)
+        trial.open("xb").close()
         trial.unlink()
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give another place with {flag}") from None
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write to a temporary name and rename, so that a file under `path` is always whole."""
-    trial = path.with_name(path.name + ".partial")
+    """Write to a temporary name and rename, so that a file under `path` is always whole; makes its folder.
+
+    Of two programs that write it at once, the last to end leaves its own.
+    """
+    trial = _beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         trial.write_bytes(content)
         trial.replace(path)
     except OSError as error:
@@ -40,11 +45,16 @@ def write_whole(path: Path, content: bytes) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def _beside(path: Path) -> Path:
+    """A name in the folder of `path` that no other program uses."""
+    return path.with_name(f".{path.name[:50]}.{uuid4().hex[:8]}.partial")
+
+
 def as_csv(rows: Sequence[Sequence]) -> bytes:
-    """Rows as UTF-8 text, quoted where needed."""
+    """Rows as UTF-8 text, quoted where needed; bytes of names that are no text stand as Python writes them."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 @contextmanager

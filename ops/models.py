@@ -7,6 +7,7 @@ Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Li
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from archs import ARCHS
 from archs.backbone import Backbone
 from ops.clustering import TemporalClustering
 from ops.data.modality import MODALITIES, Statistics
+from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
 from ops.streaming import Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
@@ -101,11 +103,21 @@ class TSN(nn.Module):
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
         if self.clustering is None:
             return self.run_stem(frames), None
-        stem, how = self.stem, self.streaming
-        if how is None or len(frames) <= how.above or not can_stream(stem, self.clustering):
+        if self.takes_at_once(len(frames)):
             return self.clustering(self.run_stem(frames), lengths)
-        key = key if how.representative else None
-        return stream(stem, self.clustering, frames, lengths, how.chunk, key, how.memory)[:2]
+        how = self.streaming
+        rng = generator(Purpose.REPRESENTATIVES, *key) if how.representative else None
+        return stream(self.stem, self.clustering, frames, lengths, how.chunk, rng, how.memory)[:2]
+
+    def takes_at_once(self, num_frames: int) -> bool:
+        """Whether the frames of a batch of so many pass the stem together, not in chunks."""
+        how = self.streaming
+        return (
+            self.clustering is None
+            or how is None
+            or num_frames <= how.above
+            or not can_stream(self.stem, self.clustering)
+        )
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
@@ -124,7 +136,7 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
-        with torch.autocast(x.device.type, enabled=False):  # a logit in bfloat16 is off by up to 0.4 %
+        with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             if self.new_fc is not None:
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
@@ -135,7 +147,7 @@ class TSN(nn.Module):
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
-        n may be 0, whatever `frames` then are: the logits (0, K) still depend on all weights.
+        n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
         if self.clustering is None and len(frames) != len(lengths) * self.num_segments:
@@ -145,6 +157,13 @@ class TSN(nn.Module):
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
         return self.classify(x, len(lengths))
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Around what runs in float32 whatever autocast says."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def build_model(
@@ -171,28 +190,28 @@ def build_model(
 
     Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
     only. `cluster_after` is the backbone's own where it is None. `head_options` holds at least those options that the
-    head names. Raises ValueError where a wish cannot be met.
+    head names. Raises ValueError for what cannot go together.
     """
-    facts, source = ARCHS[arch], MODALITIES[modality]
-    base_model = facts.build(source.channels)
+    backbone, source = ARCHS[arch], MODALITIES[modality]
+    base_model = backbone.build(source.channels)
     clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
-    cluster_after = cluster_after or facts.cluster_after
-    first = facts.stages.index(cluster_after) + 1 if clustering else 0
-    if temporal_pool and facts.temporal_pool_stage not in facts.stages[first:]:
+    cluster_after = cluster_after or backbone.cluster_after
+    first = backbone.stages.index(cluster_after) + 1 if clustering else 0
+    if temporal_pool and backbone.temporal_pool_stage not in backbone.stages[first:]:
         raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
 
     steps = num_segments
-    for stage in facts.stages[first:]:
-        if temporal_pool and stage == facts.temporal_pool_stage:
+    for stage in backbone.stages[first:]:
+        if temporal_pool and stage == backbone.temporal_pool_stage:
             steps = -(-steps // 2)
         blocks = base_model.blocks(stage)
-        if shift and stage in facts.block_stages:
+        if shift and stage in backbone.block_stages:
             SHIFT_PLACES[shift_place](base_model, stage, steps, shift_div)
-        if non_local and stage in facts.non_local_stages:
+        if non_local and stage in backbone.non_local_stages:
             for i in range(0, len(blocks), 2):
                 blocks[i] = NonLocalWrapper(blocks[i], base_model.channels[stage], steps)
     if temporal_pool:
-        stage = facts.temporal_pool_stage
+        stage = backbone.temporal_pool_stage
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
 
     make_head = HEADS[consensus_type]
@@ -204,7 +223,7 @@ def build_model(
         num_class,
         num_segments,
         modality,
-        source.statistics(facts.mean, facts.std),
+        source.statistics(backbone.mean, backbone.std),
         cluster_after,
         clustering,
         dropout,

@@ -6,13 +6,13 @@
     backward   chunk -> activations again, with gradient:   dL/da[i] = dL/dm[k] / |C_k|,  i in C_k
 
 Only frames pass here, no gradient for them; that of the weights is plain autograd's, summed over chunks. The first
-chunks' activations stay for the means as far as a budget of memory goes, the others are found again. `slope` need not
-find them again: the g-1 largest changes so far and the sums of activations between them are kept, and where a larger
-change enters the smallest leaves and its neighbours merge. `representative` gradients come from one frame i of each
+chunks' activations stay for the means as far as a budget of memory goes, the others are computed again. `slope` need
+not do that: it keeps the g-1 largest changes so far and the sums of activations between them, and where a larger change
+enters, the smallest one leaves and its neighbours merge. `representative` gradients come from one frame i of each
 cluster, drawn evenly, as |C_k| dL/da[i]: right on average, and backward costs g frames, not t.
 
 Each frame must pass the stem by itself. A BatchNorm that takes its statistics from what it sees would see a chunk
-where it should see the batch, so that a stem with such a one does not pass in chunks: `can_stream`.
+where it should see the batch, so that such a stem cannot pass in chunks: `can_stream`.
 
 Under autocast the stem runs in its precision, in every pass; sums are float32.
 """
@@ -20,9 +20,9 @@ Under autocast the stem runs in its precision, in every pass; sums are float32.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,10 +32,12 @@ from torch.autograd.function import once_differentiable
 from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, sign_changes
 
 STEM_GRADS = ("exact", "representative")
-AT_ONCE = {"cuda": 8 * 2**30}  # bytes of the stem's activations up to which `auto` does not stream; elsewhere 2 GiB
+AT_ONCE = 2 * 2**30  # bytes of the stem's activations up to which `auto` does not stream; on CUDA a part of its memory
 CHUNK = {"cuda": 64, "mps": 32}  # frames in a chunk for `auto`; on a CPU 8, which its cache likes
 KEPT = 64 * 2**20  # bytes of activations kept for the means where the device does not tell what is free
 ALL_AT_ONCE = "all frames of a batch at once"
+
+Host, Item = TypeVar("Host"), TypeVar("Item")
 
 
 # ---------------------------------------------------------------- what passes in chunks, and when
@@ -101,10 +103,10 @@ def choose_streaming(
 ) -> Streaming | None:
     """What `--stem_chunk` asks for: a number of frames, 0 for None (never stream), or "auto".
 
-    `auto` streams batches whose activations of the stem, as backward needs them, would take more than `AT_ONCE` bytes:
-    those of one frame of `size` pixels are counted. Representative gradients are always worth streaming. `memory` is
-    `--stem_memory` in bytes; its `auto` is a quarter of what is free on CUDA, else `KEPT`. A stem without modules, as
-    there is without clustering, never streams.
+    `auto` streams batches whose activations of the stem, as backward needs them, would take more than `AT_ONCE` bytes,
+    or a quarter of a CUDA device's memory: those of one frame of `size` pixels are counted. Representative gradients
+    are always worth streaming. `memory` is `--stem_memory` in bytes; its `auto` is a quarter of what is free on CUDA,
+    else `KEPT`. A stem without modules, as there is without clustering, never streams.
     """
     if not stem.modules or wish == 0:
         return None
@@ -115,7 +117,8 @@ def choose_streaming(
         return Streaming(int(wish), 0, representative, int(memory))
     chunk, above = CHUNK.get(device.type, 8), 0
     if not representative:
-        above = max(chunk, AT_ONCE.get(device.type, 2 * 2**30) // saved_bytes(stem, size))
+        at_once = torch.cuda.mem_get_info(device)[1] // 4 if device.type == "cuda" else AT_ONCE
+        above = max(chunk, at_once // saved_bytes(stem, size))
     return Streaming(chunk, above, representative, int(memory))
 
 
@@ -164,28 +167,43 @@ class Chunks:
 
     def activations(self, parts: Iterable[slice | Tensor], gradient: bool = False) -> Iterator[Tensor]:
         """The activations of each part of the frames, (m, c, h, w)."""
-        fetched = (self.frames[part] for part in parts)
-        if self.stem.device.type == "cuda":
-            fetched = copied_ahead(fetched, self.stem.device)
-        for frames in fetched:
+        device = self.stem.device
+        for frames in copied_ahead((self.frames[part] for part in parts), device, partial(to_device, device=device)):
             with self.autocast(), torch.set_grad_enabled(gradient):
                 x = self.stem.run(frames)
             yield x
 
 
-def copied_ahead(tensors: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
-    """The tensors on a CUDA device; each is copied while the one before it is computed on."""
-    computing, copying, ahead = torch.cuda.current_stream(device), torch.cuda.Stream(device), None
-    for tensor in tensors:
+def copied_ahead(items: Iterable[Host], device: torch.device, copy: Callable[[Host], Item]) -> Iterator[Item]:
+    """What `copy` makes of each item, on a device; on CUDA it is called while the item before is computed on.
+
+    Each item is asked for one earlier there, and up to three are on the device. `copy` must not wait for the device.
+    """
+    if device.type != "cuda":
+        yield from map(copy, items)
+        return
+    computing, copying, ahead = torch.cuda.current_stream(device), copying_stream(device), []
+    for item in items:
         copying.wait_stream(computing)  # until the one before the last is done with: the copy may take its memory
         with torch.cuda.stream(copying):
-            following = tensor.to(device, non_blocking=True)
-        if ahead is not None:
-            yield ahead
+            following = copy(item)
+        yield from ahead
         computing.wait_stream(copying)
-        ahead = following
-    if ahead is not None:
-        yield ahead
+        ahead = [following]
+    yield from ahead
+
+
+@cache
+def copying_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all copies: PyTorch keeps memory that was freed for the stream that it was taken on."""
+    return torch.cuda.Stream(device)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move without waiting: to CUDA from pinned memory, as the host would wait for a copy from other memory."""
+    if device.type == "cuda" and tensor.device.type == "cpu" and not tensor.is_pinned():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 # ---------------------------------------------------------------- changes
@@ -254,7 +272,7 @@ class MeansAtLargest:
         """Those of all clusters, (n*g, d); `like` is one activation."""
         start = torch.cat([video.start for video in self.videos])
         row = torch.searchsorted(start, clusters.start, right=True) - 1
-        if torch.equal(start[row], clusters.start):
+        if torch.equal(start[row], clusters.start):  # waits for the device, once a batch
             return torch.cat([video.sums for video in self.videos])[row] / clusters.size[:, None]
         return SecondPass(self.chunks, 0).means(clusters, like)  # a video without any change is cut evenly
 
@@ -303,12 +321,12 @@ def exact_gradients(chunks: Chunks, clusters: Clusters, grad: Tensor) -> Iterato
 
 
 def representative_gradients(
-    chunks: Chunks, clusters: Clusters, grad: Tensor, key: Sequence[int]
+    chunks: Chunks, clusters: Clusters, grad: Tensor, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Activations of one frame of each cluster, with gradient, and |C_k| dL/da = dL/dm of each (n*g, d)."""
-    share = torch.from_numpy(np.random.default_rng(key).random(len(grad), np.float32)).to(grad.device)
+    share = to_device(torch.from_numpy(rng.random(len(grad), np.float32)), grad.device)
     drawn = clusters.start + (share * clusters.size).long().minimum(clusters.size - 1)
-    parts = drawn.to(chunks.frames.device).split(chunks.size)
+    parts = drawn.to(chunks.frames.device).split(chunks.size)  # waits for the device: frames are taken on the host
     yield from zip(chunks.activations(parts, gradient=True), grad.split(chunks.size), strict=True)
 
 
@@ -324,7 +342,7 @@ class _StreamedMeans(torch.autograd.Function):
         chunks: Chunks,
         clustering: TemporalClustering,
         lengths: Tensor,
-        key: Sequence[int] | None,
+        rng: np.random.Generator | None,
         memory: int,
         *parameters: Tensor,
     ):
@@ -336,7 +354,7 @@ class _StreamedMeans(torch.autograd.Function):
         clusters = clustering.find_clusters(changes, lengths)
         means = summing.means(clusters, last).to(last.dtype).unflatten(1, last.shape[1:])  # (n*g, c, h, w)
 
-        ctx.chunks, ctx.clusters, ctx.key = chunks, clusters, key
+        ctx.chunks, ctx.clusters, ctx.rng = chunks, clusters, rng
         ctx.save_for_backward(*parameters)
         distances = changes.float() / last.numel()
         ctx.mark_non_differentiable(clusters.assignment, distances)
@@ -346,10 +364,10 @@ class _StreamedMeans(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor, *_):
         grad = _wide(grad.flatten(1))  # (n*g, d)
-        if ctx.key is None:
+        if ctx.rng is None:
             frames = exact_gradients(ctx.chunks, ctx.clusters, grad)
         else:
-            frames = representative_gradients(ctx.chunks, ctx.clusters, grad, ctx.key)
+            frames = representative_gradients(ctx.chunks, ctx.clusters, grad, ctx.rng)
         parameters = ctx.saved_tensors
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for x, grad_x in frames:
@@ -365,17 +383,17 @@ def stream(
     frames: Frames,
     lengths: Tensor,
     chunk: int,
-    key: Sequence[int] | None = None,
+    rng: np.random.Generator | None = None,
     memory: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Stem and clustering of n packed videos, `chunk` frames at a time.
 
     frames uint8 (sum t, channels, S, S), on any device, lengths (n,) -> means (n*g, c, h, w), assignment (sum t,),
     distances (sum t,), on the stem's device: what `clustering` makes of the stem's activations of all frames, and their
-    `sign_distances`. `key` asks for representative gradients: whole numbers >= 0 of which the choice of frames is a
-    function. Memory beside the frames: the stem's activations of one chunk, with gradient, n*g means, and up to
-    `memory` bytes of activations kept from the first pass to the second. Raises ValueError for lengths that do not add
-    up, no frame, a chunk below 1, or where frames cannot pass in chunks (`can_stream`).
+    `sign_distances`. `rng` asks for representative gradients, whose frames it draws. Memory beside the frames: the
+    stem's activations of one chunk, with gradient, n*g means, and up to `memory` bytes of activations kept from the
+    first pass to the second. Raises ValueError for lengths that do not add up, no frame, a chunk below 1, or where
+    frames cannot pass in chunks (`can_stream`).
     """
     counts = lengths.tolist()
     if chunk < 1 or min(counts, default=0) < 1 or sum(counts) != len(frames):
@@ -388,11 +406,11 @@ def stream(
             "streaming takes a stem whose BatchNorms do not train, and a clustering by changes between neighbouring"
             f" frames, not {len(stem.training_norms)} that train and {clustering.method!r}"
         )
-    lengths = lengths.to(stem.device, torch.int64)
+    lengths = lengths.to(stem.device, torch.int64, non_blocking=True)
     parameters = [p for module in stem.modules for p in module.parameters() if p.requires_grad]
     chunks = Chunks(stem, frames, counts, chunk)
     with torch.autocast(stem.device.type, enabled=False):  # the stem alone runs in the precision asked for
-        return _StreamedMeans.apply(chunks, clustering, lengths, key, memory, *parameters)
+        return _StreamedMeans.apply(chunks, clustering, lengths, rng, memory, *parameters)
 
 
 def stream_changes(stem: Stem, frames: Frames, chunk: int) -> tuple[Tensor, int]:

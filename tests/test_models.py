@@ -1,13 +1,19 @@
 """The video classifier: clustering always on, videos independent of each other, weights under TSM's names."""
 
+import re
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ops.clustering import CLUSTERINGS
+from ops.clustering import CLUSTERINGS, _SegmentMeans
 from ops.models import build_model
+from ops.streaming import Streaming
 from ops.training.checkpoint import load_weights
+from ops.training.stepping import video_losses
 
 METHODS = [*CLUSTERINGS]
 
@@ -277,3 +283,111 @@ def test_keys_follow_tsm():
 def test_same_seed_same_weights():
     one, two = thin().state_dict(), thin().state_dict()
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+# ---------------------------------------------------------------- deterministic
+
+
+# What `torch.use_deterministic_algorithms` refuses on CUDA by its documentation, of 2.6 and of later versions, by the
+# names in autograd's graph. (Of NLLLoss it refuses that of maps alone, and `cumsum` of floating point before 2.7.)
+REFUSED = (
+    "AdaptiveAvgPool|AdaptiveMaxPool|AvgPool3D|MaxPool3D|FractionalMaxPool|MaxUnpool|Upsample|ReflectionPad|"
+    "ReplicationPad|NllLoss2D|CtcLoss|EmbeddingBag|^Put|Histc|Bincount|Median|Kthvalue|GridSampler|ScatterReduce|Cumsum"
+)
+
+
+def graph_of(loss):
+    """The names of all operations that backward runs."""
+    names, seen, waiting = set(), set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            names.add(node.name())
+            waiting += [parent for parent, _ in node.next_functions]
+    return names
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cluster": "none", "shift": True, "temporal_pool": True},
+        {"cluster": "none", "non_local": True},
+        {"cluster": "slope", "shift": True, "shift_place": "block", "non_local": True, "temporal_pool": True},
+        {"cluster": "cumulative", "consensus_type": "identity"},
+    ],
+)
+def test_nothing_is_trained_through_what_deterministic_cuda_refuses(monkeypatch, options):
+    monkeypatch.setattr("ops.clustering._slice_means", _SegmentMeans.apply)  # as on CUDA
+    model = thin(**options)
+    logits = model(video(*range(8), size=64), lengths(4, 4))
+    names = graph_of(video_losses(logits, torch.tensor([0, 1])).sum())
+    assert {"ConvolutionBackward0", "MaxPool2DWithIndicesBackward0"} <= names
+    assert ("_SegmentMeansBackward" in names) == (options["cluster"] != "none")
+    assert not [name for name in names if re.search(REFUSED, name, re.IGNORECASE)]
+
+
+# ---------------------------------------------------------------- GPUs, with stand-ins
+
+
+def trained(cluster, streaming=None, **options):
+    model = thin(cluster=cluster, shift=True, dropout=0.0, freeze_stem_bn=cluster != "none", **options)
+    model.streaming = streaming
+    return model
+
+
+def two_videos(model):
+    """Frames and lengths, on the host."""
+    many = lengths(9, 3) if model.clustering else lengths(4, 4)
+    return torch.zeros(int(many.sum()), 3, 32, 32, dtype=torch.uint8), many
+
+
+def forward_on(device, model, frames, many):
+    model.to(device)
+    if not model.streaming:
+        many = many.to(device)  # on the host they are looked at, which in stand-ins cannot be
+    logits = model(frames, many, (0, 1, 2))
+    assert logits.device.type == device
+    return logits
+
+
+@pytest.mark.parametrize("cluster", [*METHODS, "none"])
+@pytest.mark.parametrize("options", [{}, {"non_local": True, "temporal_pool": True}])
+def test_no_step_of_training_waits_for_the_device(cluster, options):
+    """Tensors of the device `meta` hold nothing: whatever asks for their values fails."""
+    model = trained(cluster, **options)
+    logits = forward_on("meta", model, *two_videos(model))
+    video_losses(logits, torch.zeros(2, dtype=torch.int64, device="meta")).sum().backward()
+    assert all(p.grad.device.type == "meta" for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("cluster", METHODS)
+@pytest.mark.parametrize("representative", [False, True])
+def test_in_chunks_a_batch_waits_where_it_has_to(monkeypatch, cluster, representative):
+    """Once with slope, whose fallback for still videos is another pass; once to know which frames backward needs."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which knows no such device
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: None)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
+    model = trained(cluster, Streaming(4, representative=representative))
+    waits = pytest.raises(NotImplementedError, match="(?i)meta tensor")
+    with waits if cluster == "slope" else nullcontext():
+        logits = forward_on("meta", model, *two_videos(model))
+    if cluster != "slope":
+        with waits if representative else nullcontext():
+            logits.sum().backward()
+
+
+@pytest.mark.parametrize("streaming", [None, Streaming(4)])
+@pytest.mark.parametrize("cluster", ["cumulative", "even", "random"])
+def test_all_tensors_of_a_forward_pass_are_on_the_gpu(monkeypatch, cluster, streaming):
+    """With PyTorch's stand-ins for tensors on CUDA, which refuse those on a CPU."""
+    monkeypatch.setattr("ops.streaming.copied_ahead", lambda items, device, copy: map(copy, items))
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: True)
+    model = trained(cluster, streaming)
+    videos = two_videos(model)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        try:
+            torch.zeros(1).to("cuda")
+        except (RuntimeError, AssertionError):
+            pytest.skip("this PyTorch wants a GPU even for stand-ins")
+        forward_on("cuda", model, *videos)

@@ -4,6 +4,7 @@ import shlex
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,15 +16,16 @@ from ops.clustering import CLUSTERINGS, Clustering, sign_changes, sign_distances
 from ops.data.loading import VideoBatch
 from ops.models import build_model
 from ops.streaming import (
-    AT_ONCE,
     KEPT,
     Streaming,
     choose_streaming,
     copied_ahead,
+    copying_stream,
     describe_streaming,
     saved_bytes,
     stream,
     stream_changes,
+    to_device,
 )
 from ops.training.engine import train_one_epoch
 
@@ -204,8 +206,9 @@ def test_a_method_that_looks_at_whole_videos_is_not_streamed(monkeypatch):
         stream(model.stem, model.clustering, clips(9), torch.tensor([9]), 4)
 
 
-def test_tensors_are_copied_one_ahead(monkeypatch):
-    """The order of work on the two streams of a CUDA device, with stand-ins for them."""
+@pytest.fixture
+def cuda_work(monkeypatch):
+    """The work on the two streams of a CUDA device, in order, with stand-ins for them."""
     work = []
 
     class FakeStream:
@@ -215,29 +218,69 @@ def test_tensors_are_copied_one_ahead(monkeypatch):
         def wait_stream(self, other):
             work.append(f"{self.name} waits")
 
-    class FakeTensor(str):
-        def to(self, device, non_blocking):
-            work.append(f"copy {self}")
+    copying_stream.cache_clear()
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: FakeStream("computing"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: work.append("new stream") or FakeStream())
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    yield work
+    copying_stream.cache_clear()
+
+
+def test_tensors_are_copied_one_ahead(cuda_work):
+    def copy(tensor):
+        cuda_work.append(f"copy {tensor}")
+        return tensor
+
+    cuda = torch.device("cuda")
+    for _ in range(2):
+        work = cuda_work
+        work.clear()
+        for tensor in copied_ahead("abc", cuda, copy):
+            work.append(f"compute {tensor}")
+        assert [step for step in work if "waits" not in step and step != "new stream"] == [
+            "copy a",
+            "copy b",
+            "compute a",
+            "copy c",
+            "compute b",
+            "compute c",
+        ]
+        for tensor in "abc":  # nothing is computed on before its copy, nor overwritten while it is
+            copied, computed = work.index(f"copy {tensor}"), work.index(f"compute {tensor}")
+            assert work[copied - 1] == "copying waits" and "computing waits" in work[copied:computed]
+        assert work.index("copy c") > work.index("compute a")
+    assert "new stream" not in work  # another would have memory of its own
+    assert list(copied_ahead([], cuda, copy)) == []
+
+
+def test_on_other_devices_nothing_is_asked_for_ahead():
+    asked = []
+    for item in copied_ahead((asked.append(i) or i for i in range(3)), CPU, str):
+        assert asked == list(range(int(item) + 1))
+
+
+def test_copies_to_cuda_are_made_from_pinned_memory():
+    class FakeTensor:
+        device = CPU
+
+        def __init__(self, pinned):
+            self.pinned, self.calls = pinned, []
+
+        def is_pinned(self):
+            return self.pinned
+
+        def pin_memory(self):
+            self.calls.append("pin")
             return self
 
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: FakeStream("computing"))
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: FakeStream())
-    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
-    for tensor in copied_ahead(map(FakeTensor, "abc"), torch.device("cuda")):
-        work.append(f"compute {tensor}")
-    assert [step for step in work if "waits" not in step] == [
-        "copy a",
-        "copy b",
-        "compute a",
-        "copy c",
-        "compute b",
-        "compute c",
-    ]
-    for tensor in "abc":  # nothing is computed on before its copy, nor overwritten while it is
-        copied, computed = work.index(f"copy {tensor}"), work.index(f"compute {tensor}")
-        assert work[copied - 1] == "copying waits" and "computing waits" in work[copied:computed]
-    assert work.index("copy c") > work.index("compute a")
-    assert list(copied_ahead([], torch.device("cuda"))) == []
+        def to(self, device, non_blocking):
+            self.calls.append(f"to {device}, non_blocking {non_blocking}")
+            return self
+
+    cuda = torch.device("cuda:1")
+    assert to_device(FakeTensor(False), cuda).calls == ["pin", "to cuda:1, non_blocking True"]
+    assert to_device(FakeTensor(True), cuda).calls == ["to cuda:1, non_blocking True"]
+    assert to_device(FakeTensor(False), CPU).calls == ["to cpu, non_blocking True"]
 
 
 @pytest.mark.parametrize("problem", ["frame", "chunk", "lengths"])
@@ -285,7 +328,7 @@ def test_a_stem_whose_batch_norm_trains_is_refused():
 
 def test_running_statistics_are_those_of_one_pass_over_the_batch(monkeypatch):
     """With a stem that trains them, streaming or not."""
-    monkeypatch.setitem(AT_ONCE, "cpu", 1)
+    monkeypatch.setattr("ops.streaming.AT_ONCE", 1)
     model, plain, lengths = thin(3, "cumulative").train(), thin(3, "cumulative").train(), torch.tensor([12])
     model.streaming = choose_streaming(model.stem, "auto", 32)
     assert model.streaming.above == 8  # it would stream, and measuring activations trained nothing
@@ -313,9 +356,10 @@ def test_frozen_stem_statistics_stay():
 # ---------------------------------------------------------------- representative gradients
 
 
-def stem_gradient(model, draw=None):
+def stem_gradient(model, seed=None):
     model.zero_grad()
-    means = stream(model.stem, model.clustering, clips(14), torch.tensor([9, 5]), 3, draw)[0]
+    rng = None if seed is None else np.random.default_rng(seed)
+    means = stream(model.stem, model.clustering, clips(14), torch.tensor([9, 5]), 3, rng)[0]
     (means * torch.linspace(-1, 1, means.numel()).view_as(means)).sum().backward()
     return torch.cat([p.grad.flatten() for stage in model.stem_modules for p in stage.parameters()])
 
@@ -340,7 +384,7 @@ def test_representative_gradients_depend_on_the_draw_only():
 def test_representative_backward_runs_as_many_frames_as_clusters(training):
     model = thin(3, freeze_stem_bn=training).train(training)
     sizes = counted(model)
-    means = stream(model.stem, model.clustering, clips(50), torch.tensor([49, 1]), 4, (0,))[0]
+    means = stream(model.stem, model.clustering, clips(50), torch.tensor([49, 1]), 4, np.random.default_rng(0))[0]
     sizes.clear()
     means.sum().backward()
     assert sum(sizes) == 6 and max(sizes) <= 4
@@ -360,6 +404,17 @@ def test_choice():
     assert choose_streaming(stem, "auto", 128).above == pytest.approx(auto.above / 4, rel=0.01)
     assert choose_streaming(stem, "auto", 64, representative=True) == Streaming(8, 0, True, KEPT)
     assert f"up to {auto.above} frames at once, longer ones in chunks of 8" in str(auto)
+
+
+@pytest.mark.parametrize("gibibytes", [8, 80])
+def test_a_card_takes_at_once_what_its_memory_allows(monkeypatch, gibibytes):
+    asked = []
+    memory = 3 * 2**30, gibibytes * 2**30  # free, total
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: asked.append(str(device)) or memory)
+    stem = thin().stem
+    auto = choose_streaming(stem._replace(device=torch.device("cuda:1")), "auto", 64)
+    assert auto == Streaming(64, gibibytes * 2**28 // saved_bytes(stem, 64), False, 3 * 2**28)
+    assert set(asked) == {"cuda:1"}
 
 
 def test_the_choice_in_words():
@@ -386,7 +441,7 @@ def test_bytes_that_the_stem_keeps():
 
 
 def test_auto_streams_long_batches_only(monkeypatch):
-    monkeypatch.setitem(AT_ONCE, "cpu", 40 * saved_bytes(thin().stem, 32))
+    monkeypatch.setattr("ops.streaming.AT_ONCE", 40 * saved_bytes(thin().stem, 32))
     model = thin().eval()
     model.streaming = choose_streaming(model.stem, "auto", 32)
     sizes = counted(model)

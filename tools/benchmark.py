@@ -9,6 +9,7 @@ import _path
 import torch
 
 from ops.errors import InputError
+from ops.files import write_whole
 from ops.options import cli
 from tools.benchmarks import Row
 from tools.benchmarks.clustering import CLUSTERING
@@ -71,10 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     on = f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads"
     print(f"{format_table(rows)}\n{on}, {time.strftime('%Y-%m-%d')}")
     if args.json:
-        try:
-            args.json.write_text(json.dumps({"command": args.command, "on": on, "rows": rows}, indent=1) + "\n")
-        except OSError as error:
-            raise InputError(f"--json {args.json} cannot be written ({error.strerror})") from None
+        text = json.dumps({"command": args.command, "on": on, "rows": rows}, indent=1) + "\n"
+        write_whole(args.json, text.encode())
     return 0
 
 

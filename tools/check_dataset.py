@@ -1,7 +1,6 @@
 """Read every list line and every frame of a dataset before a long run, and list all that is wrong."""
 
 import collections
-import csv
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from ops.data.lists import Video, parse_line, read_lines
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.errors import InputError
-from ops.files import check_writable
+from ops.files import as_csv, check_writable, write_whole
 from ops.options import cli, types
 from ops.options.config import Config
 from ops.options.parsing import add_dataset_options
@@ -113,11 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("no problems found")
         return 0
     problems.sort(key=lambda problem: (list(lists).index(problem.list_file), problem.line))
-    try:
-        with table.open("w", newline="") as file:
-            csv.writer(file).writerows([Problem._fields, *problems])
-    except OSError as error:
-        raise InputError(f"--csv {table} cannot be written: {error.strerror}") from None
+    write_whole(table, as_csv([Problem._fields, *problems]))
     for kind, count in collections.Counter(problem.kind for problem in problems).most_common():
         example = next(problem for problem in problems if problem.kind == kind)
         print(f"{count:>6}  {kind:<17} e.g. {example.list_file} line {example.line}: {example.what}")

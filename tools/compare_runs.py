@@ -8,13 +8,14 @@ from pathlib import Path
 import _path
 
 from ops.errors import InputError
-from ops.evaluation.predict import Prediction, frame_names, hold, predict, read_folder
+from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
 from ops.options import cli
 from ops.options.checks import stored_options
 from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.pictures import video as pictures
 from ops.pictures.colours import CLUSTERS
+from ops.pictures.text import plotted_line
 from ops.run.restore import load_model
 
 EXAMPLE = """example:
@@ -67,8 +68,10 @@ def draw(rows: list[dict[str, str]], num_class: int, picture: Path, video: Predi
         figure = Figure(figsize=(12, strip.height) if strip else (4.5, 4.2), dpi=150, layout="constrained")
         left, *right = figure.subfigures(1, 2, width_ratios=(4, strip.width)) if strip else [figure]
         axis = left.subplots()
-        names, accuracies = [row["method"] for row in rows], [float(row["top-1 %"]) for row in rows]
-        bars = axis.barh(names[::-1], accuracies[::-1], color=CLUSTERS[0])
+        names = [plotted_line(row["method"], 8, 2) for row in rows]
+        bars = axis.barh(range(len(rows)), [float(row["top-1 %"]) for row in rows], color=CLUSTERS[0])
+        axis.set_yticks(range(len(rows)), names)
+        axis.invert_yaxis()
         axis.bar_label(bars, fmt="%.1f", padding=3)
         axis.axvline(100 / num_class, color="0.5", linestyle=":")
         axis.text(100 / num_class, 1.0, "chance", color="0.4", transform=axis.get_xaxis_transform(), ha="center")
@@ -98,8 +101,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         spec = Config(**{"dataset": "", "modality": "RGB"} | run).spec
         video = None
         if args.video:
-            model, config = load_model(str(args.weights), args.trust_checkpoint)
-            clips = read_folder(args.video, frame_names(args.video, config), CHUNK, config.frame_size)
+            model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
+            names = frame_names(args.video, config)
+            if others := left_out(args.video, names):
+                print(others)
+            clips = read_folder(args.video, names, CHUNK, config.frame_size)
             video = predict(model, config, hold(clips), CHUNK)
         draw(rows, spec.num_class, args.picture, video)
         print(f"drew {args.picture}")

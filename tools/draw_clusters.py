@@ -26,8 +26,10 @@ from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
 from ops.pictures.methods import CutVideo, draw_comparison, draw_methods
+from ops.pictures.text import without_middle
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
+from ops.training.placement import place_model
 
 EXAMPLE = """examples:
   python tools/draw_clusters.py data/movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -130,11 +132,22 @@ def cut(model: TSN, config: Config, args: Namespace, video: Video, title: str) -
     view_of = partial(eval_transform, rng=None, size=config.frame_size)
     clip = open_store(config.root / video.path).load(config.spec, range(video.num_frames), view_of)
     steps = make_steps(config, hold([clip]))
-    title = f"{title} ({video.path}): {video.num_frames:,} frames"
+    title = f"{without_middle(title, 30)} ({without_middle(video.path, 30)}): {video.num_frames:,} frames"
     if len(set(steps.first)) < video.num_frames - steps.stack + 1:
         title += f", {len(set(steps.first)):,} of them seen"
     kinds = kinds_of(config.root, video)
     return cut_video(model, steps, args.methods, args.num_segments or config.num_segments, CHUNK, title, kinds)
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Names that files may have, each another one: letters, digits and `-._`, numbered where they would be the same."""
+    found = []
+    for name in names:
+        plain = re.sub(r"[^-.\w]+", "_", name)[:60]
+        free = (plain, *(f"{plain}_{number}" for number in range(2, len(names) + 1)))
+        taken = {other.casefold() for other in found}  # some file systems do not tell them apart
+        found.append(next(name for name in free if name.casefold() not in taken))
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -153,14 +166,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         paths = [[path] for path in args.videos * (len(folders) // len(args.videos))]
     device = pick_device(args.device)
-    model, config = load_model(str(args.weights), args.trust_checkpoint)
+    model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
     config = replace(config, keep_damaged=args.keep_damaged)
     if model.clustering is None or config.modality == "Flow":
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
             " trained with --cluster"
         )
-    model.to(device)
+    place_model(model, device)
     configs = [config_for(folder, config, args.val_list) for folder in folders]
     chosen = [choose(place, some) for place, some in zip(configs, paths, strict=True)]
     pictures.check(args.out / "clusters.png")
@@ -177,8 +190,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"drew {file}")
         return
     names = category_names(configs[0], configs[0].spec.num_class, None)
-    for video in chosen[0]:
-        name = re.sub(r"[^-.\w]+", "_", video.path if args.videos else names[video.label])
+    called = file_names([video.path if args.videos else names[video.label] for video in chosen[0]])
+    for video, name in zip(chosen[0], called, strict=True):
         file = args.out / f"clusters_{name}.png"
         draw_methods(cut(model, configs[0], args, video, names[video.label]), file)
         print(f"drew {file}")

@@ -17,8 +17,10 @@ from ops.options import cli, types
 from ops.options.config import names_of
 from ops.options.parsing import add_dataset_options, add_options
 from ops.run.data import open_videos
+from ops.run.identity import check_class_names
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
+from ops.training.placement import place_model
 
 EXAMPLE = """examples:
   python tools/gradient_agreement.py movingmnist --weights checkpoint/NAME/ckpt.best.pth.tar --csv pairs.csv
@@ -83,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     if args.csv:
         check_writable(args.csv, "--csv")
-    model, config = load_model(str(args.weights), args.trust_checkpoint)
+    model, config, class_names = load_model(str(args.weights), args.trust_checkpoint)
     if args.modality not in (None, config.modality):
         raise InputError(
             f"{args.weights} was trained on {config.modality}, not {args.modality}; leave {args.modality} out"
@@ -98,10 +100,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{config.dataset} has {config.spec.num_class} classes, {args.weights} {num_class}; give"
             " the data it was trained for"
         )
+    check_class_names(class_names, config, args.weights)
     if args.untrained:
         torch.manual_seed(args.seed)
         model = build_model(num_class=num_class, **config.model_options).eval()
-    model, videos = model.to(device), open_videos(config)
+    place_model(model, device)
+    videos = open_videos(config)
     places = spread([video.label for video in videos.videos], args.num_videos, np.random.default_rng(args.seed))
     pairs = []
     for place in tqdm(places, "videos", unit="video", leave=False, disable=None):
@@ -111,7 +115,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"none of the {len(places)} videos has two frames to compare; give longer ones")
     if args.csv:
         write_whole(args.csv, pairs_file(pairs))
-    print(f"{len(pairs)} pairs of frames of {len(places)} videos" + f", written to {args.csv}" * bool(args.csv))
+    written = f", written to {args.csv}" if args.csv else ""
+    print(f"{len(pairs)} pairs of frames of {len(places)} videos{written}")
     print(format_table(agreements(pairs)))
 
 

@@ -1,6 +1,7 @@
 """Make the toy data set Move4MNIST: `python tools/make_move4mnist.py --out data/movingmnist` (see --help)."""
 
 import argparse
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from ops.data.frame_names import is_picture
 from ops.errors import InputError
+from ops.files import write_whole
 from ops.move4mnist.generator import CLASSES, PRESETS, Move4Config, make_dataset
 from ops.move4mnist.sources import SIZE, SPLITS
 from ops.options import cli
@@ -79,7 +81,9 @@ def build_parser() -> cli.ArgumentParser:
         metavar="FOLDER",
         help="your own pictures, in it or in folders below; without it, backgrounds are drawn",
     )
-    parser.add_argument("--sheet", metavar="FILE.png", help="also draw one video of each class into a picture")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE.png", help="also draw one video of each class into a picture"
+    )
     video = parser.add_argument_group("the videos")
     video.add_argument("--preset", choices=PRESETS, default="standard", help="standard is as published (standard)")
     video.add_argument("--num_frames", type=int, metavar="T", help="frames of a video")
@@ -120,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black", "still_background")
     changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
     config = replace(PRESETS[args.preset], **changes)
-    if args.sheet and not is_picture(Path(args.sheet).name):
+    if args.sheet and not is_picture(args.sheet.name):
         raise InputError(f"--sheet {args.sheet}: must end in .png or another picture's ending")
     done = make_dataset(
         args.out,
@@ -135,13 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # a bar on a terminal only
     print(done)
     if args.sheet:
-        try:
-            Path(args.sheet).parent.mkdir(parents=True, exist_ok=True)
-            draw_sheet(done.out).save(args.sheet)
-        except OSError as error:
-            raise InputError(
-                f"{done.out} is made, but --sheet {args.sheet} cannot be written ({error.strerror})"
-            ) from error
+        file = io.BytesIO()
+        draw_sheet(done.out).save(file, Image.registered_extensions()[args.sheet.suffix.lower()])
+        write_whole(args.sheet, file.getvalue())
     return 0
 
 

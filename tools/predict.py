@@ -10,14 +10,16 @@ from tqdm import tqdm
 from ops.data.ffmpeg import find_ffmpeg
 from ops.data.video_file import read_video
 from ops.errors import InputError
-from ops.evaluation.predict import category_names, frame_names, hold, predict, read_folder, shrink
+from ops.evaluation.predict import category_names, frame_names, hold, left_out, predict, read_folder, shrink
 from ops.options import cli
 from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
+from ops.pictures.text import without_middle
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
+from ops.training.placement import place_model
 
 EXAMPLE = """examples:
   python tools/predict.py holiday.mp4 --weights checkpoint/NAME/ckpt.best.pth.tar
@@ -50,7 +52,7 @@ def build_parser() -> cli.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="class names, one a line in the order of "
-        "labels (default: those of the dataset trained on, if it is there)",
+        "labels (default: the checkpoint's own; of older ones those of the dataset, if it is there)",
     )
     parser.add_argument(
         "--short_side",
@@ -77,7 +79,10 @@ def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged:
     if config.modality == "Flow":
         raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
     if video.is_dir():
-        return read_folder(video, frame_names(video, config), chunk, config.frame_size, keep_damaged)
+        names = frame_names(video, config)
+        if others := left_out(video, names):
+            print(others)
+        return read_folder(video, names, chunk, config.frame_size, keep_damaged)
     if not video.is_file():
         raise InputError(f"no video file or frame folder {video}")
     return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
@@ -88,12 +93,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.picture:
         pictures.check(args.picture)
     device = pick_device(args.device)
-    model, config = load_model(str(args.weights), args.trust_checkpoint)
-    names = category_names(config, model.num_class, args.category_file)
+    model, config, class_names = load_model(str(args.weights), args.trust_checkpoint)
+    place_model(model, device)
+    names = category_names(config, model.num_class, args.category_file, class_names)
     clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
     frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
-        seen = predict(model.to(device), config, frames, args.chunk, bar.update)
+        seen = predict(model, config, frames, args.chunk, bar.update)
     best = seen.probabilities.topk(min(TOP, len(names)))
     name = args.video.resolve().name
     print(f"{name}: {seen.summary}")
@@ -102,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{rank}  {names[label]:<{width}}  {100 * value:6.2f} %")
     if args.picture:
         verdict = f"predicted: {names[best.indices[0]]} ({100 * best.values[0]:.1f} %)"
-        pictures.draw_prediction(seen, f"{name}: {seen.summary}", verdict, args.picture)
+        title = f"{without_middle(name, 40)}: {seen.summary}"
+        pictures.draw_prediction(seen, title, verdict, args.picture)
         print(f"drew {args.picture}")
 
 

@@ -12,6 +12,7 @@ import _path
 from tqdm import tqdm
 
 from ops.errors import InputError
+from ops.files import write_whole
 from ops.options import cli
 from ops.options.types import number
 from ops.pictures import video as pictures
@@ -151,7 +152,7 @@ def write_report(out: Path) -> None:
     docs, images = out / "docs", out / "images"
     cells = results.read_csv(docs / "results.csv")
     pairs, cost = results.read_pairs_of(docs / "gradients"), results.read_cost(docs / "cost.json")
-    (docs / "results.md").write_text(report.write(cells, pairs, cost))
+    write_whole(docs / "results.md", report.write(cells, pairs, cost).encode())
     figures.draw_sparsity(cells, images / "sparsity.png")
     figures.draw_emptiness(cells, images / "emptiness.png")
     if pairs:

@@ -4,9 +4,12 @@ Batches are a function of (seed, epoch) and of the videos' lengths alone, so tha
 videos in the same steps, and a run can go on in the middle of an epoch.
 """
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+
+from ops.data.seeds import Purpose, generator
 
 FrameCounts = Callable[[int], np.ndarray]  # epoch -> frames that each video has then, (num_videos,)
 
@@ -66,16 +69,32 @@ class EpochBatches:
         """Batches of a whole epoch, wherever it is entered."""
         return -(-self.num_videos // self.batch_size)
 
+    def digest(self, lines: Sequence[str]) -> str:
+        """A digest of this epoch's batches, those of all processes together, from its beginning.
+
+        `lines` (num_videos,) say which video is which; how many frames each has in the epoch counts, too.
+        """
+        frames, found = self._frames(), hashlib.sha256()
+        for batch in self._batches(frames):
+            found.update(repr([(lines[i], int(frames[i])) for i in batch]).encode())
+        return found.hexdigest()
+
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        frames = self.frame_counts(self.epoch) if self.frame_counts else np.ones(self.num_videos, np.int64)
+        frames = self._frames()
         rank, processes = self.share
         for batch in self._batches(frames)[self.first_step :]:
             yield [(self.epoch, int(batch[i])) for i in balanced_parts(frames[batch], processes)[rank]]
 
+    def _frames(self) -> np.ndarray:
+        """Frames that each video has in this epoch, (num_videos,)."""
+        if self.frame_counts is None:
+            return np.ones(self.num_videos, np.int64)
+        return self.frame_counts(self.epoch)
+
     def _batches(self, frames: np.ndarray) -> list[np.ndarray]:
         order = np.arange(self.num_videos)
         if self.shuffle_seed is not None:
-            rng = np.random.default_rng([self.shuffle_seed, self.epoch])
+            rng = generator(Purpose.ORDER, self.shuffle_seed, self.epoch)
             order = rng.permutation(self.num_videos)
             if self.bucket > 1:
                 return bucketed(order, frames, self.batch_size, self.bucket, rng)

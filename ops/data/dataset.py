@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from ops.data.lists import Video
 from ops.data.modality import Modality
+from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.data.views import View
@@ -46,6 +47,11 @@ class VideoDataset(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
+    @property
+    def channels(self) -> int:
+        """Of a time step as it is loaded."""
+        return self.modality.stack * (2 if self.spec.is_flow else 3)
+
     def frame_counts(self, epoch: int) -> np.ndarray:
         """Time steps that each video has in an epoch, (videos,)."""
         steps, video = np.unique([self._steps(video) for video in self.videos], return_inverse=True)
@@ -66,7 +72,7 @@ class VideoDataset(Dataset):
 
     def load(self, epoch: int, index: int) -> tuple[Tensor, int, str]:
         video = self.videos[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
+        rng = generator(Purpose.VIEW, self.seed, epoch, index)
         stack = self.modality.stack
         steps = self.sampling(self._steps(video), epoch, rng)  # (t,) first frame of each
         frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)

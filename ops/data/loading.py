@@ -1,8 +1,10 @@
 """A dataset's videos -> packed batches, loaded by processes of their own."""
 
 import atexit
+import sys
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
@@ -11,6 +13,9 @@ from ops.data.batches import EpochBatches
 from ops.data.dataset import VideoDataset
 from ops.data.workers import kill_workers, leave_signals_to_main
 from ops.errors import InputError
+
+READY = 4 * 2**30  # bytes of batches that wait for the device
+PINNED = 2**30  # bytes of a batch; pinned memory is rounded up to a power of two, and PyTorch keeps it
 
 
 class VideoBatch(NamedTuple):
@@ -55,6 +60,12 @@ def share(batch: VideoBatch) -> VideoBatch:
     return batch
 
 
+def largest_batch(dataset: VideoDataset, batches: EpochBatches) -> int:
+    """Frames of the largest batch that may come, of one process's share where several share it evenly."""
+    frames = dataset.frame_counts(sys.maxsize)  # of an epoch late enough for all frames to be seen
+    return -(-int(np.sort(frames)[-batches.batch_size :].sum()) // batches.share[1])
+
+
 class _Loader(DataLoader):
     """A DataLoader that says in one line when its workers cannot start, and leaves none behind."""
 
@@ -72,14 +83,26 @@ class _Loader(DataLoader):
             ) from None
 
 
-def make_loader(dataset: VideoDataset, batches: EpochBatches, workers: int, pin_memory: bool) -> DataLoader:
-    """A DataLoader of `VideoBatch`es that keeps its workers between epochs."""
+def make_loader(
+    dataset: VideoDataset, batches: EpochBatches, workers: int, pin_memory: bool, pixels: int = 0
+) -> DataLoader:
+    """A DataLoader of `VideoBatch`es that keeps its workers between epochs.
+
+    Every worker has two batches ready, or one where two of the largest would pass `READY`, with frames of so many
+    `pixels`. With `pin_memory` a batch moves to pinned memory when it is ready, so that it is held twice for a moment
+    only; not where the largest would pass `PINNED`, whose frames the model fetches in chunks.
+    """
+    largest = largest_batch(dataset, batches) * dataset.channels * pixels if pixels else 0
+    ahead = None
+    if workers:
+        ahead = 2 if 2 * workers * largest <= READY else 1
     return _Loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
+        prefetch_factor=ahead,
         collate_fn=collate,
-        pin_memory=pin_memory,
+        pin_memory=pin_memory and largest <= PINNED,
         persistent_workers=workers > 0,
         worker_init_fn=leave_signals_to_main,
         generator=torch.Generator(),  # else its draws would move those of dropout

@@ -10,9 +10,11 @@ from ops.evaluation.predict import Steps
 from ops.models import TSN
 from ops.pictures.methods import CutVideo
 from ops.streaming import stream_changes
+from ops.training.placement import full_precision
 
 
 @torch.inference_mode()
+@full_precision()
 def cut_video(
     model: TSN,
     steps: Steps,

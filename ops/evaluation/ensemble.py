@@ -12,6 +12,7 @@ from ops.heads.head import video_logits
 from ops.models import TSN
 from ops.training.engine import check_finite
 from ops.training.meters import Meters, OnStep
+from ops.training.placement import full_precision
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def fuse(scores: Sequence[Tensor], coefficients: Sequence[float]) -> Tensor:
 
 
 @torch.inference_mode()
+@full_precision()
 def score_videos(
     models: Sequence[TSN],
     loaders: Sequence[Iterable[VideoBatch]],

@@ -40,6 +40,7 @@ from ops.files import as_csv
 from ops.models import TSN
 from ops.streaming import stream
 from ops.training.engine import check_finite
+from ops.training.placement import full_precision
 from ops.training.stepping import video_losses
 
 CHUNK = 32  # frames that pass the stem at a time
@@ -116,6 +117,7 @@ def stem_weights(model: TSN) -> list[Tensor]:
     return [weight for part in model.stem_modules for weight in part.parameters() if weight.requires_grad]
 
 
+@full_precision()
 def video_pairs(model: TSN, steps: Tensor, label: int, name: str, number: int, rng: np.random.Generator) -> list[Pair]:
     """Measure up to `number` pairs of each kind in one video, steps uint8 (t, channels, S, S) as loaded; none if t = 1.
 
@@ -128,7 +130,8 @@ def video_pairs(model: TSN, steps: Tensor, label: int, name: str, number: int, r
     pairs = []
     for kind, i, j in draw_pairs(len(steps), number, rng):
         v = upstream[assignment[i], None]  # (1, c, h, w)
-        a, b = (frame_gradients(model.run_stem, weights, model.to_input(steps[k, None]), v) for k in (i, j))
+        frames = (model.to_input(steps[k, None].to(model.device)) for k in (i, j))
+        a, b = (frame_gradients(model.run_stem, weights, frame, v) for frame in frames)
         both = torch.cat([a.activation, b.activation])
         x, y = both.flatten(1).double()
         pairs.append(

@@ -123,14 +123,17 @@ def make_test_loader(settings: Settings, member: Member, pin_memory: bool) -> Da
     config, size = member.config, member.config.frame_size
     modality = MODALITIES[config.modality]
     scale = size * 256 // 224
+    side, crops = size, settings.test_crops
+    if settings.full_res:
+        side = scale
     if settings.test_crops == 1 and not settings.full_res and not member.published:
         transform = partial(eval_transform, size=size)
     else:
         transform = partial(
             crop_transform,
-            size=scale if settings.full_res else size,
+            size=side,
             scale=scale,
-            crops=settings.test_crops,
+            crops=crops,
             flow=config.modality == "Flow",
         )
     if settings.clips or member.published:
@@ -138,7 +141,8 @@ def make_test_loader(settings: Settings, member: Member, pin_memory: bool) -> Da
     else:
         sampler = make_sampler(config)
     dataset = VideoDataset(member.videos, config.root, config.spec, modality, sampler, transform, config.seed)
-    return make_loader(dataset, EpochBatches(len(member.videos), settings.batch_size), settings.workers, pin_memory)
+    batches = EpochBatches(len(member.videos), settings.batch_size)
+    return make_loader(dataset, batches, settings.workers, pin_memory, crops * side**2)
 
 
 def describe_protocol(settings: Settings, member: Member) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ops.data.categories import read_categories
-from ops.data.frame_names import PICTURES, by_number, is_picture, name_pattern
+from ops.data.frame_names import PICTURES, by_number, is_hidden, is_picture, name_pattern
 from ops.data.modality import MODALITIES
 from ops.data.stores import FolderStore
 from ops.data.views import View, eval_transform
@@ -23,10 +23,14 @@ from ops.models import TSN
 from ops.options.config import Config
 from ops.run.data import make_sampler
 from ops.streaming import stream
+from ops.training.placement import full_precision
 
 
-def category_names(config: Config, num_class: int, file: Path | None) -> list[str]:
-    """Names of the classes: the lines of `file`, else of the dataset's category file if it is there, else `class 3`."""
+def category_names(config: Config, num_class: int, file: Path | None, stored: list[str] | None = None) -> list[str]:
+    """Names of the classes: the lines of `file`, else those `stored` in the checkpoint, else the lines of the dataset's
+    category file if it is there, else `class 3`."""
+    if file is None and stored:
+        return stored
     if file is None:
         try:
             file = config.root / config.spec.category_file
@@ -61,6 +65,12 @@ def frame_names(folder: Path, config: Config) -> list[str]:
             " give a folder with the frames of one video only"
         )
     return names
+
+
+def left_out(folder: Path, names: list[str]) -> str:
+    """How many files of a folder, which are not hidden, are none of the frames of these `names`; "" for none."""
+    others = sum(file.is_file() and not is_hidden(file.name) for file in folder.iterdir()) - len(names)
+    return f"{folder}: left out {others} of its files, which are not named as frames" if others else ""
 
 
 def read_folder(folder: Path, names: list[str], chunk: int, size: int, keep_damaged: bool = False) -> Iterator[Tensor]:
@@ -145,6 +155,7 @@ class Prediction(NamedTuple):
 
 
 @torch.inference_mode()
+@full_precision()
 def predict(
     model: TSN,
     config: Config,

@@ -73,10 +73,16 @@ def centre(height: int, width: int, size: int) -> list[Crop]:
     return [Crop(round((height - size) / 2), round((width - size) / 2))]
 
 
-def left_centre_right(height: int, width: int, size: int) -> list[Crop]:
-    """Three squares at half height, from the left to the right edge (TSM's test at full resolution)."""
-    row, step = (height - size) // 4 * 2, (width - size) // 4
-    return [Crop(row, 0), Crop(row, 2 * step), Crop(row, 4 * step)]
+def along_longer_side(height: int, width: int, size: int) -> list[Crop]:
+    """Three squares from the left to the right edge, at half height, as in TSM's test at full resolution.
+
+    TSM's videos are wide; of a frame that is higher than wide they go from the top to the bottom edge. Of a square
+    frame that is as large as they are, all three are the same.
+    """
+    row, column = (height - size) // 4, (width - size) // 4
+    if height > width:
+        return [Crop(0, 2 * column), Crop(2 * row, 2 * column), Crop(4 * row, 2 * column)]
+    return [Crop(2 * row, 0), Crop(2 * row, 2 * column), Crop(2 * row, 4 * column)]
 
 
 def corners_and_centre(height: int, width: int, size: int) -> list[Crop]:
@@ -96,7 +102,7 @@ def ten_crops(height: int, width: int, size: int) -> list[Crop]:
 
 CROPS: dict[int, Callable[[int, int, int], list[Crop]]] = {
     1: centre,
-    3: left_centre_right,
+    3: along_longer_side,
     5: corners_and_centre,
     10: ten_crops,
 }

@@ -117,7 +117,7 @@ def parser() -> ArgumentParser:
         type=int,
         choices=CROPS,
         default=1,
-        help="1: centre; 3: left, centre, right; 5: corners, centre; 10: these also mirrored (default 1)",
+        help="1: centre; 3: along the longer side; 5: corners, centre; 10: these also mirrored (default 1)",
     )
     views.add_argument(
         "--full_res",

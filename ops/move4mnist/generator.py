@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ops.data.frame_names import is_picture
 from ops.errors import InputError
 from ops.files import growing_folder
 from ops.move4mnist.sources import (
@@ -37,6 +38,7 @@ from ops.move4mnist.sources import (
     choose_digits,
     draw_scene,
     find_backgrounds,
+    visible_files,
 )
 
 CLASSES = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}  # name -> (dx, dy); labels 0..3 in order
@@ -227,7 +229,10 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What `make_dataset` wrote; `reason` says why glyphs stand in for MNIST, else None."""
+    """What `make_dataset` wrote; `reason` says why glyphs stand in for MNIST, else None.
+
+    `left_out` counts the files among the backgrounds that are no pictures by their names.
+    """
 
     out: Path
     num_train: int
@@ -235,12 +240,16 @@ class Summary:
     num_frames: int
     digits: str
     reason: str | None = None
+    left_out: int = 0
 
     def __str__(self):
-        return (
-            f"{self.out}: {self.num_train} train and {self.num_val} val videos of {self.num_frames} frames, "
-            f"digits: {self.digits}" + (f" ({self.reason})" if self.reason else "")
-        )
+        text = f"{self.out}: {self.num_train} train and {self.num_val} val videos of {self.num_frames} frames"
+        text += f", digits: {self.digits}"
+        if self.reason:
+            text += f" ({self.reason})"
+        if self.left_out:
+            text += f"\nleft out: {self.left_out} of the backgrounds' files, which are no pictures by their names"
+        return text
 
 
 def write_video(
@@ -303,7 +312,10 @@ def make_dataset(
         not os.path.lexists(out) or out.is_dir() and not any(out.iterdir()),
         f"{out}: exists already; remove it or choose another --out",
     )
-    scenes = find_backgrounds(Path(backgrounds), seed) if backgrounds else dict.fromkeys(SPLITS, draw_scene)
+    scenes, left_out = dict.fromkeys(SPLITS, draw_scene), 0
+    if backgrounds:
+        scenes = find_backgrounds(Path(backgrounds), seed)
+        left_out = sum(not is_picture(path.name) for path in visible_files(Path(backgrounds)))
     glyphs, used, reason = choose_digits(digits, out.parent)
 
     jobs = [
@@ -326,4 +338,4 @@ def make_dataset(
             (growing / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     except OSError as error:  # a full disk, say
         raise InputError(f"{out}.partial: cannot be written ({error.strerror}); choose another --out") from error
-    return Summary(out, num_train, num_val, config.num_frames, used, reason)
+    return Summary(out, num_train, num_val, config.num_frames, used, reason, left_out)

@@ -142,6 +142,12 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- backgrounds
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """All files below a folder that are not hidden, nor in a hidden folder, sorted."""
+    files = (path for path in folder.rglob("*") if not any(map(is_hidden, path.relative_to(folder).parts)))
+    return sorted(path for path in files if path.is_file())
+
+
 def find_backgrounds(folder: Path, seed: int) -> dict[str, Background]:
     """Backgrounds for each split from all pictures below `folder`; a quarter of them, if there are two, is val's own.
 
@@ -149,11 +155,7 @@ def find_backgrounds(folder: Path, seed: int) -> dict[str, Background]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of backgrounds")
-    pictures = sorted(
-        path
-        for path in folder.rglob("*")
-        if is_picture(path.name) and not any(map(is_hidden, path.relative_to(folder).parts))
-    )
+    pictures = [path for path in visible_files(folder) if is_picture(path.name)]
     if not pictures:
         raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
     pictures = [pictures[i] for i in np.random.default_rng(seed).permutation(len(pictures))]

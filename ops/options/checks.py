@@ -8,7 +8,7 @@ from typing import NamedTuple
 from archs import ARCHS
 from ops.data.specs import dataset_name
 from ops.errors import InputError
-from ops.options.config import OPTIONS, Config, names_of
+from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.training.processes import Processes
 
 # ---------------------------------------------------------------- with each other
@@ -188,6 +188,12 @@ def stored_options(stored: dict, path: str) -> dict:
                 remedy = f"here there are only {', '.join(option.choices)}"
             raise InputError(f"{path} was trained with {name} {str(value)[:80]!r}; {remedy}")
     return found
+
+
+def changed_options(config: Config, stored: dict) -> list[str]:
+    """The names of options that decide what is trained how, and were others in the config that a checkpoint stores."""
+    own = plain(config)
+    return [name for name in names_of("data", "protocol", "training") if stored.get(name, own[name]) != own[name]]
 
 
 def check_within_epoch(config: Config, stored: dict) -> None:

@@ -28,6 +28,19 @@ RAN_OUT = {  # text of an error that no input names -> what it means, and what h
 }
 
 
+OF_TSM = {  # flags of TSM's programs that are not here -> what does it here
+    "--gpus": "CUDA_VISIBLE_DEVICES=0,1 or --device cuda:1 choose GPUs; torchrun --nproc_per_node=N trains on several",
+    "-p": "it is --print_freq",
+    "--no_partialbn": "it is --npb",
+    "--flow_prefix": "it is part of --image_tmpl",
+    "--store_name": "runs get their names from their options and --suffix",
+    "--snapshot_pref": "runs get their names from their options and --suffix",
+    "--loss_type": "the loss is the cross-entropy; leave it out",
+    "--img_feature_dim": "no head here needs it; leave it out",
+    "--crop_fusion_type": "views are averaged; leave it out",
+}
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse with help texts laid out as written, `-` and `_` alike inside flags, and errors in one line.
 
@@ -48,6 +61,9 @@ class ArgumentParser(argparse.ArgumentParser):
         return values, rest
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            hints = [f"{flag}: {hint}" for flag, hint in OF_TSM.items() if flag in re.split(r"[ =]", message)]
+            message = "; ".join([message, *hints])
         self.exit(2, f"error: {' '.join(message.split())} (`{self.prog} --help` shows the options)\n")
 
 

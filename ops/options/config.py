@@ -108,6 +108,7 @@ class Config:
         role="protocol",
         type=number(int, least=0, most=2**32 - 1),
         metavar="N",
+        fixed_within_epoch=True,
     )
 
     # model

@@ -7,12 +7,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ops.files import as_csv
+from ops.pictures.text import drawn_line
 
 INK, GRID = (40, 40, 40), (210, 210, 210)
 # white to blue to near black: grows darker all the way, so it can be read in grey and by the colour-blind
 COLOURS = np.array([(255, 255, 255), (158, 202, 225), (33, 113, 181), (8, 29, 88)], float)
 FAINTEST = 0.06  # colour of the smallest share that is not zero: single confusions must not vanish
-LONGEST_NAME = 300  # pixels
+LONGEST_NAME, LONGEST_TITLE = 300, 1000  # pixels
 
 
 def confusion_table(counts: np.ndarray, names: Sequence[str]) -> bytes:
@@ -44,16 +45,16 @@ def confusion_picture(counts: np.ndarray, names: Sequence[str], title: str) -> b
     num_class = len(names)
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
     cell = int(np.clip(900 // num_class, 13, 96))
-    font = ImageFont.load_default(int(np.clip(cell * 0.8, 10, 20)))
-    large = ImageFont.load_default(20)
-    labels = [_name_tag(name, font) for name in names]
+    size = int(np.clip(cell * 0.8, 10, 20))
+    labels = [_name_tag(name, size) for name in names]
+    heading, large = drawn_line(title, 20, LONGEST_TITLE), ImageFont.load_default(20)
     margin = max(tag.width for tag in labels) + 50  # for names and the title of the axis
     side, bar = cell * num_class, 70
-    width = max(margin + side + 130, margin + int(large.getlength(title)) + 20)
+    width = max(margin + side + 130, margin + heading.width + 20)
     picture = Image.new("RGB", (width, 50 + margin + side + 20), "white")
     draw = ImageDraw.Draw(picture)
     left, top = margin, 50 + margin
-    draw.text((left, 16), title, INK, large)
+    draw.text((left, 16), heading.text, INK, heading.font)
     cells = colour(shares).repeat(cell, 0).repeat(cell, 1)
     picture.paste(Image.fromarray(cells), (left, top))
     every = 1 if num_class <= 32 else 5  # lines that guide the eye
@@ -77,14 +78,11 @@ def confusion_picture(counts: np.ndarray, names: Sequence[str], title: str) -> b
     return file.getvalue()
 
 
-def _name_tag(name: str, font: ImageFont.FreeTypeFont) -> Image.Image:
-    """A name on white, cut where it is too long."""
-    if font.getlength(name) > LONGEST_NAME:
-        while name and font.getlength(name + "...") > LONGEST_NAME:
-            name = name[:-1]
-        name += "..."
-    tag = Image.new("RGB", (max(1, int(font.getlength(name)) + 2), sum(font.getmetrics())), "white")
-    ImageDraw.Draw(tag).text((1, 0), name, INK, font)
+def _name_tag(name: str, size: int) -> Image.Image:
+    """A name on white."""
+    line = drawn_line(name, size, LONGEST_NAME)
+    tag = Image.new("RGB", (line.width + 1, sum(line.font.getmetrics())), "white")
+    ImageDraw.Draw(tag).text((1, 0), line.text, INK, line.font)
     return tag
 
 

@@ -7,10 +7,11 @@ frame to the one before, with the cuts in red. A long video shows evenly spaced 
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ops.pictures.colours import CLUSTERS, CUT
+from ops.pictures.text import drawn_line
 
 MOST, CELL, BAND, CURVE, TITLE = 24, 48, 10, 60, 20  # frames shown; sizes in pixels
 INK, PAPER, AREA = "#282828", "white", "#d8d8d8"
@@ -23,7 +24,8 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
     width = CELL * len(shown)
     picture = Image.new("RGB", (width, TITLE + CELL + BAND + CURVE), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((2, 3), title, INK, ImageFont.load_default(12))
+    line = drawn_line(title, 12, width - 4)
+    draw.text((2, 3), line.text, INK, line.font)
     for place, i in enumerate(shown.tolist()):
         frame = Image.fromarray(frames[i].permute(1, 2, 0).numpy())
         picture.paste(frame.resize((CELL - 2, CELL - 2)), (place * CELL + 1, TITLE + 1))

@@ -4,6 +4,8 @@ Sizes are in inches and every row shares one time axis, so that a frame stands e
 takes [i - 0.5, i + 0.5], and the distance between frames i-1 and i is drawn where they meet, at i - 0.5.
 """
 
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from ops.errors import InputError
+from ops.files import write_whole
 from ops.pictures.colours import CLUSTERS, CURVE, CUT, SEEN
+from ops.pictures.text import PLAIN, plotted_line, plotted_width
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 ALL_SHOWN, FEW = 160, 20  # of a video of more than 160 frames, 20 are shown
 SHARE = 0.965  # of its place that a frame takes
-STYLE = {
+STYLE = PLAIN | {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -47,15 +51,16 @@ def check(path: Path) -> None:
         raise InputError(f"cannot draw {path}: the name of a picture ends in .png, .pdf or .svg")
     if path.is_dir():
         raise InputError(f"cannot draw {path}: it is a folder")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"cannot write {path}: {there} is no folder that may be written to")
 
 
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure to `path`, making its folder."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+    file = io.BytesIO()
+    figure.savefig(file, format=path.suffix[1:].lower())
+    write_whole(path, file.getvalue())
 
 
 class Video(Protocol):
@@ -145,9 +150,11 @@ def draw_video(figure: "FigureBase", strip: Strip, title: str, verdict: str = ""
 
 def draw_title(figure: "FigureBase", strip: Strip, title: str, verdict: str = "") -> None:
     """A line at the top, its end at the right."""
-    height = 1 - 0.1 / strip.height
-    figure.text(strip.left / strip.width, height, title, va="top", fontsize=10.5)
-    figure.text(1 - RIGHT / strip.width, height, verdict, va="top", ha="right", fontsize=10.5)
+    height, size = 1 - 0.1 / strip.height, 10.5
+    verdict = plotted_line(verdict, size, strip.inner / 2)
+    room = strip.inner - plotted_width(verdict, size) - 0.2
+    figure.text(strip.left / strip.width, height, plotted_line(title, size, room), va="top", fontsize=size)
+    figure.text(1 - RIGHT / strip.width, height, verdict, va="top", ha="right", fontsize=size)
 
 
 def draw_key(figure: "FigureBase", strip: Strip, key: "dict[str, Artist]") -> None:

@@ -1,6 +1,7 @@
 """From the options of a run to its videos: which frames are loaded, what is seen of them, how they come in batches."""
 
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
@@ -65,12 +66,24 @@ def load_videos(config: Config, train: bool, device: torch.device, processes: Pr
         (processes.rank, processes.world_size),
         config.bucket,
     )
-    return make_loader(videos, batches, config.workers, pin_memory=device.type == "cuda")
+    return make_loader(videos, batches, config.workers, device.type == "cuda", config.frame_size**2)
+
+
+def category_path(config: Config) -> Path:
+    """Where the names of a dataset's classes are looked for."""
+    if config.category_file:
+        return dataset_file(config.root, config.category_file)
+    return config.root / config.spec.category_file
+
+
+def known_class_names(config: Config) -> list[str] | None:
+    """The names of a dataset's classes in the order of their labels; None if nothing names them."""
+    path = category_path(config)
+    if not config.category_file and not path.is_file():
+        return None
+    return read_categories(path, config.spec.num_class, needed=True)
 
 
 def class_names(config: Config) -> list[str]:
     """The names of a dataset's classes in the order of their labels; the labels themselves if nothing names them."""
-    path = config.root / config.spec.category_file
-    if config.category_file:
-        path = dataset_file(config.root, config.category_file)
-    return read_categories(path, config.spec.num_class, needed=bool(config.category_file))
+    return known_class_names(config) or [str(label) for label in range(config.spec.num_class)]

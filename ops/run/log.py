@@ -6,8 +6,10 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,24 +23,35 @@ try:
 except ImportError:
     SummaryWriter = None
 
-COLUMNS = (
-    "epoch",
-    "split",
-    "loss",
-    "top1",
-    "top5",
-    "mean_class_accuracy",
-    "lr",
-    "seconds",
-    "videos",
-    "frames",
-    "frames_per_second",
-    "data_wait",
-    "peak_memory_mb",
-    "grad_norm",
-    "skipped",
-    "nonfinite_steps",
-)
+
+class Entry(NamedTuple):
+    """What a row of log.csv tells of."""
+
+    epoch: int
+    split: str
+    result: Result
+    lr: float
+
+
+COLUMNS: dict[str, Callable[[Entry], object]] = {  # a column of log.csv -> what stands in it
+    "epoch": lambda entry: entry.epoch,
+    "split": lambda entry: entry.split,
+    "loss": lambda entry: f"{entry.result.loss:.6f}",
+    "top1": lambda entry: f"{entry.result.top1:.4f}",
+    "top5": lambda entry: f"{entry.result.top5:.4f}",
+    "mean_class_accuracy": lambda entry: f"{entry.result.mean_class_accuracy:.4f}",
+    "lr": lambda entry: f"{entry.lr:g}",
+    "seconds": lambda entry: f"{entry.result.seconds:.2f}",
+    "videos": lambda entry: entry.result.videos,
+    "frames": lambda entry: entry.result.frames,
+    "frames_per_second": lambda entry: f"{entry.result.frames_per_second:.1f}",
+    "data_wait": lambda entry: f"{entry.result.data_wait:.3f}",
+    "peak_memory_mb": lambda entry: f"{entry.result.peak_memory / 2**20:.0f}",
+    "grad_norm": lambda entry: f"{entry.result.grad_norm:.4f}",
+    "skipped": lambda entry: len(entry.result.skipped),
+    "nonfinite_steps": lambda entry: entry.result.nonfinite_steps,
+}
+CURVES = ("loss", "top1", "top5", "mean_class_accuracy")  # of a result, as TensorBoard shows them
 
 
 def versions() -> dict[str, str | None]:
@@ -64,6 +77,8 @@ def read_table(path: Path) -> list[dict]:
             rows = list(csv.DictReader(file))
         for row in rows:
             int(row["epoch"])
+            if None in row:
+                raise ValueError(f"a row of epoch {row['epoch']} has more cells than columns")
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise InputError(f"{path} is damaged ({error}); mend it, or move it away to begin another") from None
     return rows
@@ -89,38 +104,27 @@ class RunLog:
             self.events = SummaryWriter(str(folder), purge_step=first_epoch, max_queue=10**6)
 
     def write(self, epoch: int, split: str, result: Result, lr: float) -> str | None:
-        """Add a row; returns what went wrong with the disk. A row that it did not take is written with the next."""
-        r = result
-        self.rows.append(
-            {
-                "epoch": epoch,
-                "split": split,
-                "loss": f"{r.loss:.6f}",
-                "top1": f"{r.top1:.4f}",
-                "top5": f"{r.top5:.4f}",
-                "mean_class_accuracy": f"{r.mean_class_accuracy:.4f}",
-                "lr": f"{lr:g}",
-                "seconds": f"{r.seconds:.2f}",
-                "videos": r.videos,
-                "frames": r.frames,
-                "frames_per_second": f"{r.frames_per_second:.1f}",
-                "data_wait": f"{r.data_wait:.3f}",
-                "peak_memory_mb": f"{r.peak_memory / 2**20:.0f}",
-                "grad_norm": f"{r.grad_norm:.4f}",
-                "skipped": len(r.skipped),
-                "nonfinite_steps": r.nonfinite_steps,
-            }
-        )
+        """Add a row; returns what went wrong. A row that the disk did not take is written with the next."""
+        entry = Entry(epoch, split, result, lr)
+        self.rows.append({name: figure(entry) for name, figure in COLUMNS.items()})
         try:
             self._write_table()
-            if self.events:
-                for name in ("loss", "top1", "top5", "mean_class_accuracy"):
-                    self.events.add_scalar(f"{name}/{split}", getattr(r, name), epoch)
-                self.events.add_scalar(f"lr/{split}", lr, epoch)
-                self.events.flush()
+            self._add_curves(entry)
         except OSError as error:
-            return f"the log in {self.table.parent} could not be written ({error.strerror or error})"
+            reason = error.strerror or error
+            return f"the log in {self.table.parent} could not be written ({reason}); the next row brings it along"
+        except Exception as error:  # of TensorBoard's library, for which no run ends
+            self.events = None
+            return f"no more TensorBoard events in {self.table.parent}: {' '.join(str(error).split()) or repr(error)}"
         return None
+
+    def _add_curves(self, entry: Entry) -> None:
+        if not self.events:
+            return
+        for name in CURVES:
+            self.events.add_scalar(f"{name}/{entry.split}", getattr(entry.result, name), entry.epoch)
+        self.events.add_scalar(f"lr/{entry.split}", entry.lr, entry.epoch)
+        self.events.flush()
 
     def add_pictures(self, epoch: int, pictures: dict[str, np.ndarray]) -> None:
         """Add pictures, uint8 (H, W, 3), to the events under their names."""
@@ -132,14 +136,16 @@ class RunLog:
 
     def _write_table(self) -> None:
         """The whole table, under another name first: it is never half there."""
+        others = {name: None for row in self.rows for name in row if name not in COLUMNS}  # of another version
+        columns = [*COLUMNS, *others]
         partial = self.table.with_name(self.table.name + ".partial")
         with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
+            writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
         partial.replace(self.table)
 
     def close(self) -> None:
         if self.events:
-            with suppress(OSError):  # `write` has told
+            with suppress(Exception):  # `write` has told
                 self.events.close()

@@ -1,6 +1,7 @@
 """How far a loop has come: a bar in a terminal, plain lines elsewhere."""
 
 import sys
+from collections.abc import Callable
 
 from tqdm import tqdm
 
@@ -8,13 +9,21 @@ from ops.training.meters import Meters
 
 
 class Progress:
-    """A tqdm bar in a terminal, plain lines every `print_freq` steps elsewhere; `done` steps were made before.
+    """A tqdm bar in a terminal, lines to `say` every `print_freq` steps elsewhere; `done` steps were made before.
 
     The bar is there only where it is `wanted`.
     """
 
-    def __init__(self, title: str, steps: int, print_freq: int, done: int = 0, wanted: bool = True):
-        self.title, self.steps, self.print_freq, self.done = title, steps, print_freq, done
+    def __init__(
+        self,
+        title: str,
+        steps: int,
+        print_freq: int,
+        say: Callable[[str], None],
+        done: int = 0,
+        wanted: bool = True,
+    ):
+        self.title, self.steps, self.print_freq, self.say, self.done = title, steps, print_freq, say, done
         self.live = wanted and sys.stderr.isatty()
         self.bar = tqdm(total=steps, initial=done, desc=title, leave=False, disable=not self.live, dynamic_ncols=True)
 
@@ -30,7 +39,7 @@ class Progress:
         if self.live:
             self.bar.set_postfix_str(figures)
         elif step != self.steps:
-            print(f"{self.title}  step {step}/{self.steps}  {figures}", flush=True)
+            self.say(f"{self.title}  step {step}/{self.steps}  {figures}")
 
     def __enter__(self) -> "Progress":
         return self

@@ -8,6 +8,7 @@ from ops.heads import HEADS
 from ops.models import TSN, build_model
 from ops.options.checks import adopt, check, check_dataset
 from ops.options.config import Config, names_of
+from ops.run.identity import check_class_names, stored_class_names
 from ops.run.tsm_layout import describe_network, read_name, read_weights
 from ops.training.checkpoint import load_checkpoint, load_weights
 from ops.training.layouts import plain_name
@@ -26,8 +27,8 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
     """Rebuild the model of the checkpoint `config.resume`, whose `content` has been loaded.
 
     `config` is the command line's, and `given` names those of its options that were given there; the others are
-    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None are made then: they may
-    be what the model was not trained for. Raises InputError for whatever does not fit together.
+    completed by the checkpoint, as `ops.options.checks.adopt` says. `changes` that are not None then override the
+    config, even with what the model was not trained for. Raises InputError for whatever does not fit together.
     """
     path, published = config.resume, not isinstance(content.get("config"), dict)
     if published:
@@ -44,11 +45,22 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
             f"--test_segments {config.num_segments} contradicts {path}: its head, {config.consensus_type}, works only"
             f" for the {trained} segments that it was trained on; leave --test_segments out"
         )
-    return Restored(config, _rebuild(config, config.spec.num_class, content), content, published)
+    num_class = config.spec.num_class
+    model = _rebuild(config, num_class, content)
+    check_class_names(stored_class_names(content, num_class, path), config, path)
+    return Restored(config, model, content, published)
 
 
-def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
-    """The model of a checkpoint in eval mode, and how it was trained; nothing but the file is needed.
+class Loaded(NamedTuple):
+    """What a checkpoint tells by itself."""
+
+    model: TSN  # in eval mode
+    config: Config  # how it was trained
+    class_names: list[str] | None
+
+
+def load_model(path: str, trust: bool = False) -> Loaded:
+    """The model of a checkpoint, how it was trained and what its classes are; nothing but the file is needed.
 
     Raises InputError where it does not say how it was trained.
     """
@@ -66,7 +78,8 @@ def load_model(path: str, trust: bool = False) -> tuple[TSN, Config]:
         check(config, frozenset())
     else:
         raise InputError(f"{path} does not say how it was trained; give a checkpoint that main.py wrote")
-    return _rebuild(config, num_class, content).eval(), config
+    model = _rebuild(config, num_class, content).eval()
+    return Loaded(model, config, stored_class_names(content, num_class, path))
 
 
 def trained_on(content: dict, path: str) -> str | None:

@@ -4,7 +4,7 @@ import copy
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -74,7 +74,9 @@ def run_folders(checkpoints: Path, log: Path) -> Iterator[None]:
             except OSError as error:
                 raise InputError(f"cannot make {folder}: {error.strerror}; see --root_model and --root_log") from None
         mine = False  # until it is claimed
-        with claimed(checkpoints), claimed(log):
+        with ExitStack() as claims:
+            for folder in {path.resolve(): path for path in (checkpoints, log)}.values():  # perhaps one and the same
+                claims.enter_context(claimed(folder))
             mine = True
             yield
     finally:
@@ -92,6 +94,14 @@ def remove_traces(checkpoints: Path, log: Path, new: list[Path]) -> None:
     for path in new:  # from the inside out
         with suppress(OSError):
             path.rmdir()
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """Tells one writing of a file from the next; None where there is none."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+    return None
 
 
 def newest_checkpoint(folder: Path, trust: bool = False) -> tuple[Path | None, dict, list[str]]:

@@ -1,10 +1,12 @@
 """From the command line to a run with everything found in order: its options, model, videos and device."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
@@ -18,10 +20,11 @@ from ops.move4mnist.generator import PRESETS, make_dataset
 from ops.options.checks import check, check_processes, check_within_epoch
 from ops.options.config import Config
 from ops.options.parsing import parse
-from ops.run.data import class_names, load_videos
+from ops.run.data import known_class_names, load_videos
 from ops.run.header import describe
+from ops.run.identity import changed_lists, check_batches, describe_data
 from ops.run.restore import restore, trained_on
-from ops.run.saving import newest_checkpoint
+from ops.run.saving import newest_checkpoint, stamp
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
@@ -39,8 +42,9 @@ class Run:
     """What a run is made of.
 
     `loaders` has those of `train` and `val`, to evaluate `val` alone; `content` is that of the checkpoint it goes on
-    from, {} for none; with `boost_classifier` the classifier learns faster than the rest. `say` gets what a user wants
-    to read, line by line, `warn` what goes wrong without ending the run.
+    from, {} for none; with `boost_classifier` the classifier learns faster than the rest. `data` is what its own
+    checkpoints say of its data, `last` the stamp of the last checkpoint beside the one that was read. `say` gets what a
+    user wants to read, line by line, `warn` what goes wrong without ending the run.
     """
 
     config: Config
@@ -50,6 +54,8 @@ class Run:
     processes: Processes = ALONE
     content: dict = field(default_factory=dict)
     boost_classifier: bool = False
+    data: dict = field(default_factory=dict)
+    last: tuple[int, ...] | None = None
     say: Say = print
     warn: Say = print
 
@@ -60,6 +66,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
         warn = ignore
     config, given = parse(argv)
     check_processes(given, processes)
+    last = stamp(checkpoint_folder(config) / ckpt.LAST)
     config, content = find_checkpoint(config, say, warn)
     torch.manual_seed(config.seed)
     if content:
@@ -69,7 +76,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     check_epochs_left(config)
     device = pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
-        refuse_to_overwrite(config)
+        refuse_to_overwrite(config, last)
     if content:
         boost = content.get("boost_classifier", True)
     else:
@@ -77,18 +84,28 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
         boost = load_start(config, model, say)
     place(config, model, device, processes)
     make_data(config, say)
-    if config.category_file:
-        class_names(config)  # the checkpoint will name the file
+    if config.category_file or not config.evaluate:
+        known_class_names(config)  # else pictures would ask for them hours later
     splits = ["val"] if config.evaluate else ["train", "val"]
     loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
+    data = {}
+    if not config.evaluate:
+        data = describe_data(config, loaders, content)
+        check_data(content, data, config, loaders["train"], warn)
+        check_shapes(config, model, loaders["train"], processes)
     say(describe(config, model, loaders, device, processes))
     if not content and weights_source(config) == "none":
         warn_of_frozen_norms(config, model, warn)
-    return Run(config, model, loaders, device, processes, content, boost, say, warn)
+    return Run(config, model, loaders, device, processes, content, boost, data, last, say, warn)
 
 
 def ignore(text: str) -> None:
     """A `Say` for processes beside the first, which would say the same."""
+
+
+def checkpoint_folder(config: Config) -> Path:
+    """Where the checkpoint lies that --resume names, or would lie."""
+    return config.run_folder if config.resume in (None, "auto") else Path(config.resume).parent
 
 
 def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
@@ -132,8 +149,55 @@ def check_epochs_left(config: Config) -> None:
         raise InputError(f"nothing to train: epoch {config.start_epoch} is next, and --epochs is {config.epochs}")
 
 
-def refuse_to_overwrite(config: Config) -> None:
-    """InputError where an earlier run of the same name would be lost."""
+def check_data(content: dict, data: dict, config: Config, loader: DataLoader, warn: Say) -> None:
+    """Compare the `data` of a run with those of the checkpoint it goes on from, if there is one.
+
+    Other lists may be what is wanted, and are told; within an epoch, other batches raise InputError.
+    """
+    if "meters" in content and (doubt := check_batches(content, config, loader)):
+        warn(f"warning: {doubt}")
+    for split in changed_lists(content, data):
+        warn(f"warning: the {split} list is not the one of {config.resume}: videos, frames or labels differ")
+
+
+def check_shapes(config: Config, model: TSN, loader: DataLoader, processes: Processes) -> None:
+    """InputError where a step, the last one of an epoch perhaps, leaves a BatchNorm one value of each channel.
+
+    There is no variance of one. It takes one representation, one video and frames so small that their last maps are one
+    pixel; then one such video passes the network, which is left as it was.
+    """
+    batches = loader.batch_sampler
+    smallest = batches.num_videos % batches.batch_size or min(batches.num_videos, batches.batch_size)
+    synchronised = config.sync_bn and processes.world_size > 1
+    if model.consensus.num_segments > 1 or smallest >= 2 * processes.world_size or synchronised:
+        return
+    steps, size = model.num_segments, config.frame_size
+    frames = torch.zeros(steps, model.base_model.in_channels, size, size)
+    before = [buffer.clone() for buffer in model.buffers()]
+    try:
+        with torch.no_grad():
+            model(frames, torch.tensor([steps]))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"a batch of this run leaves one video to a process, of which --num_segments {steps} and frames of"
+            f" {size} pixels leave a BatchNorm one value of each channel; take another --batch_size, more"
+            " --num_segments or a larger --input_size"
+        ) from None
+    finally:
+        for buffer, value in zip(model.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+
+def refuse_to_overwrite(config: Config, last: tuple[int, ...] | None) -> None:
+    """InputError where an earlier run of the same name would be lost, or a later part of this one.
+
+    `last` is the stamp of the last checkpoint in the folder of the one that the run goes on from, when that was read.
+    """
+    file = config.run_folder / ckpt.LAST
+    if config.goes_on and stamp(file) != last:
+        raise InputError(f"{file} was written by another run since this one began; start again to go on from there")
     for name in (ckpt.LAST, ckpt.PREVIOUS):
         file = config.run_folder / name
         if file.exists() and not config.overwrite and not config.goes_on:
@@ -231,8 +295,20 @@ def make_data(config: Config, say: Say) -> None:
     say(make_dataset(config.root, PRESETS["standard"], progress=bar))
 
 
-def how_to_go_on(argv: Sequence[str] | None) -> str:
-    """The command that continues this run."""
+def launcher(processes: Processes) -> list[str]:
+    """The words that start as many processes as these, on each machine where there are several."""
+    if processes.world_size == 1:
+        return ["python"]
+    local = os.environ.get("LOCAL_WORLD_SIZE", "")
+    here = int(local) if local.isdecimal() else processes.world_size
+    words = ["torchrun", f"--nproc_per_node={here}"]
+    if here < processes.world_size:  # unlike machines are not foreseen by torchrun
+        words += [f"--nnodes={processes.world_size // here}", "--rdzv_backend=c10d", "--rdzv_endpoint=HOST:PORT"]
+    return words
+
+
+def how_to_go_on(argv: Sequence[str] | None, processes: Processes = ALONE) -> str:
+    """The command that continues this run, with as many processes."""
     words, kept = iter(sys.argv[1:] if argv is None else argv), []
     for word in words:
         flag, equals, _ = word.replace("-", "_").partition("=")
@@ -241,4 +317,4 @@ def how_to_go_on(argv: Sequence[str] | None) -> str:
                 next(words)
         elif flag != "__overwrite":
             kept.append(word)
-    return shlex.join(["python", "main.py", *kept, "--resume", "auto"])
+    return shlex.join([*launcher(processes), "main.py", *kept, "--resume", "auto"])

@@ -41,8 +41,10 @@ class Interrupts:
             self.number = number
             if number == signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)
-            again = " (Ctrl-C again leaves at once)" * (number == signal.SIGINT)
-            self.tell(f"{signal.Signals(number).name}: ends after this step{again}")
+            text = f"{signal.Signals(number).name}: ends after this step"
+            if number == signal.SIGINT:
+                text += " (Ctrl-C again leaves at once)"
+            self.tell(text)
         if self.waiting:
             kill_workers()  # now: one that hands a batch over would complain
             raise Interrupted(self.number)

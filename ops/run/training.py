@@ -4,9 +4,10 @@ from functools import partial
 
 import torch
 
+from ops.data.seeds import Purpose, torch_seed
 from ops.errors import InputError
 from ops.options.config import plain
-from ops.run.data import class_names
+from ops.run.identity import changed_lists, digest_batches
 from ops.run.log import RunLog
 from ops.run.progress import Progress
 from ops.run.saving import CheckpointFolder, random_state, restore_random_state
@@ -35,7 +36,8 @@ class Training:
             run.model, run.device, config.amp, config.accum, config.skip_nonfinite, run.processes
         )
         self.epoch, self.meters = config.start_epoch, self.new_meters()
-        self.best, self.best_epoch = content.get("best_prec1", 0.0), content.get("best_epoch")
+        self.best, self.best_epoch = best_so_far(run)
+        self.batches, self.draws_pictures = "", True
         self.random_states = content.get("random_states", [])
         self.load_state(content)
         self.folder = CheckpointFolder(config.run_folder, config.save_every_steps, config.save_every_minutes)
@@ -97,13 +99,12 @@ class Training:
         self.write_log("train", result, lr)
         for reason in result.skipped:
             self.run.say(f"{title} skipped a video: {reason}")
-        line, is_best = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False
+        line, is_best, validated = f"{title}  lr {lr:.2g}  {one_line('train', result)}", False, None
         if result.nonfinite_steps:
             line += f", {result.nonfinite_steps} steps left out: not finite"
         if (epoch + 1) % self.config.eval_freq == 0 or epoch == self.config.epochs - 1:
-            result = self.validate(title)
+            result = validated = self.validate(title)
             self.write_log("val", result, lr)
-            self.log_pictures(result)
             line += f" | {one_line('val', result)}"
             is_best = self.best_epoch is None or result.top1 > self.best
             if is_best:
@@ -111,6 +112,8 @@ class Training:
         self.run.say(line)
         self.epoch, self.meters = epoch + 1, self.new_meters()
         self.save(is_best)
+        if validated:
+            self.log_pictures(epoch, validated)
 
     def train(self, title: str) -> Result:
         """The epoch, or what is left of it."""
@@ -119,7 +122,8 @@ class Training:
         if self.meters.steps and len(self.random_states) == self.processes.world_size:
             restore_random_state(self.random_states[rank], device)
         else:  # dropout does not depend on what ran before, and each process has masks of its own
-            torch.manual_seed((rank << 52) + (config.seed << 20) + epoch)
+            torch.manual_seed(torch_seed(Purpose.DROPOUT, config.seed, epoch, rank))
+        self.batches = digest_batches(loader, epoch)
         loader.batch_sampler.set_epoch(epoch, self.meters.steps)
         with self.progress(f"{title} train", "train") as progress:
             return train_one_epoch(
@@ -142,18 +146,27 @@ class Training:
 
     def progress(self, title: str, split: str) -> Progress:
         done = self.meters.steps if split == "train" else 0
-        return Progress(title, len(self.run.loaders[split]), self.config.print_freq, done, self.processes.main)
+        steps, wanted = len(self.run.loaders[split]), self.processes.main
+        return Progress(title, steps, self.config.print_freq, self.run.say, done, wanted)
 
     def write_log(self, split: str, result: Result, lr: float) -> None:
         if self.log and (problem := self.log.write(self.epoch, split, result, lr)):
-            self.run.warn(f"warning: {problem}; the next row brings it along")
+            self.run.warn(f"warning: {problem}")
 
-    def log_pictures(self, result: Result) -> None:
-        """The pictures of a validation, among the TensorBoard events."""
-        if self.log and self.log.events:
-            videos, classes = self.run.loaders["val"].dataset, class_names(self.config)
-            title = f"epoch {self.epoch}"
-            self.log.add_pictures(self.epoch, validation_pictures(self.model, videos, result, classes, title))
+    def log_pictures(self, epoch: int, result: Result) -> None:
+        """The pictures of a validation, among the TensorBoard events.
+
+        A run does not end for them: where they cannot be drawn it goes on without, and says so once.
+        """
+        if not self.log or not self.log.events or not self.draws_pictures:
+            return
+        videos = self.run.loaders["val"].dataset
+        names = self.run.data["class_names"] or [str(label) for label in range(self.model.num_class)]
+        try:
+            self.log.add_pictures(epoch, validation_pictures(self.model, videos, result, names, f"epoch {epoch}"))
+        except Exception as error:  # whatever a library or a file makes of it
+            self.draws_pictures = False
+            self.run.warn(f"warning: no more pictures of validations: {' '.join(str(error).split()) or repr(error)}")
 
     def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
         """What the first process's clock and the signals of all processes ask for; all of them do it."""
@@ -183,11 +196,24 @@ class Training:
             "best_epoch": self.best_epoch,
             "boost_classifier": self.run.boost_classifier,
             "config": plain(self.config),
+            **self.run.data,
         }
         if self.meters.steps:
-            content |= {"meters": self.meters.state_dict(), "random_states": states}
+            content |= {"meters": self.meters.state_dict(), "random_states": states, "batches": self.batches}
         if problem := self.folder.save(content, is_best):
             self.run.warn(f"warning: {problem}; training goes on and saves again later")
+
+
+def best_so_far(run: Run) -> tuple[float, int | None]:
+    """The best accuracy that a run goes on from, and its epoch, None where its first validation is the best so far.
+
+    It must be of this list, and its checkpoint must lie where this run will name it: a run that goes on under another
+    name has none of its own yet, and what was best elsewhere stays there.
+    """
+    content, lists = run.content, changed_lists(run.content, run.data)
+    if not run.config.goes_on or not (run.config.run_folder / BEST).is_file() or "val" in lists:
+        return 0.0, None
+    return content.get("best_prec1", 0.0), content.get("best_epoch")
 
 
 def one_line(split: str, r: Result) -> str:

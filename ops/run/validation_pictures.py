@@ -9,6 +9,7 @@ from ops.pictures.confusion import confusion_pixels
 from ops.pictures.strip import cluster_strip
 from ops.streaming import stream
 from ops.training.meters import Result
+from ops.training.placement import full_precision
 
 CHUNK = 32  # frames that pass the stem at a time
 
@@ -27,6 +28,7 @@ def validation_pictures(
 
 
 @torch.inference_mode()
+@full_precision()
 def picture_clusters(model: TSN, videos: VideoDataset, index: int) -> np.ndarray:
     """One video as the model clusters it now, uint8 (H, W, 3)."""
     steps, _, name = videos.load(0, index)  # (t, channels, S, S)

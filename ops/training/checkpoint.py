@@ -28,6 +28,9 @@ FACTS = {  # what a checkpoint may say beside its weights
     "meters": dict,
     "random_states": list,
     "scaler": dict,
+    "class_names": (list, type(None)),
+    "lists": dict,
+    "batches": str,
 }
 
 

@@ -10,6 +10,7 @@ from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import TSN
 from ops.training.meters import Found, Meters, OnStep, Result
+from ops.training.placement import full_precision
 from ops.training.processes import ALONE, Processes
 from ops.training.stepping import PLAIN, Stepping, video_losses
 
@@ -27,14 +28,14 @@ def train_one_epoch(
 ) -> Result:
     """One optimizer step every `stepping.accum` batches; `clip_gradient` bounds the norm of the whole gradient.
 
-    What representative gradients key is a function of `key`, (seed, epoch), of the number of the batch and of the
-    process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others. Raises
-    InputError when a loss or the gradient stops being finite, before any weight changes.
+    The frames that stand for clusters in representative gradients are drawn by `key`, (seed, epoch), the number of the
+    batch and the process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others.
+    Raises InputError when a loss or the gradient stops being finite, before any weight changes.
     """
     model.train()
     meters = meters or Meters(model.num_class, stepping.processes)
     before = stepping.start(model, optimizer)
-    for batch in meters.batches(loader, device):
+    for batch in meters.batches(loader, device, model.takes_at_once):
         ends_step = meters.seen % stepping.accum == 0 or meters.seen == len(loader)
         with stepping.gradients(exchange=ends_step):
             logits = stepping.forward(model, batch, (*key, meters.seen))
@@ -44,32 +45,33 @@ def train_one_epoch(
         if not ends_step:
             continue
 
-        everything = meters.exchange()
-        num_videos = sum(len(found.names) for found in everything)
+        all_found = meters.exchange()
+        num_videos = sum(len(found.names) for found in all_found)
         norm = stepping.finish_gradient(optimizer, num_videos, clip_gradient)
-        lost = nonfinite_losses(everything)
-        if not lost and math.isfinite(norm):
+        nonfinite = nonfinite_losses(all_found)
+        if not nonfinite and math.isfinite(norm):
             if num_videos:
                 stepping.step(model, optimizer, meters.own_frames)
                 meters.grad_norm.update(norm)
-        elif stepping.forgives(lost):
+        elif stepping.tolerates(nonfinite):
             stepping.undo(model, before)
             meters.nonfinite_steps += 1
         else:
             epoch = f" of epoch {key[1]}" if key else ""
             raise InputError(
-                f"{describe_nonfinite(lost, everything, norm)}, step {meters.steps}{epoch}, lr"
+                f"{describe_nonfinite(nonfinite, all_found, norm)}, step {meters.steps}{epoch}, lr"
                 f" {optimizer.param_groups[0]['lr']:g}; lower --lr or set --gd, or leave such steps out with"
                 " --skip_nonfinite"
             )
         stepping.scaler.update()
-        meters.count(everything)
+        meters.count(all_found)
         before = stepping.start(model, optimizer)
         on_step(meters.steps, meters)
     return meters.result()
 
 
 @torch.inference_mode()
+@full_precision()
 def evaluate(
     model: TSN,
     loader: Iterable[VideoBatch],
@@ -83,7 +85,7 @@ def evaluate(
     """
     model.eval()
     meters = Meters(model.num_class, processes)
-    for batch in meters.batches(loader, device):
+    for batch in meters.batches(loader, device, model.takes_at_once):
         logits = model(batch.frames, batch.lengths)
         check_finite(logits, batch.names)
         meters.hold(batch, logits, video_losses(logits, batch.labels))
@@ -98,23 +100,23 @@ def check_finite(logits: Tensor, names: Sequence[str]) -> None:
         raise InputError(f"scores of {', '.join(names[:4])}, ... are not finite; the weights are spoiled")
 
 
-def nonfinite_losses(everything: list[Found]) -> dict[str, float]:
+def nonfinite_losses(all_found: list[Found]) -> dict[str, float]:
     """Losses that are not finite, by the video's name."""
-    lost = {}
-    for found in everything:
+    nonfinite = {}
+    for found in all_found:
         for name, loss in zip(found.names, found.losses.tolist(), strict=True):
             if not math.isfinite(loss):
-                lost[name] = loss
-    return lost
+                nonfinite[name] = loss
+    return nonfinite
 
 
-def describe_nonfinite(lost: dict[str, float], everything: list[Found], norm: float = 0.0) -> str:
+def describe_nonfinite(nonfinite: dict[str, float], all_found: list[Found], norm: float = 0.0) -> str:
     """What is not finite, and at which videos."""
-    if lost:
-        names = list(lost)
-        what = f"the loss is {lost[names[0]]}"
+    if nonfinite:
+        names = list(nonfinite)
+        what = f"the loss is {nonfinite[names[0]]}"
     else:
-        names = [name for found in everything for name in found.names]
+        names = [name for found in all_found for name in found.names]
         what = f"the gradient's norm is {norm}"
     more = ", ..." if len(names) > 4 else ""
     return f"{what} at videos {', '.join(names[:4])}{more}"

@@ -4,7 +4,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.heads.head import video_logits
+from ops.streaming import copied_ahead, to_device
 from ops.training.metrics import RunningMean, VideoMetrics
 from ops.training.processes import ALONE, Processes
 
@@ -97,8 +98,30 @@ class Meters:
         self.nonfinite_steps = state.get("nonfinite_steps", 0)
         self.start, self.skipped = time.perf_counter() - state["seconds"], tuple(state["skipped"])
 
-    def batches(self, loader: Iterable[VideoBatch], device: torch.device) -> Iterable[VideoBatch]:
-        """The loader's batches, timing the wait for them: labels on the device, frames for the model to fetch."""
+    def batches(
+        self,
+        loader: Iterable[VideoBatch],
+        device: torch.device,
+        at_once: Callable[[int], bool] = lambda num_frames: False,
+    ) -> Iterator[VideoBatch]:
+        """The loader's batches, timing the wait for them, with labels on the device.
+
+        So are the frames of a batch that the model takes `at_once`, which is asked with their number; those of others
+        stay for the model to fetch.
+        """
+
+        def move(batch: VideoBatch) -> VideoBatch:
+            moved = {"labels": to_device(batch.labels, device)}
+            if at_once(len(batch.frames)):
+                moved["frames"] = to_device(batch.frames, device)
+            return batch._replace(**moved)
+
+        for batch in copied_ahead(self._awaited(loader), device, move):
+            self.seen += 1
+            self._skipped += tuple(batch.skipped)  # a list where PyTorch 2.6 has pinned it
+            yield batch
+
+    def _awaited(self, loader: Iterable[VideoBatch]) -> Iterator[VideoBatch]:
         source = iter(loader)
         while True:
             asked = time.perf_counter()
@@ -106,9 +129,7 @@ class Meters:
             self.waited += time.perf_counter() - asked
             if batch is None:
                 return
-            self.seen += 1
-            self._skipped += batch.skipped
-            yield batch._replace(labels=batch.labels.to(device, non_blocking=True))
+            yield batch
 
     def hold(self, batch: VideoBatch, logits: Tensor, losses: Tensor) -> None:
         """Keep what this process found in a batch until `exchange`."""
@@ -124,15 +145,15 @@ class Meters:
         self.own_frames = sum(found.frames for found in own)
         gathered = self.processes.gather((own, self._skipped))
         self._held, self._skipped, self.steps = [], (), self.seen
-        everything = []
+        all_found = []
         for of_one_process, skipped in gathered:
             self.skipped += skipped
-            everything += [found for found in of_one_process if found.names]
-        return everything
+            all_found += [found for found in of_one_process if found.names]
+        return all_found
 
-    def count(self, everything: list[Found]) -> None:
+    def count(self, all_found: list[Found]) -> None:
         """Take in what was exchanged; videos whose loss is not finite are left out of the figures."""
-        for found in everything:
+        for found in all_found:
             finite = found.losses.isfinite()
             if finite.any():
                 self.loss.update(float(found.losses[finite].double().mean()), int(finite.sum()))

@@ -1,4 +1,7 @@
-"""Where a model runs and in what form: its device, its memory format, how cuDNN's kernels are chosen."""
+"""Where a model runs and in what form: its device, its memory format, how cuDNN's kernels are chosen and round."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -20,6 +23,23 @@ def lay_channels_last(model: nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Convolutions and products of float32 on CUDA keep its 24 bits; by PyTorch's default cuDNN rounds to 11 (TF32).
+
+    What is evaluated then does not depend on the kind of GPU beyond rounding. Training is left as PyTorch has it.
+    """
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def choose_kernels(fixed_shapes: bool, deterministic: bool) -> None:

@@ -76,7 +76,6 @@ class Processes:
                 f"there are {torch.cuda.device_count()} GPUs for more processes than that; start as many"
                 " with --nproc_per_node, or use --device cpu"
             )
-        torch.cuda.set_device(self.local_rank)
         return f"cuda:{self.local_rank}"
 
 

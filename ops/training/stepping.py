@@ -79,12 +79,12 @@ class Stepping:
             parameter.grad /= max(1, videos)
         return float(clip_grad_norm_(parameters, clip_gradient or math.inf))
 
-    def forgives(self, lost: dict) -> bool:
+    def tolerates(self, nonfinite: dict) -> bool:
         """Whether a step that is not finite is left out: by wish, or where float16 overflowed with all losses finite.
 
         Then the scaler tries half its factor; from 1 on downwards it is not the factor's fault.
         """
-        return self.skip_nonfinite or (not lost and self.scaler.is_enabled() and self.scaler.get_scale() > 1)
+        return self.skip_nonfinite or (not nonfinite and self.scaler.is_enabled() and self.scaler.get_scale() > 1)
 
     def start(self, model: TSN, optimizer: torch.optim.Optimizer) -> list[Tensor]:
         """Begin a step without gradients; gives what `undo` needs."""
@@ -135,4 +135,11 @@ def make_stepping(
         known = inspect.signature(DistributedDataParallel).parameters
         flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # renamed after 2.13
         parallel = DistributedDataParallel(model, **{flag: False})  # `Stepping.step` does that
-    return Stepping(accum, precision, scaler, skip_nonfinite, processes, parallel)
+    return Stepping(
+        accum=accum,
+        amp=precision,
+        scaler=scaler,
+        skip_nonfinite=skip_nonfinite,
+        processes=processes,
+        parallel=parallel,
+    )

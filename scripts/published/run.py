@@ -86,9 +86,12 @@ def as_words(parser: cli.ArgumentParser, values: dict) -> list[str]:
     words = []
     for action in parser._actions:
         if action.option_strings and action.dest in values:
+            words.append(f"--{action.dest}")
+            if action.nargs == 0:
+                continue
             value = "all" if values[action.dest] is None else values[action.dest]
-            given = value if isinstance(value, list) else [value] * (action.nargs != 0)
-            words += [f"--{action.dest}", *(f"{v:.12g}" if isinstance(v, float) else str(v) for v in given)]
+            given = value if isinstance(value, list) else [value]
+            words += [f"{v:.12g}" if isinstance(v, float) else str(v) for v in given]
     return words
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.data.batches import EpochBatches, balanced_parts
+from ops.data.seeds import Purpose, generator
 
 COUNTS = st.lists(st.integers(1, 500), min_size=1, max_size=40).map(np.array)
 
@@ -135,4 +136,29 @@ def test_buckets_are_mixed_anew_every_epoch():
 
 def test_without_buckets_the_order_is_that_of_a_plain_shuffle():
     steps = steps_of(EpochBatches(6, 4, 5, lambda epoch: np.arange(1, 7)))
-    assert sum(steps, []) == np.random.default_rng([5, 0]).permutation(6).tolist()
+    assert sum(steps, []) == generator(Purpose.ORDER, 5, 0).permutation(6).tolist()
+
+
+# ---------------------------------------------------------------- digests
+
+
+def digest(lines=("a", "b", "c", "d", "e"), frames=(1, 2, 3, 4, 5), seed=0, share=(0, 1), bucket=1, epoch=0):
+    batches = EpochBatches(len(lines), 2, seed, lambda epoch: np.array(frames), share, bucket)
+    batches.set_epoch(epoch, first_step=1)
+    return batches.digest(lines)
+
+
+def test_a_digest_is_that_of_a_whole_epoch_of_all_processes():
+    assert len({digest(), digest(share=(0, 3)), digest(share=(2, 3))}) == 1
+
+
+def test_whatever_changes_the_batches_changes_the_digest():
+    others = [
+        digest(lines=("a", "b", "c", "d", "f")),
+        digest(lines=("b", "a", "c", "d", "e")),
+        digest(frames=(1, 2, 3, 4, 6)),
+        digest(seed=1),
+        digest(bucket=2),
+        digest(epoch=1),
+    ]
+    assert len({digest(), *others}) == 1 + len(others)

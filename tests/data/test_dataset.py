@@ -12,7 +12,7 @@ from ops.data.batches import EpochBatches
 from ops.data.dataset import VideoDataset
 from ops.data.decoding import decode
 from ops.data.lists import Video, parse_line, read_list
-from ops.data.loading import collate, make_loader
+from ops.data.loading import PINNED, READY, collate, largest_batch, make_loader
 from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.specs import DATASETS, DatasetSpec
@@ -290,6 +290,31 @@ def test_loading_draws_nothing_from_torchs_generator(root, workers):
     for _ in range(2):
         list(loader)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "workers, pixels, expected",
+    [
+        (0, 10**9, None),
+        (2, 0, 2),
+        (2, READY // (2 * 2 * 8 * 3), 2),
+        (2, READY // (2 * 2 * 8 * 3) + 1, 1),
+        (2, 10**9, 1),
+    ],
+)
+def test_workers_hold_less_ready_of_large_batches(root, workers, pixels, expected):
+    """Two workers, two batches of 5 + 3 frames at most, 3 bytes a pixel."""
+    dataset = folders(root)
+    assert largest_batch(dataset, EpochBatches(3, 2)) == 8 and dataset.channels == 3
+    assert largest_batch(dataset, EpochBatches(3, 2, share=(1, 3))) == 3
+    loader = make_loader(dataset, EpochBatches(3, 2), workers, False, pixels)
+    assert loader.prefetch_factor == expected and not loader.pin_memory
+
+
+def test_very_large_batches_are_not_pinned(root):
+    pixels = PINNED // (8 * 3)
+    for many, expected in ((0, True), (pixels, True), (pixels + 1, False)):
+        assert make_loader(folders(root), EpochBatches(3, 2), 0, True, many).pin_memory is expected
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -243,7 +243,8 @@ def test_no_command_escapes(page):
     blocks = [block for block in BLOCKS if block.page == page]
     assert TEXTS[page].count("```") == 2 * len(blocks)  # none is indented, or left open
     assert TEXTS[page].count("<!-- run") == sum(block.needs is not None for block in blocks)
-    assert [block.line for block in blocks if block.language == "python" and block.needs is None] == []
+    if page != "docs/extending.md":  # test_extending.py runs its recipes
+        assert [block.line for block in blocks if block.language == "python" and block.needs is None] == []
     others = [block for block in blocks if block.language not in RUNNERS]
     assert [block.line for block in others if re.search(r"^\$? *(python3?|torchrun|bash) ", block.text, re.M)] == []
 

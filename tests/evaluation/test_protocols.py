@@ -99,6 +99,31 @@ def test_ten_crops_are_five_and_their_mirror_images():
     assert ten[1::2] == [crop._replace(mirrored=True) for crop in ten[::2]]
 
 
+@pytest.mark.parametrize(
+    "height, width, size, expected",
+    [
+        (341, 256, 224, [(0, 16), (58, 16), (116, 16)]),
+        (340, 256, 256, [(0, 0), (42, 0), (84, 0)]),
+        (256, 256, 224, [(16, 0), (16, 16), (16, 32)]),
+        (256, 256, 256, [(0, 0), (0, 0), (0, 0)]),
+        (257, 256, 256, [(0, 0), (0, 0), (0, 0)]),
+        (2560, 256, 256, [(0, 0), (1152, 0), (2304, 0)]),
+        (32, 3200, 32, [(0, 0), (0, 1584), (0, 3168)]),
+    ],
+)
+def test_three_crops_go_along_the_longer_side(height, width, size, expected):
+    assert CROPS[3](height, width, size) == [Crop(*place) for place in expected]
+
+
+@given(st.integers(0, 900), st.integers(0, 900), st.integers(1, 64))
+def test_turned_frames_have_turned_crops(more_height, more_width, size):
+    height, width = size + more_height, size + more_width
+    upright, wide = CROPS[3](height, width, size), CROPS[3](width, height, size)
+    if height != width:
+        assert upright == [Crop(left, top) for top, left, _ in wide]
+    assert max(height, width) - size - upright[2].top - upright[2].left + upright[0].top + upright[0].left < 4
+
+
 def test_full_resolution_crops_span_the_frame():
     assert CROPS[3](256, 340, 256) == [Crop(0, 0), Crop(0, 42), Crop(0, 84)]
     assert CROPS[1](256, 256, 256) == [Crop(0, 0)]

@@ -320,7 +320,8 @@ def test_backgrounds_from_a_folder(tmp_path):
     assert frames.shape == (40, SCENE, SIZE) and frames.min() > 80 and frames.max() < 105
     assert 0 < np.abs(np.diff(frames, axis=0)).mean() < 4  # it moves, slowly
 
-    make_dataset(tmp_path / "d", SHORT, 4, 0, 0, 1, "glyphs", tmp_path / "in")
+    done = make_dataset(tmp_path / "d", SHORT, 4, 0, 0, 1, "glyphs", tmp_path / "in")
+    assert str(done).endswith("\nleft out: 1 of the backgrounds' files, which are no pictures by their names")
     middle = np.median(read_video(tmp_path / "d/train/left_0")[:, BAR:-BAR], axis=(1, 2))
     assert (np.isin(middle, range(80, 106)) | (middle == 0)).all() and (middle > 0).any()
 

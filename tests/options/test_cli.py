@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from ops.options.cli import ArgumentParser
 
 
@@ -15,3 +17,25 @@ def test_paths_from_home_in_any_program(monkeypatch):
     values = parser.parse_args(["--out=~/x", "draw", "~", "--title=~"])
     assert (values.out, values.folder, values.title) == (Path("/home/me/x"), Path("/home/me"), "~")
     assert parser.parse_args(["--out=~nobody_here/x"]).out == Path("~nobody_here/x")
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ("--gpus 0 1", ["CUDA_VISIBLE_DEVICES", "--device", "torchrun"]),
+        ("--gpus=0 -p 5", ["CUDA_VISIBLE_DEVICES", "--print_freq"]),
+        ("--no-partialbn", ["it is --npb"]),
+    ],
+)
+def test_flags_of_tsm_that_are_not_here(capsys, words, says):
+    with pytest.raises(SystemExit):
+        ArgumentParser(prog="main.py").parse_args(words.split())
+    error = capsys.readouterr().err
+    assert error.startswith("error: unrecognized arguments: ") and error.count("\n") == 1
+    assert all(text in error for text in says)
+
+
+def test_other_words_get_no_hint(capsys):
+    with pytest.raises(SystemExit):
+        ArgumentParser(prog="main.py").parse_args(["--gpus_of_mine", "0"])
+    assert ";" not in capsys.readouterr().err

@@ -80,7 +80,12 @@ def test_roles():
 
 
 def test_what_may_not_change_within_an_epoch():
-    assert {name for name, option in OPTIONS.items() if option.fixed_within_epoch} == {"batch_size", "accum", "bucket"}
+    assert {name for name, option in OPTIONS.items() if option.fixed_within_epoch} == {
+        "batch_size",
+        "accum",
+        "bucket",
+        "seed",
+    }
 
 
 def test_defaults_could_be_given():

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +17,12 @@ import pytest
 import torch
 
 import main
+from ops.files import claimed
 from ops.run import training
+from ops.run.saving import run_folders
+from ops.run.setup import how_to_go_on
 from ops.training import checkpoint as ckpt
+from ops.training.processes import Processes
 
 ROOT = Path(__file__).resolve().parents[2]
 THIN = shlex.split(
@@ -265,3 +271,214 @@ def test_overwriting_removes_what_was_there(run_main, words, monkeypatch):
     assert run_main(*words).code == 0
     killed_at(2, [*words, "--overwrite"])
     assert not list(Path("checkpoint").glob("*/*"))
+
+
+def test_a_checkpoint_that_another_run_has_written_meanwhile(run_main, words, monkeypatch):
+    """The same command twice: the second has read what the first one still goes on to write."""
+    assert run_main(*words, "--epochs", "1", "--suffix", "x").code == 0
+
+    @contextmanager
+    def claim_after_another(checkpoints, log):
+        path = checkpoints / ckpt.LAST
+        ckpt.save_checkpoint(path, ckpt.load_checkpoint(path))
+        with run_folders(checkpoints, log):
+            yield
+
+    monkeypatch.setattr(main, "run_folders", claim_after_another)
+    words += ["--epochs", "1", "--suffix", "x", "--resume", "auto", "--start_epoch", "0"]
+    assert "was written by another run since this one began" in run_main(*words).error
+
+
+# ---------------------------------------------------------------- other data
+
+
+def drop_digest(path):
+    content = ckpt.load_checkpoint(path)
+    del content["batches"]
+    ckpt.save_checkpoint(path, content)
+
+
+@pytest.mark.parametrize(
+    "began, goes_on, says",
+    [
+        ("", "--seed 1", "--seed 0; leave --seed 1 out"),
+        ("", "--train_list reversed.txt", "options that changed: --train_list"),
+        ("", "--num_frames 8", "options that changed: --num_frames"),
+        ("--bucket 2", "--frame_stride 2", "options that changed: --frame_stride"),
+        ("", "--cluster_start_epoch 1", None),  # this epoch is that one: nothing changes
+        ("--cluster_start_epoch 1", "--cluster_start_epoch 2 --epochs 3", "--epochs, --cluster_start_epoch"),
+    ],
+)
+def test_within_an_epoch_the_videos_must_stay(run_main, words, tiny_data, tmp_path, began, goes_on, says):
+    lines = (tiny_data / "train_videofolder.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "reversed.txt").write_text("".join(reversed(lines)))
+    killed_at(7, [*words, *began.split(), "--save_every_steps", "1"])
+    path = checkpoint_file()
+    words = [*words, "--resume", path, "--suffix", "x", *goes_on.split()]
+    if says:
+        error = run_main(*words).error
+        assert f"{path} stands within epoch 1" in error and says in error and "--start_epoch 1" in error
+        assert run_main(*words, "--start_epoch", "1").code == 0
+    else:
+        assert run_main(*words).code == 0
+
+
+def test_a_list_that_changed_within_an_epoch(run_main, words, own_data):
+    words += ["--root_path", own_data]
+    killed_at(7, [*words, "--save_every_steps", "1"])
+    text = (own_data / "train_videofolder.txt").read_text()
+    (own_data / "train_videofolder.txt").write_text(text.replace(" 20 ", " 19 ", 1))
+    assert "no option changed: it is the lists" in run_main(*words, "--resume", "auto").error
+    ran = run_main(*words, "--resume", "auto", "--start_epoch", "1")
+    assert ran.code == 0 and ran.err.startswith(f"warning: the train list is not the one of {checkpoint_file()}"), ran
+
+
+def test_a_place_within_an_epoch_of_an_earlier_version(run_main, words):
+    """It drew other orders, and said nothing of them."""
+    killed_at(7, [*words, "--save_every_steps", "1"])
+    drop_digest(checkpoint_file())
+    ran = run_main(*words, "--resume", "auto")
+    assert ran.code == 0 and "warning: " in ran.err and "--start_epoch 1" in ran.err, ran
+
+
+def validations_of(monkeypatch, *accuracies):
+    """Let validations give these accuracies."""
+    given, evaluate = iter(accuracies), training.evaluate
+
+    def scored(*args):
+        return replace(evaluate(*args), top1=next(given))
+
+    monkeypatch.setattr(training, "evaluate", scored)
+
+
+def best_line(ran):
+    assert ran.code == 0, ran
+    line = ran.out.splitlines()[-1]
+    assert Path(line.rpartition(": ")[2]).is_file(), line
+    return line
+
+
+def test_the_best_is_one_that_is_there(run_main, words, monkeypatch, own_data):
+    """Of a run of another name, of a file that is gone or of another list, it says nothing."""
+    words += ["--root_path", own_data]
+    validations_of(monkeypatch, 90, 80, 50, 60, 70, 40)
+    assert best_line(run_main(*words)).startswith("best top-1 90.000% at epoch 0")
+    elsewhere = run_main(*words, "--resume", checkpoint_file(), "--suffix", "x", "--epochs", "3")
+    assert best_line(elsewhere).startswith("best top-1 50.000% at epoch 2")
+    words += ["--suffix", "x", "--epochs", "3", "--resume", "auto", "--start_epoch", "2"]
+    assert best_line(run_main(*words)).startswith("best top-1 60.000% at epoch 2")  # 50, its own, was less
+    next(Path("checkpoint").glob(f"*_x/{ckpt.BEST}")).unlink()
+    assert best_line(run_main(*words)).startswith("best top-1 70.000%")
+    text = (own_data / "val_videofolder.txt").read_text()
+    (own_data / "val_videofolder.txt").write_text("".join(text.splitlines(keepends=True)[1:]))
+    ran = run_main(*words)
+    assert best_line(ran).startswith("best top-1 40.000%") and "warning: the val list" in ran.err
+
+
+def test_a_class_that_has_another_name_now(run_main, run_program, words, own_data):
+    """What an old model says stays what it was; where labels may mean something else, nothing is counted."""
+    words += ["--root_path", own_data, "--epochs", "1", "--cluster", "slope"]
+    assert run_main(*words).code == 0
+    weights, names = checkpoint_file(), (own_data / "category.txt").read_text()
+    assert ckpt.load_checkpoint(weights)["class_names"] == names.split()
+    show = ["tools/predict.py", own_data / "val/left_0", "--weights", weights]
+    before = run_program(*show).out
+    renamed = names.split()
+    renamed[1] = "sideways"
+    (own_data / "category.txt").write_text("\n".join(renamed))
+    assert run_program(*show).out == before and "sideways" not in before
+    evaluation = [*words, "--evaluate", "--resume", weights]
+    testing = ["test_models.py", "movingmnist", "--root_path", own_data, "--weights", weights, "-j", "0"]
+    for ran in (
+        run_main(*evaluation),
+        run_main(*words, "--resume", weights, "--epochs", "2"),
+        run_program(*testing),
+        run_program("tools/gradient_agreement.py", "movingmnist", "--root_path", own_data, "--weights", weights),
+    ):
+        assert f"class 1 is {names.split()[1]!r} for {weights} and 'sideways' in {own_data}/category.txt" in ran.error
+    (own_data / "former.txt").write_text(names)
+    former = ["--category_file", "former.txt"]
+    assert run_main(*evaluation, *former).code == run_program(*testing, *former).code == 0
+
+
+# ---------------------------------------------------------------- what is known at the start, and decorations
+
+
+def test_names_are_counted_before_training(run_main, words, own_data):
+    (own_data / "category.txt").write_text("up\ndown\n")
+    ran = run_main(*words, "--root_path", own_data, "--eval_freq", "2")
+    assert "names 2 classes, the dataset has 4" in ran.error and "epoch 0" not in ran.out
+
+
+@pytest.mark.parametrize(
+    "more, fits",
+    [
+        ("-b 7 --num_segments 1", False),  # 7 + 1 videos
+        ("-b 8 --num_segments 1", True),
+        ("-b 1 --num_segments 2 --temporal_pool", False),
+        ("-b 1 --num_segments 2", True),
+        ("-b 1 --num_segments 1 --cluster none --shift_place block", False),
+        ("-b 7 --num_segments 1 --input_size 64", True),
+    ],
+)
+def test_one_value_of_a_channel_is_found_before_training(run_main, words, more, fits):
+    """Maps of one pixel, of one representation of one video: BatchNorm would end the run at the last batch."""
+    ran = run_main(*words, "--input_size", "16", *more.split())
+    if fits:
+        assert ran.code == 0, ran
+    else:
+        assert "one value of each channel" in ran.error and "epoch 0" not in ran.out
+
+
+def test_pictures_that_fail_end_no_run(run_main, words, monkeypatch):
+    """They are drawn when the epoch is safe, and given up after the first failure."""
+    saved = []
+
+    def fail(*args):
+        saved.append(ckpt.load_checkpoint(checkpoint_file())["epoch"])
+        raise ValueError("no\nroom")
+
+    monkeypatch.setattr(training, "validation_pictures", fail)
+    ran = run_main(*words)
+    assert ran.code == 0 and ran.err == "warning: no more pictures of validations: no room\n" and saved == [1], ran
+
+
+def test_logs_and_checkpoints_in_one_folder(run_main, words):
+    ran = run_main(*words, "--epochs", "1", "--root_log", "x", "--root_model", "x")
+    assert ran.code == 0 and {"log.csv", ckpt.LAST} <= {path.name for path in Path("x").glob("*/*")}, ran
+
+
+@pytest.mark.parametrize(
+    "world_size, local, begins",
+    [
+        (1, None, "python main.py a RGB"),
+        (2, None, "torchrun --nproc_per_node=2 main.py a RGB"),
+        (4, "4", "torchrun --nproc_per_node=4 main.py a RGB"),
+        (4, "", "torchrun --nproc_per_node=4 main.py a RGB"),
+        (
+            8,
+            "4",
+            "torchrun --nproc_per_node=4 --nnodes=2 --rdzv_backend=c10d --rdzv_endpoint=HOST:PORT main.py a RGB",
+        ),
+    ],
+)
+def test_the_command_that_goes_on_starts_as_many_processes(monkeypatch, world_size, local, begins):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if local is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    command = how_to_go_on(["a", "RGB", "--start_epoch", "3", "--overwrite"], Processes(0, world_size))
+    assert command == f"{begins} --resume auto"
+
+
+@pytest.mark.parametrize("busy", ["checkpoint", "log"])
+def test_a_run_that_goes_on_is_not_overwritten(run_main, words, busy):
+    """Neither its checkpoints nor its log, whichever of the two another place was given for."""
+    assert run_main(*words, "--epochs", "1").code == 0
+    files = sorted(path for folder in ("checkpoint", "log") for path in Path(folder).glob("*/*"))
+    before = [path.read_bytes() for path in files]
+    (folder,) = Path(busy).glob("*")
+    with claimed(folder):
+        for more in (["--overwrite"], ["--resume", "auto", "--start_epoch", "0"]):
+            assert f"another run is writing to {folder}" in run_main(*words, "--epochs", "1", *more).error
+    assert [path.read_bytes() for path in files] == before
+    assert run_main(*words, "--epochs", "1", "--overwrite").code == 0

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -114,3 +114,40 @@ def test_memory_and_speed(tmp_path):
     log.write(0, "train", replace(RESULT, peak_memory=300 * 2**20), 0.1)
     log.close()
     assert [(row["peak_memory_mb"], row["frames_per_second"]) for row in table(tmp_path)] == [("300", "80.0")]
+
+
+def test_every_figure_of_a_result_has_a_column(tmp_path):
+    """Whatever a result may be told apart by, its row tells, the confusion matrix aside."""
+    log = RunLog(tmp_path, {})
+    log.write(0, "train", RESULT, 0.1)
+    for field in fields(Result):
+        if field.name != "confusion":
+            value = getattr(RESULT, field.name)
+            other = ("x.jpg cannot be read",) if field.name == "skipped" else 7 + 2**21
+            log.write(0, "train", replace(RESULT, **{field.name: other}), 0.1)
+            assert log.rows[-1] != log.rows[0], (field.name, value)
+    log.close()
+    assert table(tmp_path)[0].keys() == run_log.COLUMNS.keys()
+
+
+def test_columns_of_another_version_are_kept(tmp_path):
+    fill(RunLog(tmp_path, {}), range(1))
+    head, *rows = (tmp_path / "log.csv").read_text().splitlines()
+    (tmp_path / "log.csv").write_text("\n".join([f"{head},energy", *(f"{row},{7}" for row in rows)]))
+    fill(RunLog(tmp_path, {}, append=True, first_epoch=1), [1])
+    assert [row["energy"] for row in table(tmp_path)] == ["7", "7", "", ""]
+
+
+def test_events_that_fail_are_told_once_and_rows_go_on(tmp_path, monkeypatch):
+    class Broken:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def add_scalar(self, *args):
+            raise TypeError("no such\ndescriptor")
+
+    monkeypatch.setattr(run_log, "SummaryWriter", Broken)
+    log = RunLog(tmp_path, {})
+    told = [log.write(epoch, "train", RESULT, 0.1) for epoch in range(2)]
+    assert told == [f"no more TensorBoard events in {tmp_path}: no such descriptor", None]
+    assert [row["epoch"] for row in table(tmp_path)] == ["0", "1"]

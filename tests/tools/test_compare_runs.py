@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ops.pictures.video import save
 from tools import compare_runs
 
 HEADER = "epoch,split,loss,top1,top5,mean_class_accuracy,lr,seconds,videos,frames,data_wait,grad_norm\n"
@@ -42,6 +43,19 @@ def test_the_table(runs, capsys):
 def test_the_picture_of_an_own_dataset(runs):
     compare_runs.main([str(runs / "a"), str(runs / "b"), "--picture", str(runs / "new" / "bars.png")])
     assert (runs / "new" / "bars.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("method", ["slope", "$x_{1$", "a\nb", "_hidden", "\u4e2d" * 99])
+def test_every_run_has_a_bar_whatever_its_method_is_called(runs, monkeypatch, method):
+    drawn = []
+    monkeypatch.setattr(compare_runs.pictures, "save", lambda figure, path: drawn.append(figure) or save(figure, path))
+    about = json.loads((runs / "b" / "args.json").read_text())
+    (runs / "b" / "args.json").write_text(json.dumps(about | {"cluster": method}))
+    compare_runs.main([str(runs / "a"), str(runs / "b"), str(runs / "b"), "--picture", str(runs / "bars.png")])
+    (axis,) = drawn[0].axes
+    assert [round(bar.get_width(), 1) for bar in axis.patches] == [33.3, 66.7, 66.7]
+    assert len(axis.get_yticklabels()) == 3 and axis.get_yticklabels()[0].get_text() == "uniform (TSM)"
+    assert axis.yaxis_inverted()  # the first run at the top
 
 
 def test_bad_runs_and_flags(runs, capsys):

@@ -24,6 +24,7 @@ from ops.pictures.methods import SHOWS, CutVideo, draw_comparison, draw_methods,
 from ops.run.restore import load_model
 from ops.streaming import stream_changes
 from ops.training import checkpoint as ckpt
+from tools import draw_clusters
 
 to_hex = pytest.importorskip("matplotlib.colors").to_hex
 
@@ -83,7 +84,7 @@ def spans(axis):
 
 @pytest.mark.parametrize("chunk", [1, 3, 20, 64])
 def test_changes_in_chunks_are_those_of_all_frames_at_once(weights, chunk):
-    model, _ = load_model(str(weights))
+    model, *_ = load_model(str(weights))
     frames = torch.randint(256, (20, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
         x = model.run_stem(frames)
@@ -117,6 +118,12 @@ def test_bands_and_curve(figures):
     (curve,) = axes_named(figures[0], "distance\n(%)")[0].lines
     assert curve.get_xdata().tolist() == [i - 0.5 for i in range(1, 8)]
     assert curve.get_ydata() == pytest.approx([2 * n for n in CHANGES[1:]])
+
+
+def test_every_video_has_a_file_of_its_own():
+    names = ["Ba$$in", "Ba in", "ba_in", "Ba_in_2", "a/b", "\u4e2d", "x" * 999]
+    expected = ["Ba_in", "Ba_in_2", "ba_in_3", "Ba_in_2_2", "a_b", "\u4e2d", "x" * 60]
+    assert draw_clusters.file_names(names) == expected
 
 
 @pytest.mark.parametrize("t", [50, 300])

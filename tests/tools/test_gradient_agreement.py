@@ -312,3 +312,21 @@ def test_videos_of_one_frame(run_program, own_data, weights, tmp_path):
     (own_data / "val_videofolder.txt").write_text("\n".join(f"{line.split()[0]} 1 0" for line in lines))
     ran = run_program(PROGRAM, "movingmnist", "--root_path", own_data, "--weights", weights, "--csv", "x.csv")
     assert "none of the 4 videos has two frames" in ran.error and not (tmp_path / "x.csv").exists()
+
+
+def test_frames_are_normalised_on_the_models_device(monkeypatch):
+    """On the device `meta`, which holds no values: up to the gradients of the first frame."""
+    model = build_model("resnet_thin", 4, 2, cluster="slope").eval().to("meta")
+    seen = []
+
+    def look(stem, weights, frame, upstream):
+        seen.append(frame.device.type)
+        raise KeyError
+
+    module = "ops.evaluation.gradient_agreement"
+    monkeypatch.setattr(f"{module}.upstream_gradients", lambda *_: (torch.zeros(2, 12, 8, 8, device="meta"), [0, 0, 1]))
+    monkeypatch.setattr(f"{module}.frame_gradients", look)
+    steps = torch.zeros(3, 3, 32, 32, dtype=torch.uint8)
+    with pytest.raises(KeyError):
+        video_pairs(model, steps, 0, "a", 4, np.random.default_rng(0))
+    assert seen == ["meta"]

@@ -16,7 +16,7 @@ from ops.data.stores import FolderStore
 from ops.data.video_file import read_video
 from ops.data.views import eval_transform
 from ops.errors import InputError
-from ops.evaluation.predict import Prediction, Steps, category_names, frame_names
+from ops.evaluation.predict import Prediction, Steps, category_names, frame_names, left_out
 from ops.models import build_model
 from ops.options.config import Config, plain
 from ops.pictures import video as pictures
@@ -123,13 +123,20 @@ def test_a_reader_may_leave_early(made):
 def test_frames_come_in_the_order_of_their_numbers(tmp_path):
     for name in ("v2_10.png", "v2_9.png", "v2_100.png", "v2_1.png", ".hidden.png", "notes.txt"):
         Image.new("RGB", (8, 8)).save(tmp_path / name, "png")
-    assert frame_names(tmp_path, Config("mine", "RGB")) == ["v2_1.png", "v2_9.png", "v2_10.png", "v2_100.png"]
+    names = frame_names(tmp_path, Config("mine", "RGB"))
+    assert names == ["v2_1.png", "v2_9.png", "v2_10.png", "v2_100.png"]
+    assert left_out(tmp_path, names) == f"{tmp_path}: left out 1 of its files, which are not named as frames"
 
 
 def test_other_pictures_beside_frames_named_as_in_training_are_left_out(tmp_path):
     for name in ("img_000002.jpg", "img_000001.jpg", "flow_x_00001.jpg"):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
-    assert frame_names(tmp_path, Config("ucf101", "RGB")) == ["img_000001.jpg", "img_000002.jpg"]
+    names = frame_names(tmp_path, Config("ucf101", "RGB"))
+    assert names == ["img_000001.jpg", "img_000002.jpg"]
+    assert "left out 1 of" in left_out(tmp_path, names)
+    (tmp_path / "flow_x_00001.jpg").rename(tmp_path / ".flow_x_00001.jpg")
+    assert left_out(tmp_path, names) == ""
+    (tmp_path / ".flow_x_00001.jpg").rename(tmp_path / "flow_x_00001.jpg")
     with pytest.raises(InputError, match="named in 2 ways: flow_x_00001.jpg, img_000001.jpg"):
         frame_names(tmp_path, Config("movingmnist", "RGB"))
 
@@ -148,7 +155,7 @@ def test_steps_are_stacks_of_neighbouring_frames():
 
 @pytest.mark.parametrize("method", ["slope", "none"])
 def test_a_folder_is_classified_as_in_evaluation(method, made, run):
-    model, config = load_model(str(made / f"{method}.pth"))
+    model, config, _ = load_model(str(made / f"{method}.pth"))
     names = [f"{i}.jpg" for i in range(1, 41)]
     frames = FolderStore(made / "frames" / "clip").clip(names, partial(eval_transform, rng=None, size=64))
     if method == "none":

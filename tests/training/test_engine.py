@@ -9,8 +9,9 @@ from torch import nn
 from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import build_model
+from ops.streaming import Streaming
 from ops.training.engine import evaluate, train_one_epoch
-from ops.training.meters import Result
+from ops.training.meters import Meters, Result
 from ops.training.optim import build_sgd
 from ops.training.stepping import video_losses
 
@@ -169,3 +170,44 @@ def test_cutting_into_batches_does_not_matter():
 
 def test_frames_per_second_of_no_time():
     assert Result(0, 0, 0, 0, 1, 10, 0.0, 0).frames_per_second > 0
+
+
+# ---------------------------------------------------------------- copies to a GPU
+
+
+def test_frames_of_batches_taken_at_once_come_a_batch_ahead(monkeypatch):
+    """With a stand-in for the copies; those of batches that pass in chunks are left to the model."""
+    moved, asked = [], []
+
+    def in_advance(items, device, copy):
+        ready = [copy(item) for item in items]
+        asked.append(device)
+        yield from ready
+
+    monkeypatch.setattr("ops.training.meters.copied_ahead", in_advance)
+    monkeypatch.setattr("ops.training.meters.to_device", lambda tensor, device: moved.append(len(tensor)) or tensor)
+    meters = Meters(4)
+    for count, _ in enumerate(meters.batches([batch(3), batch(2, 9), batch(5)], CPU, lambda n: n < 9), 1):
+        assert meters.seen == count  # however many are ready
+    assert asked == [CPU] and moved == [1, 3, 2, 1, 5]  # labels and frames
+    moved.clear()
+    list(meters.batches([batch(3)], CPU))
+    assert moved == [1]
+
+
+@pytest.mark.parametrize("above, expected", [(2, [False, True]), (100, [True, True])])
+def test_the_model_says_what_it_takes_at_once(above, expected):
+    model = thin(cluster="slope", freeze_stem_bn=True)
+    model.streaming = Streaming(2, above)
+    assert [model.takes_at_once(9), model.takes_at_once(2)] == expected
+    model.streaming = None
+    assert model.takes_at_once(9) and thin(cluster="none").takes_at_once(9)
+
+
+def test_pinned_batches_of_pytorch_2_6():
+    """It makes lists of tuples."""
+    spoiled = batch(3)._replace(skipped=["why"])
+    meters = Meters(4)
+    for _ in meters.batches([spoiled, spoiled], CPU):
+        meters.exchange()
+    assert meters.skipped == ("why", "why")

@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from ops.data.loading import VideoBatch
+from ops.evaluation.ensemble import Views, score_videos
+from ops.evaluation.predict import predict
 from ops.models import build_model
-from ops.training.placement import choose_kernels, lay_channels_last, place_model
+from ops.options.config import Config
+from ops.training.engine import evaluate, train_one_epoch
+from ops.training.placement import choose_kernels, full_precision, lay_channels_last, place_model
 
 KINDS = [
     {"cluster": "none"},
@@ -76,3 +81,32 @@ def test_kernels_are_tried_where_shapes_are_fixed(monkeypatch, fixed_shapes, det
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", not expected)
     choose_kernels(fixed_shapes, deterministic)
     assert torch.backends.cudnn.benchmark is expected
+
+
+def tf32():
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+def test_full_precision_and_back(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    with pytest.raises(KeyError), full_precision():
+        assert tf32() == (False, False)
+        raise KeyError
+    assert tf32() == (True, False)  # PyTorch's default for products
+
+
+def test_evaluation_is_in_full_precision_and_training_is_not(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    model, seen = thin(), []
+    run_stem = model.run_stem
+    model.run_stem = lambda frames: seen.append(tf32()[0]) or run_stem(frames)
+    frames = torch.randint(256, (5, 3, 32, 32)).byte()
+    batch = VideoBatch(frames, torch.tensor([5]), torch.tensor([0]), ["a"])
+    cpu = torch.device("cpu")
+    evaluate(model, [batch], cpu)
+    score_videos([model], [[batch]], [Views(1, 1)], [1.0], False, cpu)
+    predict(model, Config("mine", "RGB", num_segments=4), list(frames), 2)
+    assert seen and not any(seen)
+    seen.clear()
+    train_one_epoch(model, [batch], torch.optim.SGD(model.parameters(), 0.0), cpu)
+    assert seen and all(seen)

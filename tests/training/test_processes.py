@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import call_main
 from torch import distributed as dist
 from torch import nn
 
 from ops.errors import InputError
+from ops.run import training
 from ops.training import checkpoint as ckpt
 from ops.training import processes as distributed
 from ops.training.processes import Processes
@@ -106,6 +108,29 @@ def test_going_on_within_an_epoch(run_processes, tiny_data, tmp_path):
     assert ckpt.load_checkpoint(within)["meters"]["steps"] == 3
     quiet(run_processes(2, *words, "--resume", within, "--overwrite"))
     assert furthest(whole, weights_of(tmp_path)) == 0
+
+
+def train_and_tell_masks(*words):
+    """Be a process of a run, and leave what its dropout would draw first in a file."""
+    train_one_epoch = training.train_one_epoch
+
+    def tell_and_train(*args, **options):
+        mask = torch.rand(4, generator=torch.Generator().manual_seed(torch.initial_seed()))
+        with open(f"masks{os.environ['RANK']}", "a") as file:
+            file.write(f"{mask.tolist()}\n")
+        return train_one_epoch(*args, **options)
+
+    training.train_one_epoch = tell_and_train
+    call_main(*words)
+
+
+def test_processes_epochs_and_seeds_have_dropout_masks_of_their_own(run_processes, tiny_data, tmp_path):
+    """On the CPU, torch's generator takes the low 32 bits of a seed: what differs above them is lost."""
+    for seed in ("0", "4096"):
+        words = [*TRAIN, "--root_path", str(tiny_data), "-b", "4", "--epochs", "2", "--seed", seed, "--suffix", seed]
+        quiet(run_processes(2, train_and_tell_masks, *words))
+    masks = [line for rank in range(2) for line in (tmp_path / f"masks{rank}").read_text().splitlines()]
+    assert len(masks) == len({*masks}) == 8
 
 
 @pytest.mark.parametrize("number, batch_size", [(2, "4"), (2, "3"), (3, "2")], ids=["equal", "2 and 1", "one idle"])

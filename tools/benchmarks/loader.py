@@ -16,6 +16,7 @@ from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES
 from ops.data.prepare.discovery import FrameCounter
+from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.data.views import multi_scale_crop, train_transform
@@ -50,7 +51,7 @@ KINDS = (
 
 def pil_clip(folder: Path, num_frames: int, size: int, draw: int) -> Tensor:
     """What PIL makes of a video's frames -> uint8 (t, 3, size, size)."""
-    rng, box, frames = np.random.default_rng([0, draw, 0]), None, []
+    rng, box, frames = generator(Purpose.VIEW, 0, draw, 0), None, []
     for i in range(num_frames):
         frame = Image.open(folder / SPEC.image_tmpl.format(i + 1)).convert("RGB")
         if box is None:

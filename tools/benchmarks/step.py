@@ -25,6 +25,7 @@ from ops.options import cli
 from ops.streaming import Streaming
 from ops.training.devices import pick_device
 from ops.training.optim import build_sgd
+from ops.training.placement import place_model
 from ops.training.stepping import video_losses
 from tools.benchmarks import Benchmark, Row, positive, write_video
 
@@ -93,13 +94,10 @@ def prepare(args: argparse.Namespace, kind: str, t: int, root: Path, device: tor
     cluster, how = KINDS[kind]
     segments = t if kind == "TSM, all frames" else args.num_segments
     torch.manual_seed(0)
-    model = (
-        build_model(
-            args.arch, SPEC.num_class, segments, cluster=cluster, shift=True, freeze_stem_bn=args.freeze_stem_bn
-        )
-        .to(device)
-        .train()
+    model = build_model(
+        args.arch, SPEC.num_class, segments, cluster=cluster, shift=True, freeze_stem_bn=args.freeze_stem_bn
     )
+    place_model(model, device)
     model.streaming = None if how is None else Streaming(args.stem_chunk, **how)
     transform = partial(train_transform, size=args.size, flip=True)
     sampler = FrameSampler(segments, cluster != "none", train=True)

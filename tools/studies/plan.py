@@ -75,8 +75,12 @@ class Cell:
     @property
     def name(self) -> str:
         parts = [self.data, self.method, f"g{self.g}", f"e{self.epochs}"]
-        parts += [self.after] * (self.after != "layer1") + [self.gradient] * (self.gradient != "plain")
-        parts += [f"test{self.g_test}"] * (self.g_test is not None)
+        if self.after != "layer1":
+            parts.append(self.after)
+        if self.gradient != "plain":
+            parts.append(self.gradient)
+        if self.g_test is not None:
+            parts.append(f"test{self.g_test}")
         return "-".join([*parts, f"s{self.seed}"])
 
     @property
@@ -194,7 +198,7 @@ class Study:
             str(seed),
             "--csv",
             str(self.root / "gradients" / f"{net}-s{seed}.csv"),
-            *["--untrained"] * (net == "untrained"),
+            *(["--untrained"] if net == "untrained" else []),
         ]
 
     def pictures(self, seed: int) -> list[list[str]]:

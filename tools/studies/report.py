@@ -22,7 +22,8 @@ learning rate 0.003 falling as a cosine) and differ in nothing but how a video b
 weights were trained on 32-frame videos cut **at random**, so that they know none of the methods compared. Accuracy is
 top-1 on {val} videos after the last epoch; none is chosen by its accuracy. Tables show mean ± standard deviation over
 seeds {seeds}; a seed changes everything: videos, weights, order and crops. {val} videos leave a standard error of 1.5
-to 3 points to each run.
+to 3 points to each run. Runs made now draw other crops and orders than these did and should agree within the spreads;
+`check` repeats runs made by the same revision.
 
 **Where and when.** {machine}, one thread a cell, PyTorch {torch}, program revision {revision}; {date}.
 
@@ -46,7 +47,9 @@ def accuracy(results: Results, cell: Cell) -> str:
         return "-"
     mean, deviation = spread(values.values())
     text = f"{mean:.1f} ± {deviation:.1f}" if len(values) > 1 else f"{mean:.1f}"
-    return text + f" ({len(values)} seeds)" * (1 < len(values) < len(seeds_of(results)))
+    if 1 < len(values) < len(seeds_of(results)):
+        text += f" ({len(values)} seeds)"
+    return text
 
 
 def seconds(results: Results, cell: Cell) -> str:
@@ -296,5 +299,8 @@ def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     seeds = ", ".join(map(str, seeds_of(results)))
     head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, **where)
     parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
-    parts += [agreement(pairs)] * bool(pairs) + [cost(costs)] * bool(costs)
+    if pairs:
+        parts.append(agreement(pairs))
+    if costs:
+        parts.append(cost(costs))
     return "\n".join(parts)

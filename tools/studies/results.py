@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import Pair, read_pairs
+from ops.files import as_csv, write_whole
 from tools.studies.plan import Cell, Study
 
 WHOLE = ("g", "seed", "epochs", "g_test")  # fields of a Cell that are numbers
@@ -83,13 +84,12 @@ def gather(study: Study, cells: Iterable[Cell]) -> Results:
 
 def write_csv(path: Path, results: Results) -> None:
     """One row a cell, in the order of its name."""
-    with path.open("w", newline="") as file:
-        columns = [field.name for kind in (Cell, Result) for field in fields(kind)]
-        writer = csv.DictWriter(file, ["cell", *columns], lineterminator="\n")
-        writer.writeheader()
-        for cell, result in sorted(results.items(), key=lambda item: item[0].name):
-            figures = asdict(result) | {"seconds": f"{result.seconds:.1f}"}
-            writer.writerow({"cell": cell.name, **asdict(cell), **figures})
+    columns = [field.name for kind in (Cell, Result) for field in fields(kind)]
+    rows = [["cell", *columns]]
+    for cell, result in sorted(results.items(), key=lambda item: item[0].name):
+        figures = asdict(cell) | asdict(result) | {"seconds": f"{result.seconds:.1f}"}
+        rows.append([cell.name, *(figures[column] for column in columns)])
+    write_whole(path, as_csv(rows))
 
 
 def read_pairs_of(folder: Path) -> Pairs:

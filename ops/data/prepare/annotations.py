@@ -83,10 +83,8 @@ def parse_ucf101(root: Path, folder: Path | None, split: str) -> Annotation:
             video, given = (*line.rsplit(maxsplit=1), "")[:2] if name == "train" else (line, "")
             category, _, file = video.partition("/")
             if not file or category.lower() not in labels:
-                raise InputError(
-                    f"{where}: {line!r} is not `ClassName/file.avi{' label' * (name == 'train')}`"
-                    " with a class of classInd.txt"
-                )
+                wanted = "ClassName/file.avi label" if name == "train" else "ClassName/file.avi"
+                raise InputError(f"{where}: {line!r} is not `{wanted}` with a class of classInd.txt")
             label = labels[category.lower()]
             if name == "train" and given != str(label + 1):
                 raise InputError(f"{where}: {line!r} must end in the class's number, {label + 1}")
