@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ops.data.modality import MODALITIES
 from ops.errors import InputError
+from ops.options.checks import contradiction
 from ops.options.config import OPTIONS, Config, names_of
 
 SEGMENTS_FLAGS = "--num_segments (of test_models.py: --test_segments)"
@@ -102,10 +103,7 @@ def describe_network(config: Config, given: frozenset[str], content: dict, path:
     asked = {name: getattr(config, name) for name in names_of("model") if name in given}
     for name, value in asked.items():
         if proven.get(name, value) != value:
-            raise InputError(
-                f"--{name} {value} contradicts {path}, whose weights are of {name} {proven[name]}; leave --{name} out"
-                " or use another checkpoint"
-            )
+            raise contradiction(name, value, path, "whose weights are of", proven[name])
     known = {"arch": arch, "num_segments": num_segments, **named, **proven, **asked}
     hint = (
         f"{path} holds no options and its name does not follow TSM's convention (TSM_something_RGB_resnet50_shift8_"

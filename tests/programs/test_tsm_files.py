@@ -161,4 +161,4 @@ def test_another_modality(run_program, tiny_data, run, tsm_file):
     words = ["movingmnist", "RGBDiff", "--root_path", tiny_data, "-j", 0, "--device", "cpu", "--resume", path]
     for more in (["--evaluate"], ["--epochs", 46]):
         text = run_program("main.py", *words, *more).error
-        assert text.startswith(f"--modality RGBDiff contradicts {path}, whose weights are of modality RGB")
+        assert text.startswith(f"modality RGBDiff contradicts {path}, whose weights are of modality RGB; give RGB or")
