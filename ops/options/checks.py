@@ -156,16 +156,21 @@ def adopt(config: Config, given: frozenset[str], stored: dict, path: str) -> Con
     stored = stored_options(stored, path)
     for name in names_of("model"):
         if name in given and name in stored and getattr(config, name) != stored[name]:
-            raise InputError(
-                f"--{name} {getattr(config, name)} contradicts {path}, which was trained with {name} {stored[name]};"
-                f" leave --{name} out or use another checkpoint"
-            )
+            raise contradiction(name, getattr(config, name), path, "which was trained with", stored[name])
     check_dataset(config, stored.get("dataset"), path)
     wanted = names_of("model", "protocol") if config.evaluate else names_of("model", "protocol", "training", "data")
     taken = {name: stored[name] for name in wanted if name in stored and name not in given}
     config = replace(config, **taken)
     check(config, given)
     return config
+
+
+def contradiction(name: str, asked: object, path: str, origin: str, value: object) -> InputError:
+    """The error that an option's `asked` value is not the `value` of checkpoint `path`."""
+    flag, remedy = f"--{name} {asked}", f"leave --{name} out"
+    if OPTIONS[name].positional:
+        flag, remedy = f"{name} {asked}", f"give {value}"
+    return InputError(f"{flag} contradicts {path}, {origin} {name} {value}; {remedy} or use another checkpoint")
 
 
 def check_dataset(config: Config, trained_on: str | None, path: str) -> None:

@@ -229,16 +229,20 @@ def tune(config: Config, model: TSN, say: Say) -> bool:
     """`--tune_from`; tells whether the classifier is new and is to learn faster than the rest.
 
     Classifier and head stay those of the file only for the dataset that it was trained on, or where nothing tells which
-    one that was, and only where they fit.
+    one that was, and only where they fit and no class is known to be another.
     """
     path, content = config.tune_from, ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
     dataset = trained_on(content, path)
-    keep = dataset is None or dataset_name(dataset) == dataset_name(config.dataset)
+    same_dataset = dataset is None or dataset_name(dataset) == dataset_name(config.dataset)
+    names, known = content.get("class_names"), known_class_names(config)
+    same_classes = not (names and known) or names == known
     weights, left_out = translate(content["state_dict"], model.state_dict(), path)
-    new = ckpt.load_weights(model, weights, path, tune=True, keep_head=keep)
+    new = ckpt.load_weights(model, weights, path, tune=True, keep_head=same_dataset and same_classes)
     is_new = any(key.startswith(HEAD) for key in new)
-    if not keep:
+    if not same_dataset:
         why = f"new, for it was trained on {dataset}"
+    elif not same_classes:
+        why = "new, for it was trained on other classes"
     elif is_new:
         why = "new, for none there fits"
     elif dataset is None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ops.data.modality import MODALITIES
 from ops.errors import InputError
+from ops.options.checks import contradiction
 from ops.options.config import OPTIONS, Config, names_of
 
 SEGMENTS_FLAGS = "--num_segments (of test_models.py: --test_segments)"
@@ -89,23 +90,21 @@ def read_weights(weights: dict[str, Tensor]) -> dict:
 
 def describe_network(config: Config, given: frozenset[str], content: dict, path: str, num_segments: int | None) -> dict:
     """The model's options of a checkpoint without options: what is `given` on the command line, else what its weights
-    prove, else what its name says; TSM's names are of networks without clustering.
+    prove, else what its name says. TSM's program, which knows no clustering, gives names and stores `arch`.
 
     `num_segments` is what to take where nothing says it. Raises InputError where a flag contradicts the weights, or
     where something is left open.
     """
     named, proven = read_name(path), read_weights(content["state_dict"])
-    if named:
-        del named["dataset"]
+    named.pop("dataset", None)
+    arch = content["arch"] if isinstance(content.get("arch"), str) else None
+    if named or arch:
         named["cluster"] = "none"
     asked = {name: getattr(config, name) for name in names_of("model") if name in given}
     for name, value in asked.items():
         if proven.get(name, value) != value:
-            raise InputError(
-                f"--{name} {value} contradicts {path}, whose weights are of {name} {proven[name]}; leave --{name} out"
-                " or use another checkpoint"
-            )
-    known = {"arch": content.get("arch"), "num_segments": num_segments, **named, **proven, **asked}
+            raise contradiction(name, value, path, "whose weights are of", proven[name])
+    known = {"arch": arch, "num_segments": num_segments, **named, **proven, **asked}
     hint = (
         f"{path} holds no options and its name does not follow TSM's convention (TSM_something_RGB_resnet50_shift8_"
         "blockres_avg_segment8_e45.pth)"

@@ -77,6 +77,15 @@ def test_other_networks_of_tsm(run, tsm_file, options):
     assert result(run("main.py", "--evaluate", "--resume", path)) == expected
 
 
+def test_an_unnamed_file_of_tsn(run, tsm_file):
+    """It holds its arch, as TSM's program writes it, which knows no clustering."""
+    path = tsm_file("best.pth", shift=False)
+    expected = result(run("test_models.py", "--weights", path, "--test_segments", 4))
+    assert result(run("main.py", "--evaluate", "--resume", path, "--num_segments", 4)) == expected
+    clustered = run("main.py", "--evaluate", "--resume", path, "--num_segments", 4, "--cluster", "slope")
+    assert result(clustered) != expected  # whoever asks for it gets it: the weights do not contradict
+
+
 @pytest.mark.parametrize(
     "flags, error",
     [
@@ -101,6 +110,15 @@ def test_what_neither_name_nor_weights_tell(run, tsm_file):
         assert "give --num_segments" in run("main.py", *words, "--resume", path, "--shift").error
         text = run("main.py", *words, "--resume", path, "--num_segments", 4).error
         assert f"{path} holds temporal shift and its name does not tell how much; give --shift" in text
+
+
+@pytest.mark.parametrize("arch", [["thin"], {}, 5, None])
+def test_an_arch_that_is_none(run, tsm_file, arch):
+    path = tsm_file("best.pth")
+    torch.save(torch.load(path) | {"arch": arch}, path)
+    words = ["--num_segments", 4, "--shift", "--resume", path, "--evaluate"]
+    assert "holds another network" in run("main.py", *words, "--arch", "resnet18").error
+    assert "give --arch" in run("main.py", *words).error
 
 
 def test_training_goes_on_from_a_file_of_tsm(run, tsm_file, tmp_path):
@@ -136,3 +154,11 @@ def test_figures_of_another_program_are_not_taken_for_ours(run, tsm_file):
     torch.save(torch.load(path) | {"meters": {"steps": 7}}, path)
     ran = run("main.py", "--resume", path, "--epochs", 46, "-b", 4)
     assert ran.code == 0 and f"weights   {path}, all loaded, epoch 45\n" in ran.out, ran
+
+
+def test_another_modality(run_program, tiny_data, run, tsm_file):
+    path = tsm_file(NAMED)
+    words = ["movingmnist", "RGBDiff", "--root_path", tiny_data, "-j", 0, "--device", "cpu", "--resume", path]
+    for more in (["--evaluate"], ["--epochs", 46]):
+        text = run_program("main.py", *words, *more).error
+        assert text.startswith(f"modality RGBDiff contradicts {path}, whose weights are of modality RGB; give RGB or")

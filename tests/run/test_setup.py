@@ -9,6 +9,7 @@ from ops.options.config import Config, plain
 from ops.run.setup import load_start, set_up
 from ops.training.processes import ALONE, Processes
 
+THIN = {"arch": "resnet_thin", "num_segments": 4, "num_class": 4, "image_tmpl": "{}.jpg"}
 KEPT, BOOSTED = False, True  # a new classifier learns faster than the rest
 
 
@@ -38,7 +39,7 @@ def write(path, dataset=None, **options):
 def start(dataset, model, **options):
     """`load_start` -> (whether the classifier is boosted, what was said)."""
     said = []
-    config = Config(dataset, "RGB", **{"arch": "resnet_thin", "num_segments": 4} | options)
+    config = Config(dataset, "RGB", **THIN | options)
     boosted = load_start(config, model, said.append)
     (line,) = said
     return boosted, line
@@ -91,6 +92,27 @@ def test_files_of_tsm_tell_their_data_set_by_their_names(dataset, boosted):
 def test_options_inside_win_over_the_name():
     write("TSM_something_RGB_thin_avg_segment4_e45.pth", "jester")
     assert start("something", thin(), tune_from="TSM_something_RGB_thin_avg_segment4_e45.pth")[0] == BOOSTED
+
+
+@pytest.mark.parametrize(
+    "stored, here, boosted",
+    [
+        ("abcd", "abcd", KEPT),
+        ("abcd", "abdc", BOOSTED),
+        ("abcdefg", "abcd", BOOSTED),
+        (None, "abcd", KEPT),
+        ("abcd", None, KEPT),
+    ],
+)
+def test_names_of_classes_tell_data_sets_of_one_name_apart(tmp_path, stored, here, boosted):
+    write("x.pth", "mine")
+    torch.save(torch.load("x.pth") | {"class_names": stored and [*stored]}, "x.pth")
+    (tmp_path / "elsewhere/mine").mkdir(parents=True)
+    if here:
+        (tmp_path / "elsewhere/mine/category.txt").write_text("\n".join(here))
+    found, line = start("elsewhere/mine", thin(), root_path="elsewhere/mine", tune_from="x.pth")
+    assert found == boosted
+    assert ("classifier new, for it was trained on other classes" in line) == boosted
 
 
 def test_a_classifier_of_other_classes_is_new_in_the_same_data_set_too():
