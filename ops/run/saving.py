@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ops.data.workers import kill_workers
 from ops.errors import InputError
 from ops.files import claimed
 from ops.training.checkpoint import BEST, LAST, PREVIOUS, load_checkpoint, save_checkpoint, size_of
@@ -81,6 +82,8 @@ def run_folders(checkpoints: Path, log: Path) -> Iterator[None]:
             yield
     finally:
         if mine:
+            with suppress(RuntimeError):  # a loader's process that died is told of at any place: here, and not below
+                kill_workers()
             remove_traces(checkpoints, log, new)
 
 

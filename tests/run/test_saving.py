@@ -115,3 +115,17 @@ def test_random_state():
     torch.manual_seed(8)
     restore_random_state(state, CPU)
     assert torch.equal(torch.rand(7), expected)
+
+
+def test_a_process_that_dies_does_not_keep_the_traces(tmp_path, monkeypatch):
+    """Torch tells of it by an exception wherever the main process is, in the midst of removing, too."""
+    pending = [RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")]
+
+    def tell(*args):
+        if pending:
+            raise pending.pop()
+
+    monkeypatch.setattr(saving, "kill_workers", tell)
+    with pytest.raises(ConnectionResetError), saving.run_folders(tmp_path / "models/run", tmp_path / "logs/run"):
+        raise ConnectionResetError("the process that loads videos has gone")
+    assert list(tmp_path.iterdir()) == []
