@@ -317,6 +317,27 @@ def test_a_method_may_ask_for_activations(mine):
 
 
 @pytest.mark.parametrize(
+    "measure, found",
+    [
+        (lambda x, lengths: torch.zeros(len(x)), r"an int64 for each of 5 frames, not torch.float32 \(5,\)"),
+        (lambda x, lengths: torch.zeros(4, dtype=torch.int64), r"not torch.int64 \(4,\)"),
+        (lambda x, lengths: None, "not a NoneType"),
+        (lambda x, lengths: torch.full((len(x),), -2), "gave -2; it must be at least 0"),
+    ],
+)
+def test_a_measure_that_gives_another_thing_is_an_error(mine, measure, found):
+    mine(lambda changes, layout, seed: layout.position.clamp(max=1), measure=measure)
+    with pytest.raises(ValueError, match=f"the measure of clustering 'mine' .*{found}"):
+        TemporalClustering(2, "mine")(torch.zeros(5, 3, 1, 1), torch.tensor([5]))
+
+
+def test_labels_that_are_no_tensor_are_an_error(mine):
+    mine(lambda changes, layout, seed: [0, 0, 1])
+    with pytest.raises(ValueError, match="clustering 'mine' must give an int64 label for each of 3 frames, not a list"):
+        find_clusters(torch.tensor([0, 1, 2]), torch.tensor([3]), 2, "mine")
+
+
+@pytest.mark.parametrize(
     "labels",
     [
         [0, 0, 2, 2, 2],  # one is empty

@@ -1,10 +1,15 @@
 """What every backbone promises to the rest of the program."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from archs import ARCHS
+from archs.backbone import Arch, Backbone
+from ops.models import build_model
+from ops.training.checkpoint import load_weights
 
 
 @pytest.mark.parametrize("name", ARCHS)
@@ -33,3 +38,52 @@ def test_stages_hold_every_weight_once(name):
     modules = [module for stage in net.stages for module in net.stage_modules(stage)]
     held = [parameter for module in modules for parameter in module.parameters()]
     assert sorted(map(id, held)) == sorted(map(id, net.parameters()))
+
+
+class Odd(Backbone):
+    """Two convolutions, of which `missing` says what is left out of what the backbone tells."""
+
+    stages, channels, feature_dim, first_conv = ("a", "b"), {"a": 4, "b": 6}, 6, "a"
+
+    def __init__(self, in_channels=3, missing=()):
+        super().__init__()
+        self.in_channels, self.missing = in_channels, missing
+        self.a, self.b = nn.Conv2d(in_channels, 4, 3), nn.Conv2d(4, 6, 3)
+
+    def stage_modules(self, stage):
+        return [] if stage in self.missing else [getattr(self, stage)]
+
+    def run_stage(self, stage, x):
+        return getattr(self, stage)(x).relu()
+
+
+@pytest.mark.parametrize(
+    "facts, missing, message",
+    [
+        ({}, ("b",), "b.weight of Odd is in none of the modules that its stages run"),
+        ({"stages": ("a", "c")}, (), r"Odd has the stages \('a', 'b'\), with channels .*, not \('a', 'c'\)"),
+        ({"block_stages": ("b",)}, (), r"Odd must have blocks, and places for shift, in the stages \('b',\) alone"),
+    ],
+)
+def test_a_backbone_that_is_not_as_its_arch_says(monkeypatch, facts, missing, message):
+    facts = {"stages": ("a", "b"), "block_stages": (), "cluster_after": "a"} | facts
+    monkeypatch.setitem(ARCHS, "odd", Arch(partial(Odd, missing=missing), **facts))
+    with pytest.raises(ValueError, match=message):
+        build_model("odd", 2, 4)
+
+
+def test_names_inside_a_backbone_are_its_own(monkeypatch):
+    """`fc`, `net` and `block` mean something in TSM's files only."""
+
+    class Named(Odd):
+        def __init__(self, in_channels=3):
+            super().__init__(in_channels)
+            self.b = nn.Sequential()
+            self.b.add_module("fc", nn.Conv2d(4, 6, 3))
+            self.b.add_module("net", nn.Sequential(nn.Conv2d(6, 6, 1)))
+            self.b.add_module("0", nn.Conv2d(6, 6, 1))
+
+    monkeypatch.setitem(ARCHS, "named", Arch(Named, stages=("a", "b"), block_stages=(), cluster_after="a"))
+    model, other = build_model("named", 2, 4), build_model("named", 2, 4)
+    assert load_weights(other, model.state_dict(), "x.pth") == []
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())

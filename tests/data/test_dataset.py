@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ops.data.batches import EpochBatches
-from ops.data.dataset import VideoDataset
+from ops.data.dataset import VideoDataset, check_clip
 from ops.data.decoding import decode
 from ops.data.lists import Video, parse_line, read_list
 from ops.data.loading import PINNED, READY, collate, largest_batch, make_loader
@@ -383,3 +383,18 @@ def test_sampling_is_asked_for_the_videos_own_frames(root):
     dataset = VideoDataset(videos, root, SPEC, MODALITIES["RGB"], first_frame, lambda h, w, rng: whole_frames(h, w), 0)
     assert len(dataset[2, 0][0]) == len(dataset[7, 1][0]) == 1
     assert asked == [(5, 2), (3, 7)]
+
+
+@pytest.mark.parametrize(
+    "clip, found",
+    [
+        (torch.zeros(3, 3, 8, 8), r"torch.float32 \(3, 3, 8, 8\)"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), r"torch.uint8 \(2, 3, 8, 8\)"),
+        (torch.zeros(3, 8, 8, 3, dtype=torch.uint8), r"torch.uint8 \(3, 8, 8, 3\)"),
+        (np.zeros((3, 3, 8, 8), np.uint8), "a ndarray"),
+    ],
+)
+def test_a_store_that_gives_another_thing_is_named_with_the_video(clip, found):
+    with pytest.raises(InputError, match=f"a/v: its store gave {found} for 3 frames, not uint8"):
+        check_clip(clip, 3, "a/v")
+    check_clip(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), 3, "a/v")

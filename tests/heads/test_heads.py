@@ -1,5 +1,7 @@
 """Logits of representations -> logits of a video."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -75,3 +77,36 @@ def test_a_head_of_another_kind_starts_anew_when_tuned(monkeypatch):
     assert load_weights(back, model.state_dict(), "x.pth", tune=True) == ["new_fc.weight", "new_fc.bias"]
     with pytest.raises(InputError, match=r"x.pth holds another network \(no consensus.share there; 9 tensors differ\)"):
         load_weights(model, source.state_dict(), "x.pth")
+
+
+def answers(answer):
+    """A head that gives `answer`, made of the logits (n, g, K)."""
+    return type("Odd", (Head,), {"forward": lambda self, x: answer(x)})
+
+
+@pytest.mark.parametrize(
+    "answer, shape",
+    [
+        (lambda x: x.flatten(0, 1).mean(1), (6,)),
+        (lambda x: x.flatten(0, 1), (6, 5)),
+        (lambda x: x.mean(1)[:, :4], (2, 4)),
+        (lambda x: x.mean((0, 1))[None], (1, 5)),
+    ],
+)
+def test_a_head_that_gives_another_shape_is_named(monkeypatch, answer, shape):
+    monkeypatch.setitem(HEADS, "odd", answers(answer))
+    model = build_model("resnet_thin", 5, 3, consensus_type="odd")
+    frames = torch.randint(0, 256, (7, 3, 32, 32), dtype=torch.uint8)
+    with pytest.raises(ValueError, match=re.escape(f"head Odd gave {shape} for 2 videos and 5 classes")):
+        model(frames, torch.tensor([3, 4]))
+
+
+def test_options_that_no_head_has_and_heads_that_contradict_themselves(monkeypatch):
+    with pytest.raises(ValueError, match="no head has an option clusterr, shfit"):
+        build_model("resnet_thin", 5, 3, clusterr="slope", shfit=True)
+    monkeypatch.setitem(HEADS, "odd", type("Odd", (Head,), {"options": ("width",), "needs_maps": True}))
+    with pytest.raises(ValueError, match="head odd needs the option width"):
+        build_model("resnet_thin", 5, 3, consensus_type="odd")
+    monkeypatch.setitem(HEADS, "odd", type("Odd", (Head,), {"needs_maps": True}))
+    with pytest.raises(ValueError, match="head odd takes maps.*in_dim must be None"):
+        build_model("resnet_thin", 5, 3, consensus_type="odd")
