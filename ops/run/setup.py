@@ -68,7 +68,6 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     check_processes(given, processes)
     last = stamp(checkpoint_folder(config) / ckpt.LAST)
     config, content = find_checkpoint(config, say, warn)
-    torch.manual_seed(config.seed)
     if content:
         config, model = go_on_from(content, config, given, say)
     else:
@@ -77,17 +76,14 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     device = pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
         refuse_to_overwrite(config, last)
+    loaders = open_data(config, device, processes, say)  # before weights, which may have to be fetched
     if content:
-        boost = content.get("boost_classifier", True)
+        boost = content.get("boost_classifier", True)  # checkpoints without this fact are TSM's, which boosts
     else:
+        torch.manual_seed(config.seed)
         model = build_model(num_class=config.spec.num_class, **config.model_options)
         boost = load_start(config, model, say)
     place(config, model, device, processes)
-    make_data(config, say)
-    if config.category_file or not config.evaluate:
-        known_class_names(config)  # else pictures would ask for them hours later
-    splits = ["val"] if config.evaluate else ["train", "val"]
-    loaders = {split: load_videos(config, split == "train", device, processes) for split in splits}
     data = {}
     if not config.evaluate:
         data = describe_data(config, loaders, content)
@@ -97,6 +93,15 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     if not content and weights_source(config) == "none":
         warn_of_frozen_norms(config, model, warn)
     return Run(config, model, loaders, device, processes, content, boost, data, last, say, warn)
+
+
+def open_data(config: Config, device: torch.device, processes: Processes, say: Say) -> dict[str, DataLoader]:
+    """The loaders of the splits that a run needs, after a look at every line of their lists."""
+    make_data(config, say)
+    if config.category_file or not config.evaluate:
+        known_class_names(config)  # else pictures would ask for them hours later
+    splits = ["val"] if config.evaluate else ["train", "val"]
+    return {split: load_videos(config, split == "train", device, processes) for split in splits}
 
 
 def ignore(text: str) -> None:
