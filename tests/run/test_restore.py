@@ -28,7 +28,7 @@ def write(tmp_path, monkeypatch):
 @torch.inference_mode()
 def test_a_file_whose_name_tells_all(write, fc):
     path, model = write("TSM_ucf101_RGB_thin_shift8_blockres_avg_segment4_e45.pth", fc, shift=True)
-    loaded, config = load_model(str(path))
+    loaded, config, _ = load_model(str(path))
     frames = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     assert torch.equal(loaded(frames, torch.tensor([4, 4])), model(frames, torch.tensor([4, 4])))
     assert (config.dataset, config.cluster, config.num_segments, loaded.num_class) == ("ucf101", "none", 4, 5)
