@@ -38,7 +38,7 @@ def summarise(folder: Path) -> dict[str, str]:
         seen = int(last["frames"]) / int(last["videos"])
         values = (
             f"uniform ({'TSM' if given['shift'] else 'TSN'})" if sampled else given["cluster"],
-            f"{seen:.0f}" + " sampled" * sampled,
+            f"{seen:.0f} sampled" if sampled else f"{seen:.0f}",
             "-" if sampled else str(given["num_segments"]),
             f"{float(last['top1']):.1f}",
             str(len({row["epoch"] for row in rows})),

@@ -18,6 +18,7 @@ from ops.evaluation.protocols import CLIPS, ClipSampler, crop_transform
 from ops.evaluation.settings import Settings
 from ops.models import TSN
 from ops.options.config import Config
+from ops.pictures.text import counted
 from ops.run.data import listed_videos, make_sampler
 from ops.run.restore import restore
 from ops.training.checkpoint import load_checkpoint
@@ -150,7 +151,7 @@ def describe_protocol(settings: Settings, member: Member) -> str:
     config, views = member.config, member.views
     side = config.frame_size * 256 // 224 if settings.full_res else config.frame_size
     if config.cluster == "none":
-        frames = count(config.num_segments, "frame")
+        frames = counted(config.num_segments, "frame")
         how = f", {settings.clips or 'uniform'} sampling"
         if config.dense_sample and not settings.clips and not member.published:
             how = ", dense sampling"
@@ -160,8 +161,4 @@ def describe_protocol(settings: Settings, member: Member) -> str:
             frames = f"at most {config.num_frames} frames"
         if config.frame_stride > 1:
             frames += f" of one in {config.frame_stride}"
-    return f"{frames} x {count(views.crops, 'crop')} x {count(views.clips, 'clip')}, {side} px{how}"
-
-
-def count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return f"{frames} x {counted(views.crops, 'crop')} x {counted(views.clips, 'clip')}, {side} px{how}"

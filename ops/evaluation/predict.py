@@ -22,6 +22,7 @@ from ops.errors import InputError
 from ops.heads.head import video_logits
 from ops.models import TSN
 from ops.options.config import Config
+from ops.pictures.text import counted
 from ops.run.data import make_sampler
 from ops.training.placement import full_precision
 
@@ -145,13 +146,12 @@ class Prediction(NamedTuple):
     def summary(self) -> str:
         """How many frames and clusters, in words."""
         count, seen = len(self.frames), len(set(self.seen.tolist()))
-        text = f"{count:,} frame{'s' * (count != 1)}"
+        text = counted(count, "frame")
         if self.assignment is None or seen <= max(self.seen) - min(self.seen):
             text += f", {seen:,} of them seen"
         if self.assignment is None:
             return text
-        clusters = len(set(self.assignment))
-        return f"{text} in {clusters} {self.method} cluster{'s' * (clusters != 1)}"
+        return f"{text} in {counted(len(set(self.assignment)), f'{self.method} cluster')}"
 
 
 @torch.inference_mode()

@@ -92,10 +92,12 @@ def _number_cells(draw: ImageDraw.ImageDraw, counts: np.ndarray, shares: np.ndar
     for row, column in np.argwhere(counts > 0).tolist():
         x, y = left + (column + 0.5) * cell, top + (row + 0.5) * cell
         ink = "white" if shares[row, column] > 0.45 else INK
-        roomy = cell >= 70
-        draw.text((x, y - cell / 8 * roomy), f"{100 * shares[row, column]:.0f}" + "%" * roomy, ink, font, anchor="mm")
-        if roomy:
-            draw.text((x, y + cell / 5), str(counts[row, column]), ink, small, anchor="mm")
+        share = f"{100 * shares[row, column]:.0f}"
+        if cell < 70:  # there is no room for more
+            draw.text((x, y), share, ink, font, anchor="mm")
+            continue
+        draw.text((x, y - cell / 8), f"{share}%", ink, font, anchor="mm")
+        draw.text((x, y + cell / 5), str(counts[row, column]), ink, small, anchor="mm")
 
 
 def _colour_bar(picture: Image.Image, left: int, top: int, width: int, height: int) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ops.move4mnist.generator import Kind
 from ops.pictures.colours import CURVE, CUT
+from ops.pictures.text import counted
 from ops.pictures.video import (
     STYLE,
     Row,
@@ -115,7 +116,7 @@ def draw_methods(video: CutVideo, path: Path) -> None:
         strip = MethodStrip(video)
         figure = Figure(figsize=(WIDTH, strip.height), dpi=200)
         clusters = max(len(set(label)) for label in video.assignments.values())
-        draw_title(figure, strip, video.title, f"{clusters} cluster{'s' * (clusters != 1)} by each method")
+        draw_title(figure, strip, video.title, f"{counted(clusters, 'cluster')} by each method")
         for number in range(strip.rows):
             row = Row(figure, strip, number)
             _draw_kinds(draw_frames(row), row)
@@ -172,7 +173,7 @@ def _draw_marked_cuts(figure: "FigureBase", axis: "Axes", row: Row) -> None:
     strip, video = row.strip, row.strip.video
     cuts = find_cuts(video.assignment)
     height = 1 - 0.31 / strip.height
-    text = f"{len(cuts)} cut{'s' * (len(cuts) != 1)} by {next(iter(video.assignments))}"
+    text = f"{counted(len(cuts), 'cut')} by {next(iter(video.assignments))}"
     figure.text(strip.left / strip.width, height, text, va="top")
     if video.kinds is None:
         draw_cuts(axis, row, video.assignment)

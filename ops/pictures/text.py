@@ -25,6 +25,11 @@ MORE_FONTS = (
 NO_CHARACTER = "\uffff"  # drawn as what no font knows
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 frame`, `1,200 frames`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def one_line(text: str, has_glyph: Callable[[str], bool], fits: Callable[[str], bool]) -> str:
     """The text as it can be drawn with glyphs that are there, as long as it `fits`."""
     visible = (c if c.isprintable() and has_glyph(c) else ascii(c)[1:-1] for c in unicodedata.normalize("NFC", text))

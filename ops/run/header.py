@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from ops.data.decoding import describe_decoder
 from ops.models import TSN
 from ops.options.config import Config
+from ops.pictures.text import counted
 from ops.streaming import describe_streaming
 from ops.training.processes import Processes
 from ops.training.stepping import choose_amp
@@ -61,7 +62,7 @@ def describe_seen(config: Config) -> str:
 def describe_device(device: torch.device, processes: Processes) -> str:
     text = str(device)
     if device.type == "cpu":
-        text += f", {torch.get_num_threads()} threads"
+        text += f", {counted(torch.get_num_threads(), 'thread')}"
     if processes.world_size > 1:
         text += f", {processes.world_size} processes"
     return text
