@@ -12,8 +12,6 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from archs import ARCHS
-from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
@@ -23,13 +21,13 @@ from ops.options.parsing import parse
 from ops.run.data import known_class_names, load_videos
 from ops.run.header import describe
 from ops.run.identity import changed_lists, check_batches, describe_data
-from ops.run.restore import restore, trained_on
+from ops.run.restore import restore
 from ops.run.saving import newest_checkpoint, stamp
+from ops.run.start import load_start, warn_of_frozen_norms, weights_source
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
 from ops.training.devices import pick_device
-from ops.training.layouts import HEAD, summarise, translate
 from ops.training.placement import choose_kernels, place_model
 from ops.training.processes import ALONE, Processes
 from ops.training.sync_norm import synchronise
@@ -210,74 +208,6 @@ def refuse_to_overwrite(config: Config, last: tuple[int, ...] | None) -> None:
                 f"{file} is an earlier run of the same name; go on with --resume auto, start anew with --overwrite, or"
                 " give this run another name with --suffix"
             )
-
-
-def weights_source(config: Config) -> str:
-    """Where a new run's weights come from: a path, "imagenet", or "none" for random ones."""
-    return config.tune_from or config.pretrain or ("imagenet" if ARCHS[config.arch].weights else "none")
-
-
-def load_start(config: Config, model: TSN, say: Say) -> bool:
-    """Give a new model the weights it starts from; tells whether the classifier is to learn faster than the rest."""
-    if config.tune_from:
-        return tune(config, model, say)
-    source = weights_source(config)
-    if source == "none":
-        say("weights   random")
-        return False  # a classifier outruns a backbone only where that has learned before
-    left_out = ckpt.load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
-    say(f"weights   {source}{name_left_out(left_out)}")
-    return True
-
-
-def tune(config: Config, model: TSN, say: Say) -> bool:
-    """`--tune_from`; tells whether the classifier is new and is to learn faster than the rest.
-
-    Classifier and head stay those of the file only for the dataset that it was trained on, or where nothing tells which
-    one that was, and only where they fit and no class is known to be another.
-    """
-    path, content = config.tune_from, ckpt.load_checkpoint(config.tune_from, config.trust_checkpoint)
-    dataset = trained_on(content, path)
-    same_dataset = dataset is None or dataset_name(dataset) == dataset_name(config.dataset)
-    names, known = content.get("class_names"), known_class_names(config)
-    same_classes = not (names and known) or names == known
-    weights, left_out = translate(content["state_dict"], model.state_dict(), path)
-    new = ckpt.load_weights(model, weights, path, tune=True, keep_head=same_dataset and same_classes)
-    is_new = any(key.startswith(HEAD) for key in new)
-    if not same_dataset:
-        why = f"new, for it was trained on {dataset}"
-    elif not same_classes:
-        why = "new, for it was trained on other classes"
-    elif is_new:
-        why = "new, for none there fits"
-    elif dataset is None:
-        why = "kept, for it fits and the file does not say what it was trained on"
-    else:
-        why = f"kept, for it was trained on {dataset}"
-    loaded = f"{len(model.state_dict()) - len(new)} tensors loaded, "
-    loaded += f"new: {', '.join(new)}" if new else "none new"
-    say(f"weights   {path}: {loaded}; classifier {why}{name_left_out(left_out)}")
-    return is_new
-
-
-def name_left_out(keys: Sequence[str]) -> str:
-    """The end of a line that tells which weights of a file were not loaded."""
-    return f"; left out: {summarise(keys)}" if keys else ""
-
-
-def warn_of_frozen_norms(config: Config, model: TSN, warn: Say) -> None:
-    """Tell that BatchNorms which never saw an image would stay as they are."""
-    if not model.frozen_norms:
-        return
-    flags = []
-    if not config.npb:
-        flags.append("add --npb")
-    if config.freeze_stem_bn:
-        flags.append("leave --freeze_stem_bn out")
-    warn(
-        f"warning: the weights are random, and {len(model.frozen_norms)} BatchNorms would not train, whose statistics"
-        f" are of no images; {' and '.join(flags)}, or start from weights with --pretrain or --tune_from"
-    )
 
 
 def place(config: Config, model: TSN, device: torch.device, processes: Processes) -> None:
