@@ -53,7 +53,8 @@ def _beside(path: Path) -> Path:
 def as_csv(rows: Sequence[Sequence]) -> bytes:
     """Rows as UTF-8 text, quoted where needed; bytes of names that are no text stand as Python writes them."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    cells = ([str(cell).replace("\0", r"\x00") for cell in row] for row in rows)  # Python 3.10 takes no zero byte
+    csv.writer(text, lineterminator="\n").writerows(cells)
     return text.getvalue().encode(errors="backslashreplace")
 
 

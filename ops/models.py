@@ -23,6 +23,9 @@ from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
 
+AUTOCAST = [kind for kind in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(kind)]
+
+
 class TSN(nn.Module):
     """Logits of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
 
@@ -194,9 +197,7 @@ def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, o
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
     """Around what runs in float32 whatever autocast says."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
+    return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST else nullcontext()
 
 
 def build_model(
