@@ -22,7 +22,6 @@ from ops.streaming import Frames, Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
-
 AUTOCAST = [kind for kind in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(kind)]
 
 

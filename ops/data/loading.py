@@ -2,6 +2,7 @@
 
 import atexit
 import sys
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,14 @@ def largest_batch(dataset: VideoDataset, batches: EpochBatches) -> int:
     return -(-int(np.sort(frames)[-batches.batch_size :].sum()) // batches.share[1])
 
 
+def _fetched(batches: Iterator[VideoBatch]) -> Iterator[VideoBatch]:
+    """The batches; a worker that is killed while its batch is fetched ends them as any that is killed does."""
+    try:
+        yield from batches
+    except (ConnectionError, EOFError) as error:
+        raise RuntimeError(f"DataLoader worker exited unexpectedly: {error!r}") from None
+
+
 class _Loader(DataLoader):
     """A DataLoader that says in one line when its workers cannot start, and leaves none behind."""
 
@@ -75,7 +84,7 @@ class _Loader(DataLoader):
 
     def __iter__(self):
         try:
-            return super().__iter__()
+            return _fetched(super().__iter__())
         except OSError as error:  # no memory to share, no process left
             raise InputError(
                 f"cannot start the processes that load videos ({error.strerror}); take a smaller -j (-j 0"

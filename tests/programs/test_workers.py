@@ -77,6 +77,17 @@ def test_a_worker_that_fails(run_main, tiny_data, tmp_path, monkeypatch, change,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_worker_that_dies_while_its_batch_is_fetched(run_main, tiny_data, monkeypatch, error):
+    def fetch(*args):
+        raise error
+
+    monkeypatch.setattr("torch.utils.data.dataloader._MultiProcessingDataLoaderIter._next_data", fetch)
+    ran = run_main(*WORDS, "--root_path", tiny_data, "-j", "1")
+    assert ran.code == 2
+    assert ran.error.startswith("a process that loads videos was killed")
+
+
 def test_testing_says_so_too(run_main, run_program, tiny_data, monkeypatch):
     assert run_main(*WORDS, "--root_path", tiny_data, "-j", "0", "--epochs", "1", "--root_model", "m").code == 0
     (weights,) = Path("m").glob("*/ckpt.best.pth.tar")
