@@ -51,9 +51,9 @@ def _beside(path: Path) -> Path:
 
 
 def as_csv(rows: Sequence[Sequence]) -> bytes:
-    """Rows as UTF-8 text, quoted where needed; bytes of names that are no text stand as Python writes them."""
+    """Rows as UTF-8 text, quoted where needed; bytes that are no text, and zeros, stand as Python writes them."""
     text = io.StringIO()
-    cells = ([str(cell).replace("\0", r"\x00") for cell in row] for row in rows)  # Python 3.10 takes no zero byte
+    cells = ([cell.replace("\0", r"\x00") if isinstance(cell, str) else cell for cell in row] for row in rows)
     csv.writer(text, lineterminator="\n").writerows(cells)
     return text.getvalue().encode(errors="backslashreplace")
 

@@ -96,3 +96,7 @@ def test_files_of_any_name(tmp_path, name):
 
 def test_any_name_in_a_table():
     assert as_csv([["a", 'b"\n'], ["caf\udce9", 1]]) == b'a,"b""\n"\ncaf\\udce9,1\n'
+
+
+def test_csv_keeps_what_is_none_empty_and_writes_zeros_and_odd_bytes_as_text():
+    assert as_csv([["a", None, 1, 0.5], ["b\0", "c,d", "\udcff", ""]]) == b'a,,1,0.5\nb\\x00,"c,d",\\udcff,\n'
