@@ -159,8 +159,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, extras = parser(script, table).parse_known_args(argv[6:])
     plan = make_plan(table[args.row], schedule.split(), extras)
     python = [sys.executable]
-    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.gpus}"] * (args.gpus > 1)
-    commands = {"train": [*python, *several, *plan.train], "test": [*python, *plan.test]}
+    several = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.gpus}"]
+    launcher = [*python, *several] if args.gpus > 1 else python
+    commands = {"train": [*launcher, *plan.train], "test": [*python, *plan.test]}
     if args.dry_run:
         print("\n".join(map(shlex.join, commands.values())))
         return 0

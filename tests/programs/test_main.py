@@ -37,6 +37,11 @@ def train(run_main, tiny_data):
     return run
 
 
+def evaluating(checkpoint, data) -> list:
+    """The words that evaluate a checkpoint on generated videos."""
+    return ["-e", "movingmnist", "RGB", "--resume", checkpoint, "--root_path", data, "-j", "0", "--device", "cpu"]
+
+
 def finished(ran):
     assert ran.code == 0 and "error" not in ran.err, ran
     return ran
@@ -326,23 +331,7 @@ def test_every_method_trains_and_evaluates_alike(train, run_main, tiny_data, tmp
     (folder,) = (tmp_path / "checkpoint").iterdir()
     rows = log_of(tmp_path / "log" / folder.name)
     assert rows[-1]["frames"] == ("16" if method == "none" else "80")
-    top1, _, loss = results(
-        run_main(
-            "-e",
-            "movingmnist",
-            "RGB",
-            "--resume",
-            folder / ckpt.LAST,
-            "--root_path",
-            tiny_data,
-            "-j",
-            "0",
-            "-b",
-            "3",
-            "--device",
-            "cpu",
-        )
-    )
+    top1, _, loss = results(run_main(*evaluating(folder / ckpt.LAST, tiny_data), "-b", "3"))
     assert (top1, loss) == (pytest.approx(float(rows[-1]["top1"])), pytest.approx(float(rows[-1]["loss"]), abs=2e-5))
 
 
@@ -362,23 +351,7 @@ def test_every_method_trains_and_evaluates_alike(train, run_main, tiny_data, tmp
 def test_other_options_train_and_evaluate(train, run_main, tiny_data, tmp_path, words):
     finished(train("--epochs", "1", *words.split()))
     (folder,) = (tmp_path / "checkpoint").iterdir()
-    top1, _, loss = results(
-        run_main(
-            "-e",
-            "movingmnist",
-            "RGB",
-            "--resume",
-            folder / ckpt.LAST,
-            "--root_path",
-            tiny_data,
-            "-j",
-            "0",
-            "-b",
-            "4",
-            "--device",
-            "cpu",
-        )
-    )
+    top1, _, loss = results(run_main(*evaluating(folder / ckpt.LAST, tiny_data), "-b", "4"))
     row = log_of(tmp_path / "log" / folder.name)[-1]
     assert (top1, loss) == (pytest.approx(float(row["top1"])), pytest.approx(float(row["loss"]), abs=2e-5))
 
