@@ -17,6 +17,8 @@ ROLES = {
         "num_segments",
         "cluster",
         "cluster_after",
+        "distance",
+        "reduce",
         "shift",
         "shift_div",
         "shift_place",
