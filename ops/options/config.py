@@ -272,6 +272,27 @@ class Config:
         metavar="S",
         many=True,
     )
+    frame_keep: float = option(
+        1.0,
+        "share of a video's frames, drawn anew in each epoch, that clustering sees in training; evaluation sees all",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="P",
+    )
+    clip_share: float = option(
+        1.0,
+        "training sees a contiguous part of a video, of a share drawn from P to 1 and beginning anywhere",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="P",
+    )
+    clip_speed: float = option(
+        1.0,
+        "training sees a video at a speed drawn from 1/S to S: of its frames some are left out, or repeated",
+        role="training",
+        type=number(float, least=1),
+        metavar="S",
+    )
     on_bad_video: str = option(
         "stop",
         "what a frame that cannot be read does to training: stop it, or skip the video and report it; evaluation"

@@ -70,6 +70,8 @@ def test_contradictions_name_both_sides(words, parts):
     [
         "--cluster none --num_frames all",
         "--cluster none --dense_sample",
+        "--cluster none --dense_sample --clip_speed 2 --clip_share 0.5",
+        "--cluster none --frame_keep 1",
         "--dense_sample --cluster_start_epoch 3",
         "--shift --cluster_after layer3",
         "--shift --cluster_after layer1:32,layer2:16,layer3:8 --cluster slope --distance euclidean --reduce random",

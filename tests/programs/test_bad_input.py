@@ -123,6 +123,9 @@ VALUES = {
         "--frame_stride": "0",
         "--input_size": "15",
         "--crop_scales": "1 0",
+        "--frame_keep": "0",
+        "--clip_share": "1.1",
+        "--clip_speed": "0.5",
         "--on_bad_video": "replace",
         "-j": "-1",
         "--arch": "vgg",
@@ -406,6 +409,8 @@ def test_impossible_values(fails, program, flag, value, says):
     [
         ("main.py", "--cluster none --num_frames 4", "--num_frames has no effect with --cluster none"),
         ("main.py", "--cluster none --stem_chunk 8", "--stem_chunk has no effect with --cluster none"),
+        ("main.py", "--cluster none --frame_keep 0.5", "--frame_keep has no effect with --cluster none"),
+        ("main.py", "--cluster none --clip_speed 2", "--clip_speed has no effect with --cluster none, which samples"),
         ("main.py", "--cluster none --cluster_after layer2", "--cluster_after has no effect with --cluster none"),
         ("main.py", "--cluster_after layer1:32,layer2:16", "it ends with 16 clusters, and num_segments is"),
         ("main.py", "--cluster even --distance cosine", "--distance has no effect but with --cluster slope and cumul"),
