@@ -121,6 +121,12 @@ def check_stages(config: Config) -> None:
     for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
         if getattr(config, name) and not {*stages} & {*trunk}:
             raise InputError(f"--{name} finds no stage to work in {place}")
+    if config.temporal_max and arch.block_stages[-1] not in trunk:
+        raise InputError(f"--temporal_max takes place in {arch.block_stages[-1]}, which must stand {place}")
+    if config.temporal_max and config.cluster != "none" and arch.block_stages[-1] in places:
+        raise InputError(f"--temporal_max leaves nothing to cluster after {arch.block_stages[-1]}; take another place")
+    if config.temporal_max and config.shift:
+        raise InputError("--temporal_max leaves one representation, which --shift cannot mix; leave one of them out")
     stage = arch.temporal_pool_stage
     if config.temporal_pool and stage is None:
         raise InputError(f"--temporal_pool finds no stage to work in {place}")

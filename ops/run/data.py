@@ -51,7 +51,7 @@ def open_videos(config: Config, train: bool = False) -> VideoDataset:
             size=config.frame_size,
             flip=spec.flip,
             scales=config.crop_scales or modality.crop_scales,
-            flow=config.modality == "Flow",
+            flow=modality.flow,
         )
     skip_bad = train and config.on_bad_video == "skip"
     videos, sampler = listed_videos(config, train), make_sampler(config, train)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 from torch.optim import SGD
 
+from ops.data.modality import MODALITIES
 from ops.models import TSN
 
 GROUPS = {  # name -> how many times the rate and the weight decay of the run
@@ -27,7 +28,7 @@ def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
     are in none.
     """
     fast = [model.new_fc] if boost_classifier else []
-    if model.modality == "Flow":
+    if MODALITIES[model.modality].fast_first_conv:
         fast.append(model.get_submodule(model.first_conv))
     members = {name: [] for name in GROUPS}
     seen = set()  # a parameter may be shared by two modules

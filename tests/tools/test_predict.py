@@ -207,8 +207,9 @@ def test_class_names(made, run, tmp_path, tiny_data):
 
 
 @pytest.mark.parametrize("method", ["cumulative", "none"])
-def test_differences_of_frames(method, made, run, tmp_path):
-    weights = make_checkpoint(tmp_path / "w.pth", modality="RGBDiff", cluster=method)
+@pytest.mark.parametrize("modality", ["RGBDiff", "DI"])
+def test_steps_of_several_frames(modality, method, made, run, tmp_path):
+    weights = make_checkpoint(tmp_path / "w.pth", modality=modality, cluster=method)
     ran = run(made / "frames" / "clip", "--weights", weights, "--picture", "p.png", "--chunk", 9)
     assert ran.code == 0 and ran.out.startswith("clip: 40 frames")
 
