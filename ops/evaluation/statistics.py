@@ -40,7 +40,7 @@ class Paired(NamedTuple):
     only_first: int  # videos that only the first named rightly: McNemar's b
     only_second: int  # McNemar's c
     p: float  # of McNemar's exact test
-    videos: int
+    videos: int  # different ones
 
 
 def wilson(right: int, videos: int, confidence: float = CONFIDENCE) -> Interval:
@@ -88,29 +88,48 @@ def bootstrap_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
+    names: Sequence[str] | None = None,
 ) -> Interval:
     """The percentile interval, in points, of the second's accuracy less the first's when videos are drawn anew.
 
     first, second (videos,): right or not, or the share of several seeds in which a video was right. A resample draws as
-    many videos as there are, with replacement and in pairs (Efron and Tibshirani, 1993): how often each of the few
-    values that the differences of single videos have comes up is one multinomial draw, so that neither the videos'
-    order nor their number costs anything. Raises ValueError unless both hold the same videos, at least one.
+    many videos as there are, with replacement and in pairs (Efron and Tibshirani, 1993); one that several splits or
+    seeds hold under the same of `names` (videos,) is drawn with all its appearances. How often each kind of video comes
+    up is one multinomial draw, so that neither the videos' order nor their number costs anything. Raises ValueError
+    unless both hold the same videos, at least one.
     """
-    values, counts = np.unique(_differences(first, second), return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), resamples)  # (resamples, k)
-    means = drawn @ values / counts.sum()
+    kinds, counts = np.unique(_differences(first, second, names), axis=0, return_counts=True)  # (kinds, 2), (kinds,)
+    drawn = np.random.default_rng(seed).multinomial(
+        counts.sum(), counts / counts.sum(), resamples
+    )  # (resamples, kinds)
+    sums, appearances = (drawn @ kinds).T  # (resamples,) each
     tail = (1 - confidence) / 2
-    low, high = np.quantile(means, (tail, 1 - tail))
+    low, high = np.quantile(sums / appearances, (tail, 1 - tail))
     return Interval(100 * float(low), 100 * float(high))
 
 
-def compare(first: Sequence[bool], second: Sequence[bool], seed: int = 0) -> Paired:
-    """Two models on the same videos in the same order, (videos,) each, right or not; splits may be put together."""
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
-    difference = 100 * float(_differences(first, second).mean())
-    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    interval = bootstrap_difference(first, second, seed=seed)
-    return Paired(difference, interval, only_first, only_second, mcnemar(only_first, only_second), len(first))
+def compare(
+    first: Sequence[float], second: Sequence[float], seed: int = 0, names: Sequence[str] | None = None
+) -> Paired:
+    """Two models on the same videos in the same order, (videos,) each, right or not; splits may be put together.
+
+    A video that several splits or seeds hold under the same of `names` (videos,) is one coin of McNemar's test: it goes
+    to the model that was right more often.
+    """
+    found = _differences(first, second, names)  # (different videos, 2)
+    only_first, only_second = int((found[:, 0] < 0).sum()), int((found[:, 0] > 0).sum())
+    difference = 100 * float(found[:, 0].sum() / found[:, 1].sum())
+    interval = bootstrap_difference(first, second, seed=seed, names=names)
+    return Paired(difference, interval, only_first, only_second, mcnemar(only_first, only_second), len(found))
+
+
+def describe_accuracies(top1: float, top5: float, videos: int) -> str:
+    """The line in which programs print accuracies, given in percent, and how sure they are."""
+    parts = (
+        f"top-{k} {percent:.1f} % ({wilson(round(percent / 100 * videos), videos)})"
+        for k, percent in ((1, top1), (5, top5))
+    )
+    return f"accuracy  {', '.join(parts)} of {videos} videos; in brackets 95 % intervals"
 
 
 def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
@@ -119,9 +138,12 @@ def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def _differences(first: Sequence[float], second: Sequence[float]) -> np.ndarray:
-    """Second less first for each video, (videos,)."""
+def _differences(first: Sequence[float], second: Sequence[float], names: Sequence[str] | None) -> np.ndarray:
+    """For each different video: the sum of second less first over its appearances, and their number (videos, 2)."""
     first, second = np.asarray(first, float), np.asarray(second, float)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise ValueError(f"{first.shape} and {second.shape} are not the same videos")
-    return second - first
+    if names is None:
+        return np.stack([second - first, np.ones(len(first))], 1)
+    _, video = np.unique(names, return_inverse=True)
+    return np.stack([np.bincount(video, second - first), np.bincount(video)], 1)

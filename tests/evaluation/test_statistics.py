@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.evaluation.statistics import accuracy, bootstrap_difference, compare, mcnemar, mean_and_spread, wilson
+from ops.evaluation.statistics import (
+    accuracy,
+    bootstrap_difference,
+    compare,
+    describe_accuracies,
+    mcnemar,
+    mean_and_spread,
+    wilson,
+)
 
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -127,6 +135,26 @@ def test_properties_of_pairs(pairs, random, seed):
 def test_bootstrap_of_several_seeds_a_video():
     always, half = bootstrap_difference([0.5] * 8, [1] * 8), bootstrap_difference([0, 0.5, 1, 0.5], [0.5, 0.5, 1, 1])
     assert always == (50, 50) and half == (0, 50)
+
+
+def test_a_video_of_several_seeds_counts_once():
+    """Video a is wrong, then right three times more with the second model; b and c differ once in two."""
+    names = [*"aaa", *"bb", *"cc"]
+    first, second = [0, 0, 0, 1, 1, 0, 1], [1, 1, 1, 1, 0, 1, 1]
+    found = compare(first, second, names=names)
+    assert (found.only_first, found.only_second, found.p, found.videos) == (1, 2, 1, 3)
+    assert found.difference == pytest.approx(100 * 3 / 7)
+    drawn = [[{"a": (3, 3), "b": (-1, 2), "c": (1, 2)}[video] for video in draw] for draw in product("abc", repeat=3)]
+    means = sorted(100 * sum(s for s, _ in draw) / sum(n for _, n in draw) for draw in drawn)
+    assert found.interval == pytest.approx((means[0], means[-1]))  # one in 27 each: more than 2.5 %
+    distinct = compare([0, 1, 1, 0], [1, 0, 1, 1], names=list("dabc"))
+    assert distinct == compare([0, 1, 1, 0], [1, 0, 1, 1])
+
+
+def test_the_line_that_programs_print():
+    assert describe_accuracies(100 * 163 / 217, 100.0, 217) == (
+        "accuracy  top-1 75.1 % (69.0 to 80.4), top-5 100.0 % (98.3 to 100.0) of 217 videos; in brackets 95 % intervals"
+    )
 
 
 @pytest.mark.parametrize("first, second", [([], []), ([1], [1, 0]), ([[1]], [[1]])])

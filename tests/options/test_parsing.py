@@ -69,6 +69,7 @@ OPTIONS = {
     "device": ("cpu", "cpu"),
     "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True),
+    "scores": ("s.npz", "s.npz"),
     "suffix": ("again", "again"),
     "overwrite": (None, True),
     "root_log": ("l", "l"),
