@@ -99,9 +99,8 @@ def bootstrap_difference(
     unless both hold the same videos, at least one.
     """
     kinds, counts = np.unique(_differences(first, second, names), axis=0, return_counts=True)  # (kinds, 2), (kinds,)
-    drawn = np.random.default_rng(seed).multinomial(
-        counts.sum(), counts / counts.sum(), resamples
-    )  # (resamples, kinds)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(counts.sum(), counts / counts.sum(), resamples)  # (resamples, kinds)
     sums, appearances = (drawn @ kinds).T  # (resamples,) each
     tail = (1 - confidence) / 2
     low, high = np.quantile(sums / appearances, (tail, 1 - tail))

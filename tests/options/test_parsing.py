@@ -94,6 +94,7 @@ NEEDS = {
     "shift_place": ["--shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "scores": ["--evaluate", "--resume=c.pth"],
 }
 
 
