@@ -16,7 +16,7 @@ from ops.errors import InputError
 from ops.files import check_writable
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
-from ops.options.checks import check, check_processes, check_within_epoch
+from ops.options.checks import check, check_mixing, check_processes, check_within_epoch
 from ops.options.config import Config
 from ops.options.parsing import parse
 from ops.run.data import known_class_names, load_videos
@@ -72,6 +72,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     else:
         check(config, given)
     check_epochs_left(config)
+    check_mixing(config, processes)
     device = pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
         refuse_to_overwrite(config, last)

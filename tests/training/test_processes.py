@@ -91,6 +91,18 @@ def test_several_processes_train_as_one(compare, number, words):
     assert compare(number, *words.split(), *FROZEN) < 1e-6
 
 
+def test_the_recipe_trains_as_one(compare):
+    """All but mixing, for which a process takes its own videos."""
+    words = "-b 3 --accum 2 --epochs 2 --optimizer adamw --eps 0.01 --warmup_epochs 1 --layer_decay 0.8 --ema 0.5"
+    words += " --label_smoothing 0.1 --class_weights balanced --rand_augment --erasing 0.5 --clip_share 0.5"
+    assert compare(2, *words.split(), *FROZEN) < 1e-5
+
+
+def test_mixing_in_several_processes(run_processes, tiny_data):
+    words = [*TRAIN, "--root_path", tiny_data, "-b", "4", "--mixup", "1", "--cutmix", "1", "--ema", "0.9", "--npb"]
+    quiet(run_processes(2, *words, "--sync_bn"))
+
+
 def test_synchronised_batch_norm_trains_as_one_process(compare):
     assert compare(2, "-b", "3", "--npb", "--sync_bn", "--non_local") < 1e-5
 
