@@ -342,7 +342,7 @@ FLAG_ROWS = [
     for flag, value in flags.items()
     if value is not None
 ]
-UNTRIED = {"something", "somethingv2", "jester", "kinetics"}  # sub-commands with the flags of others
+UNTRIED = {"something", "somethingv2", "jester", "kinetics", "egogestar"}  # sub-commands with the flags of others
 
 
 class Grabbed(Exception):
