@@ -1,11 +1,27 @@
 """docs/results.md from results: every figure in it is computed here, and so are the verdicts."""
 
-from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ops.evaluation.gradient_agreement import ANGLES, agreements
-from tools.studies.hypotheses import HYPOTHESES, judge
-from tools.studies.plan import CLUSTERS, COST, CUTS, EMPTINESS, EPOCHS, EQUAL_TIME, FRAMES, METHODS, PAPER, SETS, Cell
-from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, spread
+from ops.files import write_whole
+from tools.studies.move4mnist import figures
+from tools.studies.move4mnist.hypotheses import HYPOTHESES
+from tools.studies.move4mnist.plan import (
+    CLUSTERS,
+    COST,
+    CUTS,
+    EMPTINESS,
+    EPOCHS,
+    EQUAL_TIME,
+    FRAMES,
+    METHODS,
+    PAPER,
+    SETS,
+    Cell,
+    Move4MNIST,
+)
+from tools.studies.pages import accuracy, hypotheses, seconds, table
+from tools.studies.results import Cost, Pairs, Results, read_cost, read_csv, read_pairs_of, seeds_of, spread
 
 HEAD = """\
 # Results of the study
@@ -30,51 +46,6 @@ to 3 points to each run. Runs made now draw other crops and orders than these di
 **What this is not.** A toy set, a toy network and short tuning: it shows what the methods do and when they differ, not
 what they reach on real videos. None of the published accuracies has been reproduced.
 """
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; columns of figures stand to the right."""
-    rows = list(rows)
-    right = [all(row[i][:1] in "+-0123456789" for row in rows) for i in range(len(head))]
-    lines = [head, ["---:" if is_number else "---" for is_number in right], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def accuracy(results: Results, cell: Cell) -> str:
-    """`88.7 ± 1.2`, with the number of seeds where some are missing; `-` for none."""
-    values = over_seeds(results, cell)
-    if not values:
-        return "-"
-    mean, deviation = spread(values.values())
-    text = f"{mean:.1f} ± {deviation:.1f}" if len(values) > 1 else f"{mean:.1f}"
-    if 1 < len(values) < len(seeds_of(results)):
-        text += f" ({len(values)} seeds)"
-    return text
-
-
-def seconds(results: Results, cell: Cell) -> str:
-    """Seconds of training, mean over seeds."""
-    values = over_seeds(results, cell, "seconds").values()
-    return f"{spread(values)[0]:.0f}" if values else "-"
-
-
-def hypotheses(results: Results) -> str:
-    rows = []
-    for number, hypothesis in enumerate(HYPOTHESES, 1):
-        verdict = judge(hypothesis, results)
-        low, high = min(verdict.differences, default=0), max(verdict.differences, default=0)
-        mean = sum(verdict.differences) / max(1, len(verdict.differences))
-        figures = (f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", f"{verdict.held} of {len(verdict.differences)}")
-        rows.append((str(number), hypothesis.claim, f"**{verdict.word}**", *(figures if verdict.differences else "--")))
-    head = ("", "expected", "verdict", "difference in points, mean (range)", "held in")
-    return f"""\
-## What was expected, and what came out
-
-Written down when the study had just begun, from what smaller runs had suggested
-([hypotheses.py](../tools/studies/hypotheses.py)). Each is compared seed by seed: **held** means for all seeds and
-settings that it names, **failed** for none, **mixed** for some.
-
-{table(head, rows)}"""
 
 
 def sparsity(results: Results) -> str:
@@ -270,7 +241,7 @@ better than plain differences of pixels in {wins("pixel_distance")}.
 """
 
 
-def cost(rows: Cost) -> str:
+def cost_section(rows: Cost) -> str:
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     frames = sorted({int(row["frames"]) for row in rows})
     by_place = {(row["kind"], int(row["frames"])): row for row in rows}
@@ -286,6 +257,7 @@ frames; one thread, `python tools/benchmark.py {COST}`.
 {table(("", *(f"{t} frames" for t in frames)), body)}"""
 
 
+WHERE = "../tools/studies/move4mnist/hypotheses.py"
 SECTIONS = (sparsity, emptiness, longer, placement, gradients, test_clusters)
 
 
@@ -298,9 +270,23 @@ def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     }
     seeds = ", ".join(map(str, seeds_of(results)))
     head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, **where)
-    parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
+    parts = [head, hypotheses(results, HYPOTHESES, WHERE), *(section(results) for section in SECTIONS)]
     if pairs:
         parts.append(agreement(pairs))
     if costs:
-        parts.append(cost(costs))
+        parts.append(cost_section(costs))
     return "\n".join(parts)
+
+
+def write_page(out: Path) -> None:
+    """The page and its figures from the tables in `out`/docs."""
+    docs, images = out / "docs", out / "images"
+    cells = read_csv(docs / "results.csv", Move4MNIST)
+    pairs, cost = read_pairs_of(docs / "gradients"), read_cost(docs / "cost.json")
+    write_whole(docs / "results.md", write(cells, pairs, cost).encode())
+    figures.draw_sparsity(cells, images / "sparsity.png")
+    figures.draw_emptiness(cells, images / "emptiness.png")
+    if pairs:
+        figures.draw_agreement(pairs, images / "gradient_agreement.png")
+    if cost:
+        figures.draw_cost(cost, images / "cost.png")
