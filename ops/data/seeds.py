@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     VIEW = 1  # (seed, epoch, video): sampled frames, crop and flip
     DROPOUT = 2  # (seed, epoch, process)
     REPRESENTATIVES = 3  # (seed, epoch, batch, process): the frames that give a cluster's gradient
+    REDUCTION = 4  # (seed, epoch, batch, process, number of clusters): the frames that stand for clusters
 
 
 def _sequence(purpose: Purpose, *place: int) -> np.random.SeedSequence:

@@ -38,10 +38,9 @@ class Member:
     def describe(self) -> str:
         """Its network in a line."""
         config = self.config
-        clustered = f"{config.num_segments} {config.cluster} clusters after {config.cluster_after}"
         parts = [
             f"{config.arch} {config.modality}",
-            clustered if config.cluster != "none" else f"{config.num_segments} segments",
+            config.describe_clusters() if config.cluster != "none" else f"{config.num_segments} segments",
             f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift",
         ]
         if config.non_local:

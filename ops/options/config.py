@@ -9,8 +9,8 @@ import os
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
-from archs import ARCHS, STAGES
-from ops.clustering import CLUSTERINGS
+from archs import ARCHS
+from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
 from ops.heads import HEADS
@@ -122,12 +122,31 @@ class Config:
     )
     cluster: str = option(
         "cumulative",
-        "how videos are cut in time; none: TSN, and TSM with --shift",
+        "how a video's frames are clustered: cut in time, or grouped wherever they are (kmodes, kmeans); none: TSN, and"
+        " TSM with --shift",
         role="model",
         choices=(*CLUSTERINGS, "none"),
     )
     cluster_after: str | None = option(
-        None, "last stage that sees every frame (default: the arch's, layer1)", role="model", choices=STAGES
+        None,
+        "last stage that sees every frame (default: the arch's, layer1); several places and their numbers of clusters"
+        " cluster one after the other, as layer1:32,layer2:16",
+        role="model",
+        metavar="STAGE[:G,...]",
+    )
+    distance: str = option(
+        "hamming",
+        "how slope and cumulative compare neighbouring frames: by the share of signs that differ (the paper's), or by"
+        " their activations",
+        role="model",
+        choices=DISTANCES,
+    )
+    reduce: str = option(
+        "mean",
+        "what stands for a cluster: the mean of all its frames (also: all), one random frame in training and the middle"
+        " one in testing, or the mean of the middle four",
+        role="model",
+        choices=REDUCTIONS,
     )
     shift: bool = option(False, "temporal shift behind the clustering", role="model")
     shift_div: int = option(
@@ -253,6 +272,27 @@ class Config:
         metavar="S",
         many=True,
     )
+    frame_keep: float = option(
+        1.0,
+        "share of a video's frames, drawn anew in each epoch, that clustering sees in training; evaluation sees all",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="P",
+    )
+    clip_share: float = option(
+        1.0,
+        "training sees a contiguous part of a video, of a share drawn from P to 1 and beginning anywhere",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="P",
+    )
+    clip_speed: float = option(
+        1.0,
+        "training sees a video at a speed drawn from 1/S to S: of its frames some are left out, or repeated",
+        role="training",
+        type=number(float, least=1),
+        metavar="S",
+    )
     on_bad_video: str = option(
         "stop",
         "what a frame that cannot be read does to training: stop it, or skip the video and report it; evaluation"
@@ -365,7 +405,10 @@ class Config:
         if self.shift:
             parts.append(f"shift{self.shift_div}_{self.shift_place}")
         if self.cluster != "none":
-            parts.append(f"{self.cluster}-{self.cluster_after}")
+            parts.append(f"{self.cluster}-{self.cluster_after.replace(':', '').replace(',', '-')}")
+            parts += [
+                getattr(self, name) for name in ("distance", "reduce") if getattr(self, name) != OPTIONS[name].default
+            ]
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")
@@ -376,6 +419,13 @@ class Config:
         if self.suffix:
             parts.append(self.suffix)
         return "_".join(parts)
+
+    def describe_clusters(self) -> str:
+        """How frames are clustered, in words."""
+        text = f"{self.num_segments} {self.cluster} clusters per video after {self.cluster_after}"
+        if self.distance != "hamming":
+            text += f", {self.distance} distance"
+        return text if self.reduce in ("mean", "all") else f"{text}, {self.reduce} frame of each"
 
     @property
     def run_folder(self) -> Path:

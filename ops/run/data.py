@@ -29,6 +29,9 @@ def make_sampler(config: Config, train: bool = False) -> FrameSampler:
         dense_sample=config.dense_sample,
         train=train,
         stride=config.frame_stride,
+        clip_share=config.clip_share,
+        clip_speed=config.clip_speed,
+        keep=config.frame_keep,
     )
 
 
