@@ -57,6 +57,7 @@ WITHOUT_EFFECT = (
     ),
     Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
+    Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("stem_memory",), lambda config: config.stem_chunk == 0, "with --stem_chunk 0; leave one of them out"),
 )
 

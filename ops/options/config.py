@@ -353,6 +353,13 @@ class Config:
     evaluate: bool = option(
         False, "evaluate the model of --resume on the validation list", role="place", aliases=("-e",)
     )
+    scores: str | None = option(
+        None,
+        "with --evaluate: write the paths, labels and scores of all videos there, for tools/compare_runs.py",
+        role="place",
+        type=file_path,
+        metavar="FILE.npz",
+    )
     tune_from: str | None = option(
         None,
         "start from a checkpoint's weights; the classifier of another dataset starts anew",

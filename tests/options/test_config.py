@@ -65,6 +65,7 @@ ROLES = {
         "device",
         "resume",
         "evaluate",
+        "scores",
         "keep_damaged",
         "overwrite",
         "root_log",

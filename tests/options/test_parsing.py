@@ -74,6 +74,7 @@ OPTIONS = {
     "device": ("cpu", "cpu"),
     "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True),
+    "scores": ("s.npz", "s.npz"),
     "suffix": ("again", "again"),
     "overwrite": (None, True),
     "root_log": ("l", "l"),
@@ -98,6 +99,7 @@ NEEDS = {
     "shift_place": ["--shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "scores": ["--evaluate", "--resume=c.pth"],
 }
 
 
