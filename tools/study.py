@@ -157,6 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args.command == "check":
         return check(kind.study(args.root), args.cell)
+    if args.videos and not kind.study.takes_videos:
+        raise InputError(f"--videos {args.videos}: the study {args.study} makes its videos itself; leave it out")
     study = kind.study(args.root, videos=args.videos or (Path("VIDEOS") if args.command == "plan" else None))
     seeds = args.seeds or (study.seeds[:1] if args.quick else study.seeds)
     cells, others = study.choose_cells(seeds, args.quick), [] if args.quick else study.other_jobs(seeds)

@@ -34,6 +34,7 @@ class Study(ABC):
     seeds: ClassVar[tuple[int, ...]]  # that `run` takes where none are given; with --quick the first
     cell: ClassVar[type]
     result: ClassVar[type[Result]] = Result
+    takes_videos: ClassVar[bool] = False  # rather than making them
     files: ClassVar[dict[str, str]] = {}  # below `root`, what else the page is made of -> its folder
 
     @abstractmethod
