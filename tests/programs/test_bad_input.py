@@ -239,7 +239,7 @@ VALUES = {
         "--out": ("file", "cannot write file/clusters.png"),
         "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"),
         "--videos": ("d", "names no video d; name c"),
-        "--methods": "slope kmeans",
+        "--methods": "slope medoids",
         "--num_segments": "0",
         "--compare": ("nowhere", "no folder nowhere"),
         "--titles": "a",
