@@ -247,6 +247,10 @@ def raw_kinetics(folder: Path) -> None:
     )
 
 
+def raw_egogestar(folder: Path) -> None:
+    write_clips(folder / "videos/egogestar/testvideo", [f"testvideo_up_{i}.mp4" for i in range(1, 8)])
+
+
 Need = Callable[[Path], dict | None]
 NEEDS: dict[str, Need] = {
     need.__name__: need
@@ -267,5 +271,6 @@ NEEDS: dict[str, Need] = {
         raw_jester,
         raw_somethingv2,
         raw_kinetics,
+        raw_egogestar,
     )
 }

@@ -255,10 +255,16 @@ VALUES = {
         "--titles": "a",
         "--device": "abacus",
     },
-    "tools/study.py plan": {"--root": None, "--seeds": "-1"},
-    "tools/study.py run": {"--root": ("file", "file/gradients"), "--seeds": "x", "--jobs": "0"},
-    "tools/study.py check": {"--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
-    "tools/study.py report": {"--root": None, "--out": ("file", "file/images/sparsity.png")},
+    "tools/study.py plan": {"--study": "toys", "--root": None, "--seeds": "-1", "--videos": "mini"},
+    "tools/study.py run": {
+        "--study": "toys",
+        "--root": ("file", "file/gradients"),
+        "--seeds": "x",
+        "--videos": "mini",
+        "--jobs": "0",
+    },
+    "tools/study.py check": {"--study": "toys", "--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
+    "tools/study.py report": {"--study": "toys", "--root": None, "--out": ("file", "file/images/study.png")},
     "tools/make_lists.py folder": {
         "--root": ("nowhere", "no folder nowhere"),
         "--frames": "nowhere",
@@ -360,7 +366,7 @@ FLAG_ROWS = [
     for flag, value in flags.items()
     if value is not None
 ]
-UNTRIED = {"something", "somethingv2", "jester", "kinetics"}  # sub-commands with the flags of others
+UNTRIED = {"something", "somethingv2", "jester", "kinetics", "egogestar"}  # sub-commands with the flags of others
 
 
 class Grabbed(Exception):
