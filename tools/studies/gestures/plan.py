@@ -170,7 +170,7 @@ EXPERIMENTS = (few, held, kept, longer, kept_too, recipes, fewer, whole)
 class Gestures(Study):
     """All methods on real videos: docs/gestures.md."""
 
-    page = "gestures"
+    name = page = "gestures"
     seeds = (0, 1)
     cell = Cell
     result = GestureResult
