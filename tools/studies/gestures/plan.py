@@ -55,6 +55,7 @@ RECIPES = {
     "erasing": "--erasing 0.25",
     "mixup": "--mixup 0.2",
     "cutmix": "--cutmix 1.0",
+    "randaugment": "--rand_augment",
     "decay": "--layer_decay 0.8",
 }
 EXTRAS = {"plain": "", **AUGMENTATIONS, **RECIPES}
