@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ops.data.prepare.annotations import EGOGESTAR_FOLDS
 from ops.errors import InputError
+from ops.evaluation.result_files import read_scores
 from ops.options.parsing import parse
 from tools.studies.base import Commands, Study
 from tools.studies.results import Result, log_rows
@@ -56,6 +55,7 @@ RECIPES = {
     "erasing": "--erasing 0.25",
     "mixup": "--mixup 0.2",
     "cutmix": "--cutmix 1.0",
+    "randaugment": "--rand_augment",
     "decay": "--layer_decay 0.8",
 }
 EXTRAS = {"plain": "", **AUGMENTATIONS, **RECIPES}
@@ -171,7 +171,7 @@ EXPERIMENTS = (few, held, kept, longer, kept_too, recipes, fewer, whole)
 class Gestures(Study):
     """All methods on real videos: docs/gestures.md."""
 
-    page = "gestures"
+    name = page = "gestures"
     seeds = (0, 1)
     cell = Cell
     result = GestureResult
@@ -230,8 +230,7 @@ class Gestures(Study):
         return self.output(cell).with_suffix(".npz")
 
     def figures_of(self, cell: Cell) -> dict:
-        with np.load(self.scores(cell)) as scores:
-            hits = scores["scores"].argmax(1) == scores["labels"]
+        hits = read_scores(self.scores(cell)).right
         last = [row for row in log_rows(self, cell) if row["split"] == "train"][-1]
         found = {"right": int(hits.sum()), "videos": len(hits), "train": float(last["top1"])}
         found |= {"frames": int(last["frames"]), "hits": "".join("x" if hit else "." for hit in hits)}
