@@ -6,7 +6,7 @@
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -47,6 +47,7 @@ class TSN(nn.Module):
         dropout: float,
         partial_bn: bool,
         freeze_stem_bn: bool = False,
+        freeze_backbone: bool = False,
     ):
         super().__init__()
         self.base_model = base_model
@@ -70,6 +71,9 @@ class TSN(nn.Module):
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
             frozen |= {name for name, norm in norms.items() if norm in inside}
+        if freeze_backbone:
+            frozen |= set(norms)
+            base_model.requires_grad_(False)
         self.frozen_norms = [name for name in norms if name in frozen]
         for name in self.frozen_norms:
             norms[name].requires_grad_(False)
@@ -153,17 +157,17 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def classify(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
+    def classify(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
         """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
 
-        Under autocast the backbone's stages run in its precision, classifier and head in float32.
+        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the backbone's stages run in its precision, classifier and head in float32.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
             if num_videos and stage in self.cascade:
                 again = self.cascade[stage]
                 lengths = torch.full((num_videos,), len(x) // num_videos)
-                x, _ = again(x, lengths, self.draw(again, num_videos, key))
+                x, _ = again(x, lengths, None if draws is None else draws[stage])
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
         with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
@@ -179,11 +183,18 @@ class TSN(nn.Module):
             )
         return logits
 
-    def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        key: Sequence[int] = (),
+        mix: Callable[[Tensor, int], Tensor] | None = None,
+    ) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
+        `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -193,7 +204,10 @@ class TSN(nn.Module):
             empty = self.input_mean.new_zeros(0, self.base_model.in_channels, 32, 32)
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
-        return self.classify(x, len(lengths), key)
+        if mix is not None:
+            x = mix(x, len(lengths))
+        draws = {stage: self.draw(again, len(lengths), key) for stage, again in self.cascade.items()}
+        return self.classify(x, len(lengths), draws)
 
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
@@ -261,6 +275,7 @@ def build_model(
     dropout: float = 0.5,
     partial_bn: bool = True,
     freeze_stem_bn: bool = False,
+    freeze_backbone: bool = False,
     seed: int = 0,
     **head_options,
 ) -> TSN:
@@ -318,4 +333,5 @@ def build_model(
         dropout,
         partial_bn,
         freeze_stem_bn,
+        freeze_backbone,
     )
