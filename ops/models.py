@@ -160,7 +160,8 @@ class TSN(nn.Module):
     def classify(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
         """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
 
-        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the backbone's stages run in its precision, classifier and head in float32.
+        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
+        backbone's stages run in its precision, classifier and head in float32.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
