@@ -16,7 +16,8 @@ class Purpose(IntEnum):
     VIEW = 1  # (seed, epoch, video): frames, crop, flip and what else changes a clip
     DROPOUT = 2  # (seed, epoch, process)
     REPRESENTATIVES = 3  # (seed, epoch, batch, process): the frames that give a cluster's gradient
-    MIXING = 4  # (seed, epoch, batch): how its videos are mixed
+    REDUCTION = 4  # (seed, epoch, batch, process, number of clusters): the frames that stand for clusters
+    MIXING = 5  # (seed, epoch, batch): how its videos are mixed
 
 
 def _sequence(purpose: Purpose, *place: int) -> np.random.SeedSequence:

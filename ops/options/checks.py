@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from archs import ARCHS
+from ops.clustering import CLUSTERINGS
 from ops.data.specs import dataset_name
 from ops.errors import InputError
+from ops.models import cluster_places
 from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.training.processes import Processes
 
@@ -29,6 +31,7 @@ WITHOUT_EFFECT = (
             "num_frames",
             "frame_stride",
             "cluster_after",
+            "reduce",
             "cluster_start_epoch",
             "freeze_stem_bn",
             "stem_chunk",
@@ -41,6 +44,12 @@ WITHOUT_EFFECT = (
         passes_default=True,
     ),
     Idle(
+        ("distance",),
+        lambda config: config.cluster == "none" or not CLUSTERINGS[config.cluster].by_distance,
+        "but with --cluster slope and cumulative; leave it out",
+        passes_default=True,
+    ),
+    Idle(
         ("clip_speed",),
         lambda config: config.cluster == "none" and not config.dense_sample,
         "with --cluster none, which samples as many frames at any speed; leave one of them out, or see --clip_share",
@@ -48,6 +57,7 @@ WITHOUT_EFFECT = (
     ),
     Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
+    Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
     Idle(
         ("layer_decay", "stem_grad"),
@@ -107,13 +117,16 @@ def check_stages(config: Config) -> None:
     arch = ARCHS[config.arch]
     trunk, place = arch.stages, f"with --arch {config.arch}"
     if config.cluster != "none":
-        if config.cluster_after not in arch.stages:
+        try:
+            places = cluster_places(config.cluster_after, config.num_segments, arch.stages)
+        except ValueError as error:
             raise InputError(
-                f"--cluster_after {config.cluster_after} is no stage of --arch {config.arch}; take one of"
-                f" {', '.join(arch.stages)}"
-            )
-        trunk = arch.stages[arch.stages.index(config.cluster_after) + 1 :]
+                f"--cluster_after {config.cluster_after} does not fit --arch {config.arch}: {error}"
+            ) from None
+        trunk = arch.stages[arch.stages.index(next(iter(places))) + 1 :]
         place = f"behind --cluster_after {config.cluster_after}"
+        if config.temporal_pool and len(places) > 1:
+            raise InputError("--temporal_pool takes one place of --cluster_after; leave one of them out")
     for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
         if getattr(config, name) and not {*stages} & {*trunk}:
             raise InputError(f"--{name} finds no stage to work in {place}")

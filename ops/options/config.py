@@ -9,8 +9,8 @@ import os
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
-from archs import ARCHS, STAGES
-from ops.clustering import CLUSTERINGS
+from archs import ARCHS
+from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
 from ops.heads import HEADS
@@ -123,12 +123,31 @@ class Config:
     )
     cluster: str = option(
         "cumulative",
-        "how videos are cut in time; none: TSN, and TSM with --shift",
+        "how a video's frames are clustered: cut in time, or grouped wherever they are (kmodes, kmeans); none: TSN, and"
+        " TSM with --shift",
         role="model",
         choices=(*CLUSTERINGS, "none"),
     )
     cluster_after: str | None = option(
-        None, "last stage that sees every frame (default: the arch's, layer1)", role="model", choices=STAGES
+        None,
+        "last stage that sees every frame (default: the arch's, layer1); several places and their numbers of clusters"
+        " cluster one after the other, as layer1:32,layer2:16",
+        role="model",
+        metavar="STAGE[:G,...]",
+    )
+    distance: str = option(
+        "hamming",
+        "how slope and cumulative compare neighbouring frames: by the share of signs that differ (the paper's), or by"
+        " their activations",
+        role="model",
+        choices=DISTANCES,
+    )
+    reduce: str = option(
+        "mean",
+        "what stands for a cluster: the mean of all its frames (also: all), one random frame in training and the middle"
+        " one in testing, or the mean of the middle four",
+        role="model",
+        choices=REDUCTIONS,
     )
     shift: bool = option(False, "temporal shift behind the clustering", role="model")
     shift_div: int = option(
@@ -400,6 +419,13 @@ class Config:
     evaluate: bool = option(
         False, "evaluate the model of --resume on the validation list", role="place", aliases=("-e",)
     )
+    scores: str | None = option(
+        None,
+        "with --evaluate: write the paths, labels and scores of all videos there, for tools/compare_runs.py",
+        role="place",
+        type=file_path,
+        metavar="FILE.npz",
+    )
     tune_from: str | None = option(
         None,
         "start from a checkpoint's weights; the classifier of another dataset starts anew",
@@ -452,7 +478,10 @@ class Config:
         if self.shift:
             parts.append(f"shift{self.shift_div}_{self.shift_place}")
         if self.cluster != "none":
-            parts.append(f"{self.cluster}-{self.cluster_after}")
+            parts.append(f"{self.cluster}-{self.cluster_after.replace(':', '').replace(',', '-')}")
+            parts += [
+                getattr(self, name) for name in ("distance", "reduce") if getattr(self, name) != OPTIONS[name].default
+            ]
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")
@@ -463,6 +492,13 @@ class Config:
         if self.suffix:
             parts.append(self.suffix)
         return "_".join(parts)
+
+    def describe_clusters(self) -> str:
+        """How frames are clustered, in words."""
+        text = f"{self.num_segments} {self.cluster} clusters per video after {self.cluster_after}"
+        if self.distance != "hamming":
+            text += f", {self.distance} distance"
+        return text if self.reduce in ("mean", "all") else f"{text}, {self.reduce} frame of each"
 
     @property
     def run_folder(self) -> Path:

@@ -68,7 +68,7 @@ def describe_seen(config: Config) -> str:
     if config.frame_stride > 1:
         some.append(f"one in {config.frame_stride}")
     text = " of ".join(some) or "all"
-    text += f", {config.num_segments} {config.cluster} clusters per video after {config.cluster_after}"
+    text += f", {config.describe_clusters()}"
     if config.cluster_start_epoch and not config.evaluate:
         text += f" (training: {config.num_segments} sampled before epoch {config.cluster_start_epoch})"
     return text + drawn

@@ -1,7 +1,7 @@
 """One epoch of training, one pass of evaluation. Plain numbers come back; nothing is printed."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -83,10 +83,12 @@ def evaluate(
     device: torch.device,
     on_step: OnStep = lambda step, meters: None,
     processes: Processes = ALONE,
+    keep: Callable[[list[Found]], None] = lambda found: None,
 ) -> Result:
     """Logits of every video once, with everything the model has: clustering included; always in full precision.
 
-    Raises InputError at logits that are not finite.
+    `keep` gets what all processes found in each batch, its videos in any order. Raises InputError at logits that are
+    not finite.
     """
     model.eval()
     meters = Meters(model.num_class, processes)
@@ -94,7 +96,9 @@ def evaluate(
         logits = model(batch.frames, batch.lengths)
         check_finite(logits, batch.names)
         meters.hold(batch, logits, video_losses(logits, batch.labels))
-        meters.count(meters.exchange())
+        all_found = meters.exchange()
+        meters.count(all_found)
+        keep(all_found)
         on_step(meters.steps, meters)
     return meters.result()
 

@@ -28,6 +28,12 @@ def contradiction(*words):
     [
         ("--cluster none --num_frames 64", ["--num_frames", "--cluster none"]),
         ("--cluster none --cluster_after layer2", ["--cluster_after", "--cluster none"]),
+        ("--cluster none --reduce middle", ["--reduce", "--cluster none"]),
+        ("--cluster none --distance cosine", ["--distance", "--cluster slope"]),
+        ("--cluster kmeans --distance cosine", ["--distance", "--cluster slope"]),
+        ("--cluster_after layer1:16,layer2:4", ["--cluster_after layer1:16,layer2:4", "ends with 4", "is 8"]),
+        ("--temporal_pool --cluster_after conv1:16,layer1:8", ["--temporal_pool", "--cluster_after"]),
+        ("--shift --cluster_after layer1:8,layer4:8 --cluster_after layer4:8", ["--shift", "layer4:8"]),
         ("--cluster none --cluster_start_epoch 3", ["--cluster_start_epoch", "--cluster none"]),
         ("--cluster none --stem_chunk 8", ["--stem_chunk", "--cluster none"]),
         ("--cluster none --stem_grad representative", ["--stem_grad", "--cluster none"]),
@@ -72,6 +78,9 @@ def test_contradictions_name_both_sides(words, parts):
         "--optimizer adamw --eps 1e-6 --momentum 0.5",
         "--dense_sample --cluster_start_epoch 3",
         "--shift --cluster_after layer3",
+        "--shift --cluster_after layer1:32,layer2:16,layer3:8 --cluster slope --distance euclidean --reduce random",
+        "--cluster even --distance hamming --reduce mean",
+        "--cluster kmodes --reduce middle",
         "--non_local --cluster_after layer2",
         "--temporal_pool --cluster_after layer1",
         "--cluster_start_epoch 39 --epochs 40",
@@ -101,7 +110,7 @@ def test_stages_are_those_of_the_arch(monkeypatch):
     for words, text in (
         (
             "--cluster_after layer4",
-            "--cluster_after layer4 is no stage of --arch bare; take one of conv1, layer1, layer2,",
+            "--cluster_after layer4 does not fit --arch bare: 'layer4' is no stage; take one of conv1, layer1, layer2,",
         ),
         ("--shift", "--shift finds no stage to work in behind --cluster_after layer2"),
         ("--non_local --cluster none", "--non_local finds no stage to work in with --arch bare"),

@@ -45,7 +45,9 @@ OPTIONS = {
     "num_segments": ("16", 16),
     "num_frames": ("64", 64),
     "cluster": ("slope", "slope"),
-    "cluster_after": ("layer2", "layer2"),
+    "cluster_after": ("layer1:8", "layer1:8"),
+    "distance": ("cosine", "cosine"),
+    "reduce": ("random", "random"),
     "cluster_start_epoch": ("6", 6),
     "shift": (None, True),
     "shift_div": ("4", 4),
@@ -84,6 +86,7 @@ OPTIONS = {
     "device": ("cpu", "cpu"),
     "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True),
+    "scores": ("s.npz", "s.npz"),
     "suffix": ("again", "again"),
     "overwrite": (None, True),
     "root_log": ("l", "l"),
@@ -109,6 +112,7 @@ NEEDS = {
     "shift_place": ["--shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "scores": ["--evaluate", "--resume=c.pth"],
 }
 
 
@@ -295,8 +299,8 @@ def test_help_shows_every_option_and_an_example(capsys):
         ([*DATA, "--num_seg", "8"], "--num_seg"),
         ([*DATA, "two\nlines"], "two lines"),
         ([*DATA, "--arch", "vgg"], "vgg"),
-        ([*DATA, "--cluster", "kmeans"], "kmeans"),
-        ([*DATA, "--cluster_after", "layer5"], "layer5"),
+        ([*DATA, "--cluster", "medoids"], "medoids"),
+        ([*DATA, "--distance", "l1"], "l1"),
         ([*DATA, "--shift_place", "nowhere"], "nowhere"),
         ([*DATA, "--consensus_type", "max"], "max"),
         ([*DATA, "--lr_type", "linear"], "linear"),

@@ -140,7 +140,9 @@ VALUES = {
         "-j": "-1",
         "--arch": "vgg",
         "--num_segments": "0",
-        "--cluster": "kmeans",
+        "--cluster": "medoids",
+        "--distance": "manhattan",
+        "--reduce": "max",
         "--cluster_after": "fc",
         "--cluster_start_epoch": "-1",
         "--shift_div": "1",
@@ -174,6 +176,7 @@ VALUES = {
         "--suffix": "../up",
         "--root_log": "file",
         "--root_model": "file",
+        "--scores": "s.npz",
     },
     "test_models.py": {
         "--root_path": ("nowhere", "unknown dataset 'mini'"),
@@ -235,6 +238,8 @@ VALUES = {
         "--device": "abacus",
     },
     "tools/compare_runs.py": {
+        "--scores": "x",
+        "--against": "x",
         "--picture": ("run", "cannot draw run"),
         "--video": "mini/a",
         "--weights": "good.pth",
@@ -244,16 +249,22 @@ VALUES = {
         "--out": ("file", "cannot write file/clusters.png"),
         "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"),
         "--videos": ("d", "names no video d; name c"),
-        "--methods": "slope kmeans",
+        "--methods": "slope medoids",
         "--num_segments": "0",
         "--compare": ("nowhere", "no folder nowhere"),
         "--titles": "a",
         "--device": "abacus",
     },
-    "tools/study.py plan": {"--root": None, "--seeds": "-1"},
-    "tools/study.py run": {"--root": ("file", "file/gradients"), "--seeds": "x", "--jobs": "0"},
-    "tools/study.py check": {"--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
-    "tools/study.py report": {"--root": None, "--out": ("file", "file/images/sparsity.png")},
+    "tools/study.py plan": {"--study": "toys", "--root": None, "--seeds": "-1", "--videos": "mini"},
+    "tools/study.py run": {
+        "--study": "toys",
+        "--root": ("file", "file/gradients"),
+        "--seeds": "x",
+        "--videos": "mini",
+        "--jobs": "0",
+    },
+    "tools/study.py check": {"--study": "toys", "--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
+    "tools/study.py report": {"--study": "toys", "--root": None, "--out": ("file", "file/images/study.png")},
     "tools/make_lists.py folder": {
         "--root": ("nowhere", "no folder nowhere"),
         "--frames": "nowhere",
@@ -356,7 +367,7 @@ FLAG_ROWS = [
     for flag, value in flags.items()
     if value is not None
 ]
-UNTRIED = {"something", "somethingv2", "jester", "kinetics"}  # sub-commands with the flags of others
+UNTRIED = {"something", "somethingv2", "jester", "kinetics", "egogestar"}  # sub-commands with the flags of others
 
 
 class Grabbed(Exception):
@@ -421,6 +432,9 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--cluster none --frame_keep 0.5", "--frame_keep has no effect with --cluster none"),
         ("main.py", "--cluster none --clip_speed 2", "--clip_speed has no effect with --cluster none, which samples"),
         ("main.py", "--cluster none --cluster_after layer2", "--cluster_after has no effect with --cluster none"),
+        ("main.py", "--cluster_after layer1:32,layer2:16", "it ends with 16 clusters, and num_segments is"),
+        ("main.py", "--cluster even --distance cosine", "--distance has no effect but with --cluster slope and cumul"),
+        ("main.py", "--cluster none --reduce random", "--reduce has no effect with --cluster none"),
         ("main.py", "--dense_sample", "--dense_sample samples frames where clustering sees all"),
         ("main.py", "--shift_div 4", "--shift_div has no effect without --shift"),
         ("main.py", "--shift --cluster_after layer4", "--shift finds no stage to work in"),
@@ -438,6 +452,8 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--stem_memory 1M --stem_chunk 0", "--stem_memory has no effect with --stem_chunk 0"),
         ("main.py", "--sync_bn", "--sync_bn has no effect in a single process"),
         ("main.py", "--shift --shift_div 13", "--shift_div 13 shifts no channel of a stage that takes in 12"),
+        ("main.py", "--scores s.npz", "--scores has no effect without --evaluate"),
+        ("main.py --evaluate", "--scores no/where/", "no/where cannot be written"),
         ("main.py", "--evaluate", "--evaluate needs the checkpoint to evaluate"),
         ("main.py", "--resume good.pth --tune_from good.pth", "contradict each other"),
         ("main.py", "--tune_from good.pth --pretrain good.pth", "contradict each other"),

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import call_main
@@ -17,6 +18,7 @@ from torch import distributed as dist
 from torch import nn
 
 from ops.errors import InputError
+from ops.evaluation.result_files import read_scores
 from ops.run import training
 from ops.training import checkpoint as ckpt
 from ops.training import processes as distributed
@@ -173,8 +175,11 @@ def test_evaluation_of_an_odd_number_of_videos(run_main, run_processes, own_data
         "cpu",
     ]
     for batch_size in ("2", "8"):
-        one = run_main(*words, "-b", batch_size)
-        two = quiet(run_processes(2, *words, "-b", batch_size))
+        one = run_main(*words, "-b", batch_size, "--scores", "1.npz")
+        two = quiet(run_processes(2, *words, "-b", batch_size, "--scores", "2.npz"))
+        scores = [read_scores(tmp_path / name) for name in ("1.npz", "2.npz")]
+        assert scores[0].names.tolist() == scores[1].names.tolist() == [line.split()[0] for line in lines[:3]]
+        np.testing.assert_allclose(scores[0].scores, scores[1].scores, rtol=1e-4, atol=1e-5)
         assert one.out.splitlines()[-1] == two.out.splitlines()[-1] and "3 videos, 60 frames" in two.out
 
 
