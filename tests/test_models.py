@@ -372,6 +372,7 @@ def graph_of(loss):
         {"cluster": "none", "non_local": True},
         {"cluster": "slope", "shift": True, "shift_place": "block", "non_local": True, "temporal_pool": True},
         {"cluster": "cumulative", "consensus_type": "identity"},
+        {"cluster": "slope", "temporal_max": True},
     ],
 )
 def test_nothing_is_trained_through_what_deterministic_cuda_refuses(monkeypatch, options):
