@@ -40,6 +40,8 @@ OPTIONS = {
     "shift": (None, True),
     "shift_div": ("4", 4),
     "shift_place": ("block", "block"),
+    "temporal": ("stm", "stm"),
+    "shift_direction": ("past", "past"),
     "temporal_pool": (None, True),
     "non_local": (None, True),
     "dense_sample": (None, True),
@@ -96,6 +98,7 @@ NEEDS = {
     "stem_grad": ["--freeze_stem_bn"],
     "shift_div": ["--shift"],
     "shift_place": ["--shift"],
+    "shift_direction": ["--temporal=shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
 }
