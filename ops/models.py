@@ -6,7 +6,7 @@
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -47,6 +47,7 @@ class TSN(nn.Module):
         dropout: float,
         partial_bn: bool,
         freeze_stem_bn: bool = False,
+        freeze_backbone: bool = False,
     ):
         super().__init__()
         self.base_model = base_model
@@ -70,6 +71,9 @@ class TSN(nn.Module):
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
             frozen |= {name for name, norm in norms.items() if norm in inside}
+        if freeze_backbone:
+            frozen |= set(norms)
+            base_model.requires_grad_(False)
         self.frozen_norms = [name for name in norms if name in frozen]
         for name in self.frozen_norms:
             norms[name].requires_grad_(False)
@@ -179,11 +183,18 @@ class TSN(nn.Module):
             )
         return logits
 
-    def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        key: Sequence[int] = (),
+        mix: Callable[[Tensor, int], Tensor] | None = None,
+    ) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
+        `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -193,6 +204,8 @@ class TSN(nn.Module):
             empty = self.input_mean.new_zeros(0, self.base_model.in_channels, 32, 32)
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
+        if mix is not None:
+            x = mix(x, len(lengths))
         return self.classify(x, len(lengths), key)
 
 
@@ -262,6 +275,7 @@ def build_model(
     dropout: float = 0.5,
     partial_bn: bool = True,
     freeze_stem_bn: bool = False,
+    freeze_backbone: bool = False,
     seed: int = 0,
     **head_options,
 ) -> TSN:
@@ -312,4 +326,5 @@ def build_model(
         dropout,
         partial_bn,
         freeze_stem_bn,
+        freeze_backbone,
     )
