@@ -25,7 +25,7 @@ RENAMED = (
     (r"\bconv(\d)\.bn\.", r"bn\1."),
     (r"\bdownsample\.conv\.", "downsample.0."),
     (r"\bdownsample\.bn\.", "downsample.1."),
-    (r"^(fc|classifier|classifier\.1|cls_head\.fc_cls|head\.fc)\.", "new_fc."),  # torchvision, MMAction2, MMPretrain
+    (r"^(fc|classifier(\.1)?|cls_head\.fc_cls|head\.fc)\.", "new_fc."),  # torchvision, MMAction2, MMPretrain
 )
 NESTED = re.compile(r"\bfeatures\.(\d+)\.conv\.(\d(?:\.\d)?)\.")  # torchvision's MobileNetV2: layers within layers
 FLAT = {"0.0": "0", "0.1": "1", "1.0": "3", "1.1": "4", "2": "6", "3": "7"}  # place of a layer there and here

@@ -9,7 +9,7 @@ from archs import ARCHS
 from ops.models import build_model
 from ops.temporal.shift import TemporalShift
 from ops.training.checkpoint import load_checkpoint, load_pretrained, load_weights
-from ops.training.layouts import flat_name
+from ops.training.layouts import flat_name, translate
 
 SHIFTED = ["3", "5", "6", "8", "9", "10", "12", "13", "15", "16"]
 
@@ -141,6 +141,10 @@ def test_the_same_features_from_every_file(tmp_path, layout):
             x = backbone.run_stage(stage, x)
         torch.testing.assert_close(backbone.pool(x), expected)
     assert len(left_out) == 2 and expected.std() > 0.01
+    model = build_model("mobilenetv2", 27, 8, shift=True)
+    weights, left_out = translate(load_checkpoint(tmp_path / "x.pth")["state_dict"], model.state_dict(), "x.pth")
+    assert (left_out, load_weights(model, weights, "x.pth", tune=True)) == ([], [])
+    assert torch.equal(model.new_fc.weight, theirs.classifier[1].weight)
     if layout != "torchvision":  # the others are whole models, and load as such
         model = build_model("mobilenetv2", 27, 8, cluster="none", shift=True)
         assert load_weights(model, load_checkpoint(tmp_path / "x.pth")["state_dict"], "x.pth") == []

@@ -259,6 +259,21 @@ def test_a_flag_that_agrees_with_the_file():
     assert adopted("-e", "--arch", "resnet18", "--shift", "--shift_div", "8").shift_div == 8
 
 
+def test_shift_of_a_file_under_either_name():
+    """A file of a version that knew `shift` alone says nothing of `temporal`."""
+    former = {name: value for name, value in STORED.items() if name not in ("temporal", "shift_direction")}
+    for words in ([], ["--shift"], ["--temporal", "shift"]):
+        for stored in (STORED, former):
+            config = adopted("-e", *words, stored=stored)
+            assert (config.temporal, config.shift, config.shift_direction) == ("shift", True, "both")
+    assert adopted("-e", stored=former | {"shift": False}).temporal == "none"
+    for words in (["--temporal", "stm"], ["--temporal", "none"]):
+        with pytest.raises(InputError, match=f"--temporal {words[1]} contradicts c.pth, .* temporal shift; leave"):
+            adopted("-e", *words, stored=former)
+    with pytest.raises(InputError, match="--shift True contradicts c.pth, which was trained with shift False"):
+        adopted("-e", "--shift", stored=plain(Config(*DATA, temporal="stm")))
+
+
 def test_flags_without_effect_on_the_files_model():
     with pytest.raises(InputError, match="--dense_sample"):
         adopted("-e", "--dense_sample")
