@@ -12,6 +12,8 @@ activations goes on, and clustering may replace them by their means. `expand4`, 
 stands where `layer1` ends in a ResNet: 56x56 of 224 pixels. That a ReLU6 has a second kink, at 6, is not looked at.
 """
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
 
@@ -107,4 +109,8 @@ MOBILENET_V2 = Arch(
     stage_of=stage_of,
     cut_note="its blocks end without a ReLU, so that signs are compared behind a first convolution or an expansion",
 )
-MOBILENETS = {"mobilenetv2": MOBILENET_V2}
+HALF = (0.5, 0.5, 0.5)
+MOBILENETS = {
+    "mobilenetv2": MOBILENET_V2,
+    "mobilenetv2_tf": replace(MOBILENET_V2, mean=HALF, std=HALF, weights=None),  # for weights of TensorFlow's
+}

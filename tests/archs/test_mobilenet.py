@@ -64,6 +64,12 @@ def test_imagenet_weights_are_torchvisions_own():
     assert entry is torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1
 
 
+def test_input_of_tensorflows_weights():
+    model = build_model("mobilenetv2_tf", 2, 2)
+    x = model.to_input(torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1))
+    torch.testing.assert_close(x.flatten(), torch.tensor([-1, 1, -0.6]))
+
+
 def test_tsms_names():
     """Flat sequences in a block; the names of the first block and of one that is shifted."""
     with torch.device("meta"):
