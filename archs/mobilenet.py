@@ -89,11 +89,9 @@ class MobileNetV2(Backbone):
 
     def blocks(self, stage: str) -> list[Place]:
         """The blocks with a connection around them: features 3, 5, 6, 8, 9, 10, 12, 13, 15, 16."""
-        blocks = [
-            (name, block) for name, block in self.features.named_children() if stage_of(f"features.{name}") == stage
-        ]
-        residual = [(name, block) for name, block in blocks if getattr(block, "use_res_connect", False)]
-        return [Place(self.features, name, block.out_channels) for name, block in residual]
+        residual = {name: b for name, b in self.features.named_children() if getattr(b, "use_res_connect", False)}
+        here = [name for name in residual if stage_of(f"features.{name}") == stage]
+        return [Place(self.features, name, residual[name].out_channels) for name in here]
 
     def shift_places(self, stage: str) -> list[Place]:
         """The convolution that expands, in each of `blocks` (TSM)."""

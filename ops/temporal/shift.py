@@ -87,11 +87,11 @@ def add_shift(
 ) -> None:
     """Shift in a stage (`--temporal shift`).
 
-    Raises InputError where 1 / `shift_div` of the channels is less than one, and ValueError where there is no place.
+    Raises InputError where there is no place, and where 1 / `shift_div` of the channels is less than one.
     """
     places = SHIFT_PLACES[shift_place](backbone, stage)
     if not places:
-        raise ValueError(f"{type(backbone).__name__} has no place {shift_place} for shift in {stage}")
+        raise InputError(f"--shift_place {shift_place} finds no place in {stage} of {type(backbone).__name__}")
     channels = min(place.channels for place in places)
     if shift_div > channels:
         raise InputError(

@@ -6,6 +6,7 @@ from torch import nn
 
 from archs import ARCHS
 from archs.bninception import as_trained, halve
+from ops.errors import InputError
 from ops.models import build_model
 from ops.temporal.shift import TemporalShift
 from ops.training.checkpoint import load_pretrained
@@ -145,7 +146,7 @@ def test_shift_stands_before_all_blocks_but_the_first():
     shifted = [name.split(".")[-1] for name, m in model.named_modules() if isinstance(m, TemporalShift)]
     assert len(shifted) == 11 and shifted[:2] == ["conv2", "inception_3a"] and shifted[-1] == "inception_5b"
     assert not any(".net." in key for key in model.state_dict())
-    with pytest.raises(ValueError, match="BNInception has no place blockres for shift in inception_3a"):
+    with pytest.raises(InputError, match="--shift_place blockres finds no place in inception_3a of BNInception"):
         build_model("bninception", 4, 2, shift=True)
     torch.manual_seed(0)
     x = torch.randn(2, 192, 4, 4)
