@@ -153,12 +153,14 @@ def check_stages(config: Config) -> None:
         wanted["shift" if config.shift else f"temporal {config.temporal}"] = TEMPORAL[config.temporal].stages(arch)
     if config.non_local:
         wanted["non_local"] = arch.non_local_stages
-    for name, stages in wanted.items():
-        if not {*stages} & {*trunk}:
-            raise InputError(f"--{name} finds no stage to work in {place}")
     stage = arch.temporal_pool_stage
     if config.temporal_pool and stage is None:
-        raise InputError(f"--temporal_pool finds no stage to work in {place}")
+        wanted["temporal_pool"] = ()
+    for name, stages in wanted.items():
+        if not stages:
+            raise InputError(f"--{name} finds no stage to work in with --arch {config.arch}")
+        if not {*stages} & {*trunk}:
+            raise InputError(f"--{name} finds no stage to work in {place}")
     if config.temporal_pool and stage not in trunk:
         raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
 

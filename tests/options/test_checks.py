@@ -51,7 +51,7 @@ def contradiction(*words):
         ("--shift --temporal none", ["--shift is --temporal shift", "--temporal none"]),
         ("--temporal shift --cluster_after layer4", ["--shift", "--cluster_after layer4"]),
         ("--temporal stm --cluster_after layer4", ["--temporal stm", "--cluster_after layer4"]),
-        ("--temporal stm --arch mobilenetv2", ["--temporal stm finds no stage", "expand4"]),
+        ("--temporal stm --arch mobilenetv2", ["--temporal stm finds no stage", "with --arch mobilenetv2"]),
         ("--temporal stm --arch bninception --cluster none", ["--temporal stm finds no stage", "--arch bninception"]),
         ("--shift --arch bninception", ["--shift_place blockres", "bninception", "take --shift_place block"]),
         ("--non_local --arch mobilenetv2", ["--non_local finds no stage"]),
