@@ -286,6 +286,8 @@ VALUES = {
         "-j": ("0", "workers 0"),
         "--digits": "roman",
         "--backgrounds": ("nowhere", "nowhere: no such folder"),
+        "--mnist": ("nowhere", "mnist nowhere and digits glyphs do not go together"),
+        "--look": "odd",
         "--sheet": "sheet.txt",
         "--preset": "huge",
         "--num_frames": "3",
