@@ -11,8 +11,9 @@ video is therefore cut in time where the signs change most:
     even, random   ignore the frames: the paper's controls
 
 Frames of n videos lie packed one after another, (sum t, c, h, w), with `lengths` (n,); nothing is padded. In reading
-order: `sign_changes` finds the distances, one of `CLUSTERINGS` the cuts, `cluster_means` the means, and
-`TemporalClustering` is the layer of a network that does all three.
+order: `frame_changes` finds the distances, one of `CLUSTERINGS` the cuts, `cluster_means` the means, and
+`TemporalClustering` is the layer of a network that does all three. What others would put in the place of distance, cuts
+and means, to be compared with, stands in `ops/alternatives.py`.
 
 Deviations from the published code, on purpose:
 
@@ -28,11 +29,15 @@ were rounded from. Only what underflows loses its sign: below 5e-41 in bfloat16,
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from ops import alternatives
+from ops.alternatives import Reduction
 
 BLOCK_ELEMENTS = 2**21  # activations compared at once on a CPU: their signs fit its cache
 
@@ -40,25 +45,72 @@ BLOCK_ELEMENTS = 2**21  # activations compared at once on a CPU: their signs fit
 # ---------------------------------------------------------------- distances
 
 
-def sign_changes(x: Tensor, lengths: Tensor) -> Tensor:
-    """How many signs differ between each frame and the one before it in the same video.
+def differing_signs(x: Tensor) -> Tensor:
+    """How many signs differ from each frame to the next, (m+1, d) -> (m,) int64."""
+    active = x > 0
+    return (active[1:] != active[:-1]).sum(1, dtype=torch.int32).long()
 
-    x (sum t, ...), lengths (n,) -> (sum t,) int64, 0 at every video's first frame. No gradient.
+
+class Distance(NamedTuple):
+    """A distance between neighbouring frames, as an entry of `DISTANCES` and so a choice of `--distance`.
+
+    `between(x)` gives it from each frame to the next, activations (m+1, d) -> (m,) int64 >= 0, and may not look beyond
+    the two frames, as videos pass in chunks. A fraction is given in steps: `steps(d)` of them make 1. `text` says what
+    it is in pictures, where it stands in `percent` or as it is.
     """
-    x = x.detach().flatten(1)  # (sum t, d)
+
+    between: Callable[[Tensor], Tensor]
+    steps: Callable[[int], int]
+    text: str
+    percent: bool = True
+
+
+DISTANCES = {
+    "hamming": Distance(differing_signs, lambda d: max(1, d), "share of signs that differ"),
+    "euclidean": Distance(
+        alternatives.euclidean, lambda d: alternatives.UNIT, "Euclidean, of activations", percent=False
+    ),
+    "cosine": Distance(alternatives.cosine, lambda d: alternatives.COSINE_UNIT, "1 - cosine of activations"),
+}
+
+
+def frame_changes(x: Tensor, lengths: Tensor, distance: str = "hamming") -> Tensor:
+    """How far each frame is from the one before it in the same video, by one of `DISTANCES`, in its steps.
+
+    x (sum t, ...), lengths (n,) -> (sum t,) int64, 0 at every video's first frame. No gradient. Raises ValueError where
+    the distance gives another thing than a whole number for each frame.
+    """
+    x = _in_memory_order(x.detach()).flatten(1)  # (sum t, d)
     changes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    block = max(1, len(x))  # frames compared at once
-    if x.device.type == "cpu":
-        block = max(1, BLOCK_ELEMENTS // max(1, x.shape[1]))
+    elements = BLOCK_ELEMENTS if x.device.type == "cpu" else 2**28
+    block = max(1, elements // max(1, x.shape[1]))  # frames compared at once
     for start in range(1, len(x), block):
-        active = x[start - 1 : start + block] > 0  # begins with the frame before the block
-        changes[start : start + block] = (active[1:] != active[:-1]).sum(1, dtype=torch.int32)
+        part = x[start - 1 : start + block]  # begins with the frame before the block
+        changes[start : start + block] = _checked(distance, DISTANCES[distance].between(part), len(part) - 1)
     return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
 
 
-def sign_distances(x: Tensor, lengths: Tensor) -> Tensor:
-    """Hamming distance d[i] of the signs of neighbouring frames, (sum t, ...) -> (sum t,) in [0, 1]; d[0] = 0."""
-    return sign_changes(x, lengths).float() / max(1, x[:1].numel())
+def _checked(distance: str, changes: Tensor, number: int) -> Tensor:
+    """What a distance gave, ValueError unless it is a whole number >= 0 for each of so many frames."""
+    if not isinstance(changes, Tensor) or changes.dtype != torch.int64 or changes.shape != (number,):
+        raise ValueError(
+            f"distance {distance!r} must give an int64 for each of {number} frames, not {_describe(changes)}"
+        )
+    if changes.device.type == "cpu" and number and int(changes.min()) < 0:
+        raise ValueError(f"distance {distance!r} gave {int(changes.min())}; it must be at least 0")
+    return changes
+
+
+def _in_memory_order(x: Tensor) -> Tensor:
+    """Frames with their values in the order of memory, which need not be copied: (m, h, w, c) for channels_last."""
+    if x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        return x.permute(0, 2, 3, 1)
+    return x
+
+
+def frame_distances(x: Tensor, lengths: Tensor, distance: str = "hamming") -> Tensor:
+    """`frame_changes` in the distance's own unit, (sum t, ...) -> (sum t,) float."""
+    return frame_changes(x, lengths, distance).float() / DISTANCES[distance].steps(x[:1].numel())
 
 
 # ---------------------------------------------------------------- cuts
@@ -117,31 +169,44 @@ def cumulative_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     return torch.maximum(labels, position + g - t)
 
 
+def in_each_video(group: Callable[[Tensor, int, int], Tensor]) -> Callable[[Tensor, Layout, int], Tensor]:
+    """Labels of a packed batch from a function that groups one video's activations, (t, d), g, seed -> (t,)."""
+
+    def labels(x: Tensor, layout: Layout, seed: int) -> Tensor:
+        videos = zip(x.split(layout.lengths.tolist()), layout.clusters.tolist(), strict=True)
+        return torch.cat([group(video, clusters, seed) for video, clusters in videos])
+
+    return labels
+
+
 class Clustering(NamedTuple):
-    """A way to cut videos, as an entry of `CLUSTERINGS` and so a choice of `--cluster`.
+    """A way to cluster the frames of videos, as an entry of `CLUSTERINGS` and so a choice of `--cluster`.
 
-    `labels(changes, layout, seed)` tells the cluster of each frame within its own video, (sum t,) int64. Each video of
-    the `Layout` has at least as many frames as clusters. Its labels must begin with 0, stay or grow by
-    one from frame to frame, and end with its number of clusters - 1; else `find_clusters` raises ValueError.
-
-    `measure(x, lengths)` tells how much changes from each frame to the next, activations (sum t, ...) -> (sum t,) int64
-    >= 0 with 0 at first frames; it may look at these two frames only, as videos pass in chunks. With None, `labels` is
-    given the activations (sum t, d) in place of changes, and videos pass as a whole.
+    `labels(changes, layout, seed)` tells the cluster of each frame within its own video, (sum t,) int64, from
+    `frame_changes`. Each video of the `Layout` has at least as many frames as clusters. Its labels must begin with 0,
+    stay or grow by one from frame to frame, and end with its number of clusters - 1; else `find_clusters` raises
+    ValueError.
 
     `at_largest` says that clusters start at the g-1 largest changes: they are then known while frames come in, which
-    saves a pass over videos in chunks.
+    saves a pass over videos in chunks. `by_distance` says whether it matters which of `DISTANCES` the changes are.
+
+    A method of `whole_videos` is given the activations (sum t, d) in place of changes, and videos pass as a whole. Its
+    labels may lie in any order, as long as no cluster is empty: they are sorted by the mean time of their frames.
     """
 
     labels: Callable[[Tensor, Layout, int], Tensor]
-    measure: Callable[[Tensor, Tensor], Tensor] | None = sign_changes
     at_largest: bool = False
+    by_distance: bool = True
+    whole_videos: bool = False
 
 
 CLUSTERINGS = {
     "cumulative": Clustering(cumulative_labels),
     "slope": Clustering(slope_labels, at_largest=True),
-    "even": Clustering(even_labels),
-    "random": Clustering(random_labels),
+    "even": Clustering(even_labels, by_distance=False),
+    "random": Clustering(random_labels, by_distance=False),
+    "kmodes": Clustering(in_each_video(alternatives.kmodes), by_distance=False, whole_videos=True),
+    "kmeans": Clustering(in_each_video(alternatives.kmeans), by_distance=False, whole_videos=True),
 }
 
 
@@ -169,28 +234,37 @@ def _hash(x: Tensor) -> Tensor:
 
 
 class Clusters(NamedTuple):
-    """A packed batch cut in time."""
+    """The clusters of a packed batch."""
 
     assignment: Tensor  # (sum t,) cluster of each frame within its own video; for t < g the first that shows it
-    start: Tensor  # (n*g,) packed index of each cluster's first frame
+    start: Tensor  # (n*g,) packed index of each cluster's first frame; where there is an order, its place in that
     size: Tensor  # (n*g,) frames of each cluster
+    order: Tensor | None = None  # (sum t,) packed indices of frames, cluster after cluster; None: they lie so
 
 
-def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
-    """Cut every video into `num_clusters` contiguous clusters.
+def find_clusters(seen: Tensor, lengths: Tensor, num_clusters: int, method: str, seed: int = 0) -> Clusters:
+    """Cluster the frames of every video by a method of `CLUSTERINGS`.
 
-    changes (sum t,) int64 by the method's `Clustering.measure`, mostly `sign_changes`, lengths (n,) -> `Clusters`. A
-    video without any change is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone. `seed` matters to
-    method `random` only. No gradient, no wait for the device. Raises ValueError where the method's answer is no cut;
-    off the CPU only its shape is looked at, as its values would have to be waited for.
+    `seen` is what the method looks at: changes (sum t,) int64 by `frame_changes`, or activations (sum t, d); lengths
+    (n,) -> `Clusters`. A video without any change is cut evenly. For t < g, cluster k is frame floor(k * t / g) alone.
+    `seed` matters to methods that draw. No gradient, and, but for methods of whole videos, no wait for the device.
+    Raises ValueError where the method's answer is no clustering; off the CPU only its shape is looked at, as its values
+    would have to be waited for.
     """
     n, g = len(lengths), num_clusters
-    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(changes), g)
-    labels = clustering.labels(changes, layout, seed)
+    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(seen), g)
+    labels = clustering.labels(seen, layout, seed)
     _check_labels(method, labels, layout)
-    if clustering.measure is not None:
-        still = torch.zeros_like(lengths).index_add_(0, layout.video, changes) == 0
-        labels = torch.where(still[layout.video], even_labels(changes, layout, seed), labels)
+    if clustering.whole_videos:
+        labels = _by_mean_time(labels, layout)
+        changes = torch.zeros_like(layout.video)
+        changes[1:] = (seen[1:] != seen[:-1]).any(1)
+        changes = changes.index_fill(0, layout.first, 0)
+    else:
+        changes = seen
+    still = torch.zeros_like(lengths).index_add_(0, layout.video, changes) == 0
+    labels = torch.where(still[layout.video], even_labels(changes, layout, seed), labels)
+    order = torch.sort(layout.video * g + labels, stable=True).indices if clustering.whole_videos else None
 
     size = torch.zeros(n * g, dtype=torch.int64, device=lengths.device)
     size = size.index_add_(0, layout.video * g + labels, torch.ones_like(labels)).view(n, g)
@@ -201,25 +275,18 @@ def find_clusters(changes: Tensor, lengths: Tensor, num_clusters: int, method: s
     start = layout.first[:, None] + torch.where(short[:, None], shown, start)
     size = torch.where(short[:, None], 1, size)
     first_shown_by = -(-layout.position * g // lengths[layout.video])
-    return Clusters(torch.where(short[layout.video], first_shown_by, labels), start.flatten(), size.flatten())
+    assignment = torch.where(short[layout.video], first_shown_by, labels)
+    return Clusters(assignment, start.flatten(), size.flatten(), order)
 
 
-def measure_changes(method: str, x: Tensor, lengths: Tensor) -> Tensor:
-    """What a method of `CLUSTERINGS` looks at: its measure (sum t,) of activations x (sum t, ...), lengths (n,).
-
-    A method without measure looks at the activations themselves, (sum t, d). Raises ValueError where a measure gives
-    another thing than a whole number per frame.
-    """
-    measure = CLUSTERINGS[method].measure
-    if measure is None:
-        return x.detach().flatten(1)
-    changes = measure(x, lengths)
-    if not isinstance(changes, Tensor) or changes.dtype != torch.int64 or changes.shape != (len(x),):
-        wanted = f"an int64 for each of {len(x)} frames"
-        raise ValueError(f"the measure of clustering {method!r} must give {wanted}, not {_describe(changes)}")
-    if changes.device.type == "cpu" and len(changes) and int(changes.min()) < 0:
-        raise ValueError(f"the measure of clustering {method!r} gave {int(changes.min())}; it must be at least 0")
-    return changes
+def _by_mean_time(labels: Tensor, layout: Layout) -> Tensor:
+    """Number each video's clusters by the mean time of their frames; of equals the one that begins earlier is first."""
+    videos = []
+    for video, g in zip(labels.cpu().split(layout.lengths.tolist()), layout.clusters.tolist(), strict=True):
+        members = [(video == k).nonzero().flatten().tolist() for k in range(g)]
+        order = sorted(range(g), key=lambda k: (Fraction(sum(members[k]), len(members[k])), members[k][0]))
+        videos.append(torch.tensor(order).argsort()[video])
+    return torch.cat(videos).to(labels.device)
 
 
 def _describe(answer: object) -> str:
@@ -236,18 +303,15 @@ def _check_labels(method: str, labels: Tensor, layout: Layout) -> None:
         raise ValueError(f"clustering {method!r} must give {wanted}, not {_describe(labels)}")
     if labels.device.type != "cpu":
         return
-    step = labels - labels.roll(1)
-    right = torch.where(layout.position == 0, labels == 0, (step == 0) | (step == 1))
-    ends = layout.first + layout.lengths - 1
-    right[ends] &= labels[ends] == layout.clusters - 1
-    if not right.all():
-        wrong = int(layout.video[~right][0])
-        t, g = int(layout.lengths[wrong]), int(layout.clusters[wrong])
-        found = labels[layout.video == wrong].tolist()
-        raise ValueError(
-            f"clustering {method!r} must cut a video of {t} frames into {g} clusters, labelled from 0 to {g - 1} in"
-            f" order of time, none of them empty; it gave {found}"
-        )
+    whole = CLUSTERINGS[method].whole_videos
+    for video, g in zip(labels.split(layout.lengths.tolist()), layout.clusters.tolist(), strict=True):
+        found = video.unique() if whole else video.unique_consecutive()
+        if not torch.equal(found, torch.arange(g)):
+            order = "" if whole else " in order of time"
+            raise ValueError(
+                f"clustering {method!r} must cut a video of {len(video)} frames into {g} clusters, labelled from 0 to"
+                f" {g - 1}{order}, none of them empty; it gave {video.tolist()}"
+            )
 
 
 # ---------------------------------------------------------------- means
@@ -293,8 +357,29 @@ class _SegmentMeans(torch.autograd.Function):
 
 def cluster_means(x: Tensor, clusters: Clusters) -> Tensor:
     """Mean activation of every cluster, x (sum t, ...) -> (n*g, ...); gradients reach every frame."""
+    if clusters.order is not None:
+        x = x[clusters.order]
     means = _slice_means if x.device.type in ("cpu", "mps") else _SegmentMeans.apply
     return means(x, clusters.start, clusters.size)
+
+
+def means_of_some(x: Tensor, clusters: Clusters, most: int) -> Tensor:
+    """Mean activation of a part of every cluster, at most so many frames, which start and size tell; as above."""
+    place = torch.arange(most, device=x.device)
+    frames = clusters.start[:, None] + place.minimum(clusters.size[:, None] - 1)  # (n*g, most)
+    if clusters.order is not None:
+        frames = clusters.order[frames]
+    wide = torch.promote_types(x.dtype, torch.float32)
+    share = (place < clusters.size[:, None]).to(wide) / clusters.size[:, None]
+    return torch.einsum("nm,nm...->n...", share, x[frames].to(wide)).to(x.dtype)
+
+
+REDUCTIONS = {
+    "mean": Reduction(alternatives.all_frames),
+    "all": Reduction(alternatives.all_frames),
+    "random": Reduction(alternatives.one_frame, most=1, draws=True),
+    "middle": Reduction(alternatives.middle_frames, most=4),
+}
 
 
 # ---------------------------------------------------------------- the layer
@@ -310,37 +395,68 @@ class TemporalClustering(nn.Module):
         >>> means.shape, assignment.shape
         (torch.Size([16, 64, 56, 56]), torch.Size([30]))
 
-    Raises ValueError for fewer than one cluster, an unknown method, one that gives no cut (see `find_clusters`), or
-    lengths that do not add up to the frames given (the last only where `lengths` is on the CPU: elsewhere the check
-    would wait for the device).
+    `method`, `distance` and `reduce` are of `CLUSTERINGS`, `DISTANCES` and `REDUCTIONS`. Raises ValueError for others,
+    fewer than one cluster, a method that gives no cut (see `find_clusters`), or lengths that do not add up to the
+    frames given (the last only where `lengths` is on the CPU: elsewhere the check would wait for the device).
     """
 
-    def __init__(self, num_clusters: int, method: str = "cumulative", seed: int = 0):
+    def __init__(
+        self,
+        num_clusters: int,
+        method: str = "cumulative",
+        seed: int = 0,
+        distance: str = "hamming",
+        reduce: str = "mean",
+    ):
         super().__init__()
         if num_clusters < 1:
             raise ValueError(f"num_clusters is {num_clusters}, must be at least 1")
-        if method not in CLUSTERINGS:
-            raise ValueError(f"unknown clustering {method!r}, choose one of {', '.join(CLUSTERINGS)}")
+        known = {"clustering": (method, CLUSTERINGS), "distance": (distance, DISTANCES), "reduce": (reduce, REDUCTIONS)}
+        for what, (name, names) in known.items():
+            if name not in names:
+                raise ValueError(f"unknown {what} {name!r}, choose one of {', '.join(names)}")
         self.num_clusters, self.method, self.seed = num_clusters, method, seed
+        self.distance, self.reduce = distance, reduce
 
     @torch.compiler.disable  # lengths would become part of the graph; this is as fast without one
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """x (sum t, c, h, w), lengths (n,) integers >= 1 -> means (n*g, c, h, w), assignment (sum t,) in [0, g)."""
+    def forward(self, x: Tensor, lengths: Tensor, draw: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (sum t, c, h, w), lengths (n,) integers >= 1 -> means (n*g, c, h, w), assignment (sum t,) in [0, g).
+
+        `draw` (n*g,) in [0, 1) tells in training which frame stands for each cluster with `reduce` "random"; without
+        it torch's own generator does.
+        """
         if lengths.device.type == "cpu" and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):
             raise ValueError(f"lengths {lengths.tolist()} must be positive and add up to the {len(x)} frames given")
         lengths = lengths.to(x.device, torch.int64, non_blocking=True)
-        channels_last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
-        if channels_last:
-            x = x.permute(0, 2, 3, 1)  # a frame's values in the order of memory, which need not be copied
-        clusters = self.find_clusters(measure_changes(self.method, x, lengths), lengths)
-        means = cluster_means(x, clusters)
-        if channels_last:
+        clusters = self.find_clusters(self.look_at(x, lengths), lengths)
+        rows, most = _in_memory_order(x), REDUCTIONS[self.reduce].most
+        if most is None:
+            means = cluster_means(rows, clusters)
+        else:
+            means = means_of_some(rows, self.representatives(clusters, draw), most)
+        if rows is not x:
             means = means.permute(0, 3, 1, 2)
         return means, clusters.assignment
 
-    def find_clusters(self, changes: Tensor, lengths: Tensor) -> Clusters:
+    def look_at(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """What the method looks at, for `find_clusters`: changes (sum t,), or activations (sum t, d)."""
+        if CLUSTERINGS[self.method].whole_videos:
+            return x.detach().flatten(1)
+        return frame_changes(x, lengths, self.distance)
+
+    def find_clusters(self, seen: Tensor, lengths: Tensor) -> Clusters:
         """The function of this name with the method, seed and number of clusters of this layer."""
-        return find_clusters(changes, lengths, self.num_clusters, self.method, self.seed)
+        return find_clusters(seen, lengths, self.num_clusters, self.method, self.seed)
+
+    def representatives(self, clusters: Clusters, draw: Tensor | None = None) -> Clusters:
+        """The part of each cluster whose mean stands for it; `draw` as in `forward`."""
+        reduction = REDUCTIONS[self.reduce]
+        if not self.training:
+            draw = None
+        elif reduction.draws and draw is None:
+            draw = torch.rand(len(clusters.start), device=clusters.start.device)
+        start, size = reduction.pick(clusters.start, clusters.size, draw)
+        return clusters._replace(start=start, size=size)
 
     def extra_repr(self) -> str:
-        return f"{self.num_clusters}, {self.method!r}"
+        return f"{self.num_clusters}, {self.method!r}, distance={self.distance!r}, reduce={self.reduce!r}"

@@ -6,7 +6,7 @@
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from archs import ARCHS
 from archs.backbone import Backbone
-from ops.clustering import TemporalClustering, sign_distances
+from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
@@ -26,10 +26,11 @@ AUTOCAST = [kind for kind in ("cpu", "cuda", "mps") if torch.amp.is_autocast_ava
 
 
 class TSN(nn.Module):
-    """Logits of whole videos from a 2D backbone; `clustering` is None when every frame goes all the way.
+    """Logits of whole videos from a 2D backbone; without `clusterings` every frame goes all the way.
 
-    The backbone's stages up to `cluster_after` are the stem, which sees every frame; the others are the trunk, which
-    sees `num_segments` representations of each video. `statistics` normalise what the network takes in. Which batches
+    `clusterings` are the layers that cluster, by the stage that each stands behind, in order. The backbone's stages up
+    to the first of them are the stem, which sees every frame; the others are the trunk, which sees the representations
+    of each video, in the end `num_segments` of them. `statistics` normalise what the network takes in. Which batches
     pass the stem in chunks is a matter of memory: `streaming`, None for none, may be set at any time.
     """
 
@@ -41,17 +42,19 @@ class TSN(nn.Module):
         num_segments: int,
         modality: str,
         statistics: Statistics,
-        cluster_after: str | None,
-        clustering: TemporalClustering | None,
+        clusterings: dict[str, TemporalClustering],
         dropout: float,
         partial_bn: bool,
         freeze_stem_bn: bool = False,
+        freeze_backbone: bool = False,
     ):
         super().__init__()
-        self.base_model, self.clustering = base_model, clustering
+        self.base_model = base_model
+        after, self.clustering = next(iter(clusterings.items()), (None, None))
+        self.cascade = nn.ModuleDict({stage: layer for stage, layer in clusterings.items() if stage != after})
         self.streaming: Streaming | None = None
         self.num_class, self.num_segments, self.modality = num_class, num_segments, modality
-        cut = base_model.stages.index(cluster_after) + 1 if clustering else 0
+        cut = base_model.stages.index(after) + 1 if after else 0
         self.stem_stages, self.trunk_stages = base_model.stages[:cut], base_model.stages[cut:]
         for name, values in zip(("input_mean", "input_std"), statistics, strict=True):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
@@ -67,6 +70,9 @@ class TSN(nn.Module):
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
             frozen |= {name for name, norm in norms.items() if norm in inside}
+        if freeze_backbone:
+            frozen |= set(norms)
+            base_model.requires_grad_(False)
         self.frozen_norms = [name for name in norms if name in frozen]
         for name in self.frozen_norms:
             norms[name].requires_grad_(False)
@@ -105,11 +111,20 @@ class TSN(nn.Module):
         """What the trunk sees: (n*g, c, h, w), and the cluster of each frame (sum t,) or None without clustering."""
         if self.clustering is None:
             return self.run_stem(frames), None
+        draw = self.draw(self.clustering, len(lengths), key)
         if self.takes_at_once(len(frames)):
-            return self.clustering(self.run_stem(frames), lengths)
+            return self.clustering(self.run_stem(frames), lengths, draw)
         how = self.streaming
         rng = generator(Purpose.REPRESENTATIVES, *key) if how.representative else None
-        return stream(self.stem, self.clustering, frames, lengths, how.chunk, rng, how.memory)[:2]
+        return stream(self.stem, self.clustering, frames, lengths, how.chunk, rng, how.memory, draw)[:2]
+
+    def draw(self, clustering: TemporalClustering, num_videos: int, key: Sequence[int]) -> Tensor | None:
+        """The random numbers (n*g,) by which frames come to stand for clusters in training, where that is drawn."""
+        if not self.training or not REDUCTIONS[clustering.reduce].draws:
+            return None
+        g = clustering.num_clusters
+        numbers = generator(Purpose.REDUCTION, *key, g).random(num_videos * g, "float32")
+        return torch.from_numpy(numbers).to(self.device)
 
     def takes_at_once(self, num_frames: int) -> bool:
         """Whether the frames of a batch of so many pass the stem together, not in chunks."""
@@ -125,13 +140,13 @@ class TSN(nn.Module):
         """How a model that clusters, in eval mode, cuts videos: in chunks of frames where its clustering allows that.
 
         frames and lengths as in `forward` -> what the trunk sees (n*g, c, h, w), the cluster of each frame (sum t,),
-        and how far it is from the frame before (sum t,), mostly the share of signs that differ.
+        and how far it is from the frame before (sum t,) by the clustering's distance.
         """
         if can_stream(self.stem, self.clustering):
             return stream(self.stem, self.clustering, frames, lengths, chunk)
         x = self.run_stem(frames[:])
         means, assignment = self.clustering(x, lengths)
-        return means, assignment, sign_distances(x, lengths.to(x.device))
+        return means, assignment, frame_distances(x, lengths.to(x.device), self.clustering.distance)
 
     def run_stem(self, frames: Tensor) -> Tensor:
         """What every frame passes by itself, (m, channels, S, S), uint8 or float as in `forward` -> (m, c, h, w)."""
@@ -141,13 +156,17 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def classify(self, x: Tensor, num_videos: int) -> Tensor:
+    def classify(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
         """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
 
         Under autocast the backbone's stages run in its precision, classifier and head in float32.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
+            if num_videos and stage in self.cascade:
+                again = self.cascade[stage]
+                lengths = torch.full((num_videos,), len(x) // num_videos)
+                x, _ = again(x, lengths, self.draw(again, num_videos, key))
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
         with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
@@ -163,11 +182,18 @@ class TSN(nn.Module):
             )
         return logits
 
-    def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        key: Sequence[int] = (),
+        mix: Callable[[Tensor, int], Tensor] | None = None,
+    ) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
+        `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -177,7 +203,9 @@ class TSN(nn.Module):
             empty = self.input_mean.new_zeros(0, self.base_model.in_channels, 32, 32)
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
-        return self.classify(x, len(lengths))
+        if mix is not None:
+            x = mix(x, len(lengths))
+        return self.classify(x, len(lengths), key)
 
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
@@ -199,6 +227,32 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST else nullcontext()
 
 
+def cluster_places(text: str, num_segments: int, stages: Sequence[str]) -> dict[str, int]:
+    """Where frames are clustered and into how many, from `layer1`, or `layer1:32,layer2:16` for one after the other.
+
+    The stages are those of the backbone. Raises ValueError for other ones or another order, for numbers that grow, and
+    where the last is not `num_segments`.
+    """
+    places = {}
+    for part in text.split(","):
+        stage, _, number = part.partition(":")
+        if stage not in stages:
+            raise ValueError(f"{stage or part!r} is no stage; take one of {', '.join(stages)}")
+        if not number and text != stage:
+            raise ValueError(f"{part} lacks its number of clusters, as in {stage}:{num_segments}")
+        if number and not (number.isdecimal() and int(number)):
+            raise ValueError(f"{number!r} of {part} is no number of clusters")
+        if places and stages.index(stage) <= stages.index([*places][-1]):
+            raise ValueError(f"{part} must stand behind {[*places][-1]}")
+        places[stage] = int(number or num_segments)
+    numbers = [*places.values()]
+    if numbers != sorted(numbers, reverse=True):
+        raise ValueError("later places cannot have more clusters than earlier ones")
+    if numbers[-1] != num_segments:
+        raise ValueError(f"it ends with {numbers[-1]} clusters, and num_segments is {num_segments}")
+    return places
+
+
 def build_model(
     arch: str,
     num_class: int,
@@ -207,6 +261,8 @@ def build_model(
     modality: str = "RGB",
     cluster: str = "cumulative",
     cluster_after: str | None = None,
+    distance: str = "hamming",
+    reduce: str = "mean",
     shift: bool = False,
     shift_div: int = 8,
     shift_place: str = "blockres",
@@ -216,26 +272,30 @@ def build_model(
     dropout: float = 0.5,
     partial_bn: bool = True,
     freeze_stem_bn: bool = False,
+    freeze_backbone: bool = False,
     seed: int = 0,
     **head_options,
 ) -> TSN:
     """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
 
     Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
-    only. `cluster_after` is the backbone's own where it is None. `head_options` holds at least those options that the
-    head names. Raises ValueError for what cannot go together.
+    only. `cluster_after` is the backbone's own where it is None, and may name several places (`cluster_places`).
+    `head_options` holds at least those options that the head names. Raises ValueError for what cannot go together.
     """
     backbone, source = ARCHS[arch], MODALITIES[modality]
     base_model = backbone.build(source.channels)
     backbone.check(base_model)
-    clustering = None if cluster == "none" else TemporalClustering(num_segments, cluster, seed)
-    cluster_after = cluster_after or backbone.cluster_after
-    first = backbone.stages.index(cluster_after) + 1 if clustering else 0
-    if temporal_pool and backbone.temporal_pool_stage not in backbone.stages[first:]:
+    places = {}
+    if cluster != "none":
+        places = cluster_places(cluster_after or backbone.cluster_after, num_segments, backbone.stages)
+    clusterings = {after: TemporalClustering(g, cluster, seed, distance, reduce) for after, g in places.items()}
+    first = backbone.stages.index(next(iter(places))) + 1 if places else 0
+    if temporal_pool and (len(places) > 1 or backbone.temporal_pool_stage not in backbone.stages[first:]):
         raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
 
-    steps = num_segments
+    steps = next(iter(places.values()), num_segments)
     for stage in backbone.stages[first:]:
+        steps = places.get(backbone.stages[backbone.stages.index(stage) - 1], steps)
         if temporal_pool and stage == backbone.temporal_pool_stage:
             steps = -(-steps // 2)
         blocks = base_model.blocks(stage)
@@ -256,9 +316,9 @@ def build_model(
         num_segments,
         modality,
         source.statistics(backbone.mean, backbone.std),
-        cluster_after,
-        clustering,
+        clusterings,
         dropout,
         partial_bn,
         freeze_stem_bn,
+        freeze_backbone,
     )

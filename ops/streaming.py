@@ -1,6 +1,6 @@
 """The stem over any number of frames: what is held are the frames as bytes and the activations of one chunk.
 
-    changes    chunk -> activations -> how many signs changed since the frame before
+    changes    chunk -> activations -> how many signs changed since the frame before, or another distance
     cut        changes (sum t,) -> clusters C_1 .. C_ng
     means      chunk -> activations, added up:   m[k] = sum over i in C_k of a[i] / |C_k|
     backward   chunk -> activations again, with gradient:   dL/da[i] = dL/dm[k] / |C_k|,  i in C_k
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ops.clustering import CLUSTERINGS, Clusters, TemporalClustering, measure_changes, sign_changes
+from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS, Clusters, TemporalClustering, frame_changes
 
 STEM_GRADS = ("exact", "representative")
 AT_ONCE = 2 * 2**30  # bytes of the stem's activations up to which `auto` does not stream; on CUDA a part of its memory
@@ -86,7 +86,7 @@ class Streaming:
 
 def can_stream(stem: Stem, clustering: TemporalClustering) -> bool:
     """Whether frames may pass in chunks now: each by itself, and cut by what changes from one to the next."""
-    return not stem.training_norms and CLUSTERINGS[clustering.method].measure is not None
+    return not stem.training_norms and not CLUSTERINGS[clustering.method].whole_videos
 
 
 def describe_streaming(streaming: Streaming | None, stem: Stem, clustering: TemporalClustering) -> str:
@@ -211,10 +211,10 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 def find_changes(
     chunks: Chunks,
-    measure: Callable[[Tensor, Tensor], Tensor],
+    distance: str,
     see: Callable[[slice, Tensor, Tensor], None],
 ) -> tuple[Tensor, Tensor]:
-    """What changes from frame to frame, (sum t,) int64 by `measure`, and the last frame's activations (1, c, h, w).
+    """The `frame_changes` by a distance, (sum t,) int64, and the last frame's activations (1, c, h, w).
 
     `see` is shown each part of the frames, with its activations (m, c, h, w) and changes (m,).
     """
@@ -224,7 +224,7 @@ def find_changes(
         if part.start in chunks.starts:
             before = x[:1]  # nothing comes before a video's first frame, which is compared with itself
         joined = torch.cat([before, x])
-        changes[part] = measure(joined, torch.full((1,), len(joined), device=device))[1:]
+        changes[part] = frame_changes(joined, torch.full((1,), len(joined), device=device), distance)[1:]
         see(part, x, changes[part])
         before = x[-1:].clone()
     return changes, before
@@ -344,21 +344,22 @@ class _StreamedMeans(torch.autograd.Function):
         lengths: Tensor,
         rng: np.random.Generator | None,
         memory: int,
+        draw: Tensor | None,
         *parameters: Tensor,
     ):
-        method = CLUSTERINGS[clustering.method]
         summing = SecondPass(chunks, memory)
-        if method.at_largest:
+        if CLUSTERINGS[clustering.method].at_largest and REDUCTIONS[clustering.reduce].most is None:
             summing = MeansAtLargest(chunks, clustering.num_clusters)
-        changes, last = find_changes(chunks, partial(measure_changes, clustering.method), summing.see)
+        changes, last = find_changes(chunks, clustering.distance, summing.see)
         clusters = clustering.find_clusters(changes, lengths)
+        assignment, clusters = clusters.assignment, clustering.representatives(clusters, draw)
         means = summing.means(clusters, last).to(last.dtype).unflatten(1, last.shape[1:])  # (n*g, c, h, w)
 
         ctx.chunks, ctx.clusters, ctx.rng = chunks, clusters, rng
         ctx.save_for_backward(*parameters)
-        distances = changes.float() / last.numel()
-        ctx.mark_non_differentiable(clusters.assignment, distances)
-        return means, clusters.assignment, distances
+        distances = changes.float() / DISTANCES[clustering.distance].steps(last.numel())
+        ctx.mark_non_differentiable(assignment, distances)
+        return means, assignment, distances
 
     @staticmethod
     @once_differentiable
@@ -374,7 +375,7 @@ class _StreamedMeans(torch.autograd.Function):
             found = torch.autograd.grad(x, parameters, grad_x.view_as(x).to(x.dtype))
             for total, one in zip(totals, found, strict=True):
                 total += one
-        return None, None, None, None, None, *totals
+        return None, None, None, None, None, None, *totals
 
 
 def stream(
@@ -385,12 +386,14 @@ def stream(
     chunk: int,
     rng: np.random.Generator | None = None,
     memory: int = 0,
+    draw: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Stem and clustering of n packed videos, `chunk` frames at a time.
 
     frames uint8 (sum t, channels, S, S), on any device, lengths (n,) -> means (n*g, c, h, w), assignment (sum t,),
     distances (sum t,), on the stem's device: what `clustering` makes of the stem's activations of all frames, and their
-    `sign_distances`. `rng` asks for representative gradients, whose frames it draws. Memory beside the frames: the
+    `frame_distances`. `rng` asks for representative gradients, whose frames it draws; `draw` is that of
+    `TemporalClustering.forward`. Memory beside the frames: the
     stem's activations of one chunk, with gradient, n*g means, and up to `memory` bytes of activations kept from the
     first pass to the second. Raises ValueError for lengths that do not add up, no frame, a chunk below 1, or where
     frames cannot pass in chunks (`can_stream`).
@@ -410,13 +413,11 @@ def stream(
     parameters = [p for module in stem.modules for p in module.parameters() if p.requires_grad]
     chunks = Chunks(stem, frames, counts, chunk)
     with torch.autocast(stem.device.type, enabled=False):  # the stem alone runs in the precision asked for
-        return _StreamedMeans.apply(chunks, clustering, lengths, rng, memory, *parameters)
+        return _StreamedMeans.apply(chunks, clustering, lengths, rng, memory, draw, *parameters)
 
 
-def stream_changes(
-    stem: Stem, frames: Frames, chunk: int, measure: Callable[[Tensor, Tensor], Tensor] = sign_changes
-) -> tuple[Tensor, int]:
-    """The first pass alone over one video: what changes (t,) by `measure`, and how many activations a frame has."""
+def stream_changes(stem: Stem, frames: Frames, chunk: int, distance: str = "hamming") -> tuple[Tensor, int]:
+    """The first pass alone over one video: its `frame_changes` (t,), and how many activations a frame has."""
     chunks = Chunks(stem, frames, [len(frames)], chunk)
-    changes, last = find_changes(chunks, measure, lambda part, x, changes: None)
+    changes, last = find_changes(chunks, distance, lambda part, x, changes: None)
     return changes, last.numel()

@@ -11,12 +11,15 @@ from torch._dynamo.utils import counters
 from ops import clustering
 from ops.clustering import (
     CLUSTERINGS,
+    DISTANCES,
+    REDUCTIONS,
     Clustering,
+    Distance,
     TemporalClustering,
     cluster_means,
     find_clusters,
-    sign_changes,
-    sign_distances,
+    frame_changes,
+    frame_distances,
 )
 from ops.models import build_model
 
@@ -125,7 +128,9 @@ def test_every_cluster_is_contiguous_and_keeps_a_frame(method, lengths, g, seed)
         labels = labels.tolist()
         if len(labels) >= g:
             assert sorted(set(labels)) == list(range(g))
-            assert labels == sorted(labels)
+            times = [[i for i, label in enumerate(labels) if label == k] for k in range(g)]
+            assert CLUSTERINGS[method].whole_videos or labels == sorted(labels)
+            assert [sum(some) / len(some) for some in times] == sorted(sum(some) / len(some) for some in times)
             expected = torch.stack([video[[label == k for label in labels]].mean(0) for k in range(g)])
         else:
             expected = video[[k * len(labels) // g for k in range(g)]]
@@ -162,8 +167,8 @@ def test_random_cuts_are_seeded_and_cover_every_choice_evenly():
 
 def test_distances_are_shares_of_differing_signs():
     x = torch.tensor([[0.0, 1, 2, 0], [3, 1, 0, 0], [3, 1, 0, 0], [0, 0, 1, 1], [5, 5, 0, 0]]).view(5, 4, 1, 1)
-    assert sign_distances(x, torch.tensor([3, 2])).tolist() == [0.0, 0.5, 0.0, 0.0, 1.0]
-    assert sign_changes(x - 10, torch.tensor([5])).tolist() == [0] * 5  # only the sign counts
+    assert frame_distances(x, torch.tensor([3, 2])).tolist() == [0.0, 0.5, 0.0, 0.0, 1.0]
+    assert frame_changes(x - 10, torch.tensor([5])).tolist() == [0] * 5  # only the sign counts
 
 
 def test_distances_do_not_depend_on_the_block_that_is_looked_at(monkeypatch):
@@ -171,7 +176,7 @@ def test_distances_do_not_depend_on_the_block_that_is_looked_at(monkeypatch):
     whole = (x[1:] > 0).ne(x[:-1] > 0).sum(1).tolist()
     for elements in (8, 24, 10**6):
         monkeypatch.setattr(clustering, "BLOCK_ELEMENTS", elements)
-        assert sign_changes(x, torch.tensor([50])).tolist() == [0] + whole
+        assert frame_changes(x, torch.tensor([50])).tolist() == [0] + whole
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 2040, 2041, 9999])
@@ -179,16 +184,16 @@ def test_every_sign_is_counted_whatever_the_frames_size(size):
     """Also where all of them change: the sums inside the bytes of a word must not run over."""
     x = torch.ones(6, size)
     x[[1, 2, 4]] = -1
-    assert sign_changes(x, torch.tensor([6])).tolist() == [0, size, 0, size, size, size]
+    assert frame_changes(x, torch.tensor([6])).tolist() == [0, size, 0, size, size, size]
     x = torch.randn(6, size, generator=torch.Generator().manual_seed(0))
-    assert sign_changes(x, torch.tensor([6])).tolist() == [0, *(x[1:] > 0).ne(x[:-1] > 0).sum(1).tolist()]
+    assert frame_changes(x, torch.tensor([6])).tolist() == [0, *(x[1:] > 0).ne(x[:-1] > 0).sum(1).tolist()]
 
 
 def test_only_what_is_above_zero_is_active():
     inf, nan = float("inf"), float("nan")
     x = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0], [-0.0, -1.0, -inf, nan, 1e-40, inf]])
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        assert sign_changes(x.to(dtype), torch.tensor([2])).tolist() == [0, 2]
+        assert frame_changes(x.to(dtype), torch.tensor([2])).tolist() == [0, 2]
 
 
 def test_a_lower_precision_cuts_alike():
@@ -204,11 +209,11 @@ def test_rounding_keeps_signs_and_so_distances(values):
     x = torch.where(x.abs() < 1e-7, 0, x)  # what underflows in float16
     lengths = torch.tensor([3])
     for dtype in (torch.bfloat16, torch.float16):
-        assert torch.equal(sign_changes(x.to(dtype), lengths), sign_changes(x, lengths))
-        assert torch.equal(sign_changes(x.to(dtype), lengths), sign_changes(x.to(dtype).float(), lengths))
+        assert torch.equal(frame_changes(x.to(dtype), lengths), frame_changes(x, lengths))
+        assert torch.equal(frame_changes(x.to(dtype), lengths), frame_changes(x.to(dtype).float(), lengths))
     tiny = torch.tensor([[2e-8], [0.0], [4e-8]])
-    assert sign_changes(tiny, lengths).tolist() == sign_changes(tiny.bfloat16(), lengths).tolist() == [0, 1, 1]
-    assert sign_changes(tiny.half(), lengths).tolist() == [0, 0, 1]
+    assert frame_changes(tiny, lengths).tolist() == frame_changes(tiny.bfloat16(), lengths).tolist() == [0, 1, 1]
+    assert frame_changes(tiny.half(), lengths).tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("method", CLUSTERINGS)
@@ -225,10 +230,127 @@ def test_the_order_of_memory_does_not_matter_and_stays(method):
         torch.testing.assert_close(one, other)
 
 
+def test_literal_distances():
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0], [2.0, 2.0], [2.0, 2.0], [9.0, 0.0]])
+    lengths = torch.tensor([5, 1])
+    assert frame_changes(x, lengths, "euclidean").tolist() == [0, 5 * 1024, 2 * 1024, 2 * 1024, 0, 0]
+    assert frame_distances(x, lengths, "euclidean").tolist() == [0, 5, 2, 2, 0, 0]
+    cosines = frame_distances(x, lengths, "cosine").tolist()  # from nothing to something: 1
+    assert cosines == pytest.approx([0, 1, 1, 1 - 0.5**0.5, 0, 0], abs=1e-6)
+    assert frame_changes(torch.zeros(2, 3), torch.tensor([2]), "cosine").tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@given(st.lists(st.floats(-300, 300, width=32), min_size=8, max_size=60))
+def test_distances_of_activations_are_exact_sums(distance, values):
+    """Whatever the order in which a device adds up: here the order of a frame's values, and of frames."""
+    x = torch.tensor(values[: len(values) // 4 * 4]).view(4, -1)
+    lengths, shuffled = torch.tensor([4]), torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(0))
+    changes = frame_changes(x, lengths, distance)
+    assert frame_changes(x[:, shuffled], lengths, distance).tolist() == changes.tolist()
+    assert frame_changes(x.flip(0), lengths, distance)[1:].tolist() == changes[1:].flip(0).tolist()
+    exact = {
+        "euclidean": (x[1:].double() - x[:-1].double()).norm(dim=1) * 1024,
+        "cosine": (1 - nn.functional.cosine_similarity(x[1:].double(), x[:-1].double(), eps=1e-30)) * 2**20,
+    }[distance]
+    if distance == "euclidean":
+        assert (changes[1:] - exact).abs().max() <= 1 + x.shape[1] ** 0.5  # of rounding to 1/1024
+    elif x.norm(dim=1).min() > 10:
+        assert (changes[1:] - exact).abs().max() < 2**20 * 1e-3 * x.shape[1] ** 0.5
+
+
+def test_an_activation_beyond_all_bounds_stays_a_number():
+    inf, nan = float("inf"), float("nan")
+    x = torch.tensor([[0.0, 0.0], [inf, nan], [-inf, 1e30], [0.0, 0.0]])
+    for distance in DISTANCES:
+        assert frame_changes(x, torch.tensor([4]), distance).min() >= 0
+    found = frame_distances(x, torch.tensor([4]), "euclidean").tolist()
+    assert found == pytest.approx([0, 1024, 5**0.5 * 1024, 2**0.5 * 1024])
+
+
+def test_groups_lie_wherever_like_frames_are():
+    """A video that goes back and forth between two scenes: contiguous cuts mix them, groups do not."""
+    scenes = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 5, 5, 5]])
+    x = scenes[[0, 0, 1, 1, 0, 0, 1, 1, 1]].view(9, 6, 1, 1)
+    for method in ("kmodes", "kmeans"):
+        means, assignment = TemporalClustering(2, method)(x, torch.tensor([9]))
+        assert assignment.tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 1]  # mean times 2.5 and 5.8
+        assert torch.equal(means.flatten(1), scenes)
+        later = TemporalClustering(2, method)(x.flip(0), torch.tensor([9]))
+        assert later[1].tolist() == [0, 0, 0, 1, 1, 0, 0, 1, 1]  # the other scene is the earlier one now
+
+
+def test_groups_are_seeded_and_those_of_least_change():
+    x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0)).relu()
+    for method in ("kmodes", "kmeans"):
+        labels = [TemporalClustering(6, method, seed)(x, torch.tensor([60]))[1] for seed in (0, 0, 1)]
+        assert torch.equal(labels[0], labels[1]) and not torch.equal(labels[0], labels[2])
+        spread = {}
+        for name in (method, "random"):
+            assignment = TemporalClustering(6, name)(x, torch.tensor([60]))[1]
+            seen = (x > 0).float() if method == "kmodes" else x
+            spread[name] = sum((seen[assignment == k] - seen[assignment == k].mean(0)).square().sum() for k in range(6))
+        assert spread[method] < 0.8 * spread["random"]
+
+
+def test_a_group_that_nobody_is_near_takes_the_frame_farthest_from_its_own():
+    x = torch.tensor([[0.0], [0.0], [0.0], [0.0], [7.0]])
+    for method in ("kmodes", "kmeans"):
+        assignment = TemporalClustering(3, method)(x, torch.tensor([5]))[1]
+        assert sorted(assignment.unique().tolist()) == [0, 1, 2] and (assignment == assignment[4]).sum() == 1
+    assert TemporalClustering(3, "kmeans")(x[:4], torch.tensor([4]))[1].tolist() == [0, 1, 2, 2]  # still: evenly
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=4), st.integers(1, 6), st.sampled_from([*REDUCTIONS]))
+@settings(deadline=None)
+def test_what_stands_for_a_cluster(lengths, g, reduce):
+    x = torch.arange(float(sum(lengths))).view(-1, 1).requires_grad_()
+    layer = TemporalClustering(g, "even", reduce=reduce)
+    clusters = find_clusters(frame_changes(x, torch.tensor(lengths)), torch.tensor(lengths), g, "even")
+    draw = torch.rand(len(lengths) * g, generator=torch.Generator().manual_seed(0))
+    for training in (True, False):
+        means, assignment = layer.train(training)(x, torch.tensor(lengths), draw)
+        assert torch.equal(assignment, clusters.assignment)
+        for mean, start, size, share in zip(
+            means.flatten().tolist(), clusters.start.tolist(), clusters.size.tolist(), draw.tolist(), strict=True
+        ):
+            first, last = start, start + size - 1
+            if reduce == "random":
+                assert mean == (start + int(share * size) if training else (first + last) // 2)
+            elif reduce == "middle" and size % 2 and size > 4:
+                assert mean == (first + last) / 2 - 0.5  # of four frames in an odd number: the earlier ones
+            else:
+                assert mean == pytest.approx((first + last) / 2)
+    means.sum().backward()
+    assert x.grad.sum().item() == pytest.approx(len(means))
+
+
+@pytest.mark.parametrize("reduce", ["random", "middle"])
+def test_some_frames_of_groups_are_frames_of_the_same_group(reduce):
+    x = torch.randn(40, 3)
+    layer = TemporalClustering(4, "kmeans", reduce=reduce)
+    means, assignment = layer(x, torch.tensor([40]), torch.full((4,), 0.999))
+    for k, mean in enumerate(means):
+        members = x[assignment == k]
+        some = members[-1:] if reduce == "random" else members[(len(members) - 4) // 2 :][:4]
+        torch.testing.assert_close(mean, some.mean(0) if len(members) > 4 or reduce == "random" else members.mean(0))
+
+
+def test_without_numbers_torch_draws_and_only_where_it_has_to():
+    x, lengths = torch.randn(30, 2), torch.tensor([30])
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    TemporalClustering(3)(x, lengths)
+    TemporalClustering(3, reduce="random").eval()(x, lengths)
+    assert torch.equal(torch.get_rng_state(), state)
+    means = [TemporalClustering(3, reduce="random")(x, lengths)[0] for _ in range(8)]
+    assert any(not torch.equal(means[0], other) for other in means)
+
+
 def test_gradients_reach_every_frame():
     x = torch.randn(14, 2, 3, dtype=torch.float64, requires_grad=True)
     lengths = torch.tensor([9, 2, 3])  # two videos are shorter than g
-    clusters = find_clusters(sign_changes(x, lengths), lengths, 4, "slope")
+    clusters = find_clusters(frame_changes(x, lengths), lengths, 4, "slope")
     assert torch.autograd.gradcheck(lambda frames: cluster_means(frames, clusters), x)
     cluster_means(x, clusters).sum().backward()
     size_of_frame = clusters.size[clusters.assignment[:9]]  # first video
@@ -239,7 +361,7 @@ def test_gradients_reach_every_frame():
 def test_the_loop_free_means_equal_the_sliced_ones():
     x = torch.randn(60, 3, 5, dtype=torch.float64, requires_grad=True)
     lengths = torch.tensor([30, 3, 27])
-    clusters = find_clusters(sign_changes(x, lengths), lengths, 7, "cumulative")
+    clusters = find_clusters(frame_changes(x, lengths), lengths, 7, "cumulative")
     results = []
     for means in (clustering._slice_means, clustering._SegmentMeans.apply):
         out = means(x, clusters.start, clusters.size)
@@ -250,9 +372,11 @@ def test_the_loop_free_means_equal_the_sliced_ones():
 
 def test_off_the_cpu_nothing_waits_for_the_host():
     """On the meta device any look at a value raises, as it would stall a GPU."""
-    for method in CLUSTERINGS:
+    by_distance = [{"method": method, "distance": name} for method in ("slope", "cumulative") for name in DISTANCES]
+    reduced = [{"reduce": name} for name in REDUCTIONS]
+    for options in [{"method": "even"}, {"method": "random"}, *by_distance, *reduced]:
         x = torch.zeros(40, 4, 3, 3, device="meta", requires_grad=True)
-        means, assignment = TemporalClustering(5, method)(x, torch.zeros(3, dtype=torch.int64, device="meta"))
+        means, assignment = TemporalClustering(5, **options)(x, torch.zeros(3, dtype=torch.int64, device="meta"))
         means.sum().backward()
         assert means.shape == (15, 4, 3, 3)
         assert assignment.shape == (40,)
@@ -309,7 +433,7 @@ def test_no_video_has_fewer_frames_than_clusters(mine):
 
 def test_a_method_may_ask_for_activations(mine):
     """Here: a cluster of dark frames, then one of bright ones, between which no sign changes."""
-    mine(lambda activations, layout, seed: (activations.mean(1) > 5).long(), measure=None)
+    mine(lambda activations, layout, seed: (activations.mean(1) > 5).long(), whole_videos=True)
     x = torch.ones(6, 3, 2)
     x[2:] = 9
     means, assignment = TemporalClustering(2, "mine")(x, torch.tensor([6]))
@@ -317,18 +441,18 @@ def test_a_method_may_ask_for_activations(mine):
 
 
 @pytest.mark.parametrize(
-    "measure, found",
+    "between, found",
     [
-        (lambda x, lengths: torch.zeros(len(x)), r"an int64 for each of 5 frames, not torch.float32 \(5,\)"),
-        (lambda x, lengths: torch.zeros(4, dtype=torch.int64), r"not torch.int64 \(4,\)"),
-        (lambda x, lengths: None, "not a NoneType"),
-        (lambda x, lengths: torch.full((len(x),), -2), "gave -2; it must be at least 0"),
+        (lambda x: torch.zeros(len(x) - 1), r"an int64 for each of 4 frames, not torch.float32 \(4,\)"),
+        (lambda x: torch.zeros(5, dtype=torch.int64), r"not torch.int64 \(5,\)"),
+        (lambda x: None, "not a NoneType"),
+        (lambda x: torch.full((len(x) - 1,), -2), "gave -2; it must be at least 0"),
     ],
 )
-def test_a_measure_that_gives_another_thing_is_an_error(mine, measure, found):
-    mine(lambda changes, layout, seed: layout.position.clamp(max=1), measure=measure)
-    with pytest.raises(ValueError, match=f"the measure of clustering 'mine' .*{found}"):
-        TemporalClustering(2, "mine")(torch.zeros(5, 3, 1, 1), torch.tensor([5]))
+def test_a_distance_that_gives_another_thing_is_an_error(monkeypatch, between, found):
+    monkeypatch.setitem(DISTANCES, "mine", Distance(between, lambda d: d, "of mine"))
+    with pytest.raises(ValueError, match=f"distance 'mine' .*{found}"):
+        TemporalClustering(2, distance="mine")(torch.zeros(5, 3, 1, 1), torch.tensor([5]))
 
 
 def test_labels_that_are_no_tensor_are_an_error(mine):

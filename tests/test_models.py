@@ -9,13 +9,15 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ops.clustering import CLUSTERINGS, _SegmentMeans
-from ops.models import build_model
+from archs import ARCHS
+from ops.clustering import CLUSTERINGS, TemporalClustering, _SegmentMeans
+from ops.models import build_model, cluster_places
 from ops.streaming import Streaming
+from ops.temporal.shift import TemporalShift
 from ops.training.checkpoint import load_weights
 from ops.training.stepping import video_losses
 
-METHODS = [*CLUSTERINGS]
+METHODS = [method for method, clustering in CLUSTERINGS.items() if not clustering.whole_videos]
 
 
 def thin(**options):
@@ -80,6 +82,10 @@ def test_still_scenes_score_as_one_frame_of_each():
         {"consensus_type": "identity", "shift": True},
         {"temporal_pool": True, "shift": True},
         {"non_local": True},
+        {"cluster": "kmodes"},
+        {"cluster": "kmeans", "reduce": "middle"},
+        {"distance": "euclidean", "reduce": "random"},
+        {"cluster_after": "layer1:6,layer2:4", "distance": "cosine", "shift": True},
     ],
 )
 def test_a_video_scores_the_same_in_any_company(options):
@@ -134,6 +140,57 @@ def test_without_clustering_there_is_no_stem():
     model = thin(cluster="none", shift=True)
     assert model.stem_stages == () and model.clustering is None
     assert "base_model.layer1.0.conv1.net.weight" in model.state_dict()
+
+
+@torch.inference_mode()
+def test_clusterings_one_after_the_other():
+    """Each is that of the frames, or means, before it; shift sees as many steps as there are there."""
+    model = thin(num_segments=2, cluster="slope", cluster_after="conv1:7,layer1:4,layer3:2", shift=True).eval()
+    x = model.run_stem(video(*range(9)))
+    for stage, g in (("layer1", 7), ("layer2", 4), ("layer4", 2)):
+        x, _ = TemporalClustering(g, "slope")(x, lengths(len(x)))
+        assert len(x) == g
+        x = model.base_model.run_stage(stage, x)
+        if stage == "layer2":
+            x = model.base_model.run_stage("layer3", x)
+    expected = model.new_fc(model.base_model.pool(x)).mean(0, keepdim=True)
+    torch.testing.assert_close(model(video(*range(9)), lengths(9)), expected)
+    shifts = {name: m.num_segments for name, m in model.named_modules() if isinstance(m, TemporalShift)}
+    assert {name.split(".")[1]: g for name, g in shifts.items()} == {"layer1": 7, "layer2": 4, "layer3": 4, "layer4": 2}
+    assert model(video(*range(12)), lengths(3, 9)).shape == (2, 4) and model(None, lengths()).shape == (0, 4)
+
+
+def test_frames_that_stand_for_clusters_are_drawn_by_the_key_in_training_only():
+    model = thin(reduce="random", cluster_after="layer1:8,layer2:4", num_segments=4, dropout=0, partial_bn=False)
+    frames = video(*range(40))
+    with torch.no_grad():
+        model.freeze = [norm.eval() for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)]
+        torch.manual_seed(0)
+        found = [model(frames, lengths(24, 16), key) for key in ((3, 1, 0), (3, 1, 0), (3, 1, 1))]
+        assert torch.equal(found[0], found[1]) and not torch.allclose(found[0], found[2])
+        model.eval()
+        assert torch.equal(model(frames, lengths(24, 16), (3, 1, 0)), model(frames, lengths(24, 16), (3, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("fc", "'fc' is no stage; take one of conv1, layer1,"),
+        ("layer1:8,layer2:8:", "'8:' of layer2:8: is no number of clusters"),
+        ("layer1,layer2", "layer1 lacks its number of clusters, as in layer1:8"),
+        ("layer1:", "layer1: lacks its number of clusters"),
+        ("layer2:16,layer1:8", "layer1:8 must stand behind layer2"),
+        ("layer1:16,layer1:8", "layer1:8 must stand behind layer1"),
+        ("layer1:4,layer2:8", "later places cannot have more clusters"),
+        ("layer1:16,layer2:4", "ends with 4 clusters, and num_segments is 8"),
+        ("", "'' is no stage"),
+    ],
+)
+def test_places_that_cannot_be(text, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        cluster_places(text, 8, ARCHS["resnet18"].stages)
+    assert cluster_places("layer1:16,layer2:8", 8, ARCHS["resnet18"].stages) == {"layer1": 16, "layer2": 8}
+    assert cluster_places("layer3", 8, ARCHS["resnet18"].stages) == {"layer3": 8}
 
 
 def test_temporal_pool_needs_layer2_behind_the_clustering():

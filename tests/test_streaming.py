@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from ops.clustering import CLUSTERINGS, Clustering, sign_changes, sign_distances
+from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS, Clustering, Distance, frame_changes, frame_distances
 from ops.data.loading import VideoBatch
 from ops.models import build_model
 from ops.streaming import (
@@ -30,7 +30,7 @@ from ops.streaming import (
 from ops.training.engine import train_one_epoch
 
 CPU = torch.device("cpu")
-METHODS = [*CLUSTERINGS]
+METHODS = [method for method, clustering in CLUSTERINGS.items() if not clustering.whole_videos]
 
 
 def thin(num_segments=4, cluster="slope", **options):
@@ -116,7 +116,7 @@ def test_bytes_and_single_precision(method):
 def test_one_video_in_evaluation(method, t):
     model, frames, lengths = thin(4, method, shift=True).eval(), clips(t), torch.tensor([t])
     means, assignment = model.represent(frames, lengths)
-    distances = sign_distances(model.run_stem(frames), lengths)
+    distances = frame_distances(model.run_stem(frames), lengths)
     for chunk in (1, 2, 5, 22, 23, 99):
         streamed = stream(model.stem, model.clustering, frames, lengths, chunk)
         torch.testing.assert_close(streamed[0], means)
@@ -171,22 +171,35 @@ def test_changes_alone():
     with torch.no_grad():
         x = model.run_stem(frames)
     changes, signs = stream_changes(model.stem, frames, 4)
-    assert signs == x[0].numel() and torch.equal(changes, sign_changes(x, torch.tensor([11])))
+    assert signs == x[0].numel() and torch.equal(changes, frame_changes(x, torch.tensor([11])))
 
 
-def pixel_changes(x, lengths):
-    """A measure that is none of signs: the largest difference of a value, in thousandths."""
-    differences = (x[1:] - x[:-1]).abs().flatten(1).amax(1)
-    changes = nn.functional.pad((1000 * differences).long(), (1, 0))
-    return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
+@pytest.mark.parametrize("distance", [*DISTANCES])
+@pytest.mark.parametrize("reduce", [*REDUCTIONS])
+@pytest.mark.parametrize("method", ["slope", "cumulative"])
+def test_every_distance_and_reduction_in_chunks(distance, reduce, method):
+    """Frames that stand for clusters are those of the run at once, and so are gradients."""
+    model = thin(4, method, distance=distance, reduce=reduce, freeze_stem_bn=True).double().train()
+    frames, lengths = clips(35).double() / 64 - 2, torch.tensor([20, 12, 3])
+    expected = gradients(model, frames, lengths)
+    for memory in (0, 2**30):
+        model.streaming = Streaming(6, memory=memory)
+        means, assignment, grads = gradients(model, frames, lengths)
+        assert torch.equal(assignment, expected[1])
+        torch.testing.assert_close(means, expected[0], rtol=1e-10, atol=1e-10)
+        assert_same_gradients(grads, expected[2], 1e-9)
+    with torch.no_grad():
+        distances = model.cut(frames, lengths, 6)[2]
+        assert torch.equal(distances, frame_distances(model.run_stem(frames), lengths, distance))
 
 
 @pytest.mark.parametrize("at_largest", [True, False])
-def test_a_method_with_a_measure_of_its_own(monkeypatch, at_largest):
-    """In chunks as at once, and not as by signs."""
-    method = Clustering(CLUSTERINGS["slope"].labels, pixel_changes, at_largest)
-    monkeypatch.setitem(CLUSTERINGS, "mine", method)
-    model, frames, lengths = thin(4, "mine").eval(), clips(30), torch.tensor([18, 12])
+def test_a_distance_of_ones_own(monkeypatch, at_largest):
+    """In chunks as at once, and not as by signs: the largest difference of a value, in thousandths."""
+    largest = Distance(lambda x: (1000 * (x[1:] - x[:-1]).abs().amax(1)).long(), lambda d: 1000, "largest difference")
+    monkeypatch.setitem(DISTANCES, "largest", largest)
+    monkeypatch.setitem(CLUSTERINGS, "mine", Clustering(CLUSTERINGS["slope"].labels, at_largest))
+    model, frames, lengths = thin(4, "mine", distance="largest").eval(), clips(30), torch.tensor([18, 12])
     with torch.no_grad():
         means, assignment = model.represent(frames, lengths)
         streamed = stream(model.stem, model.clustering, frames, lengths, 5)
@@ -196,7 +209,7 @@ def test_a_method_with_a_measure_of_its_own(monkeypatch, at_largest):
 
 
 def test_a_method_that_looks_at_whole_videos_is_not_streamed(monkeypatch):
-    monkeypatch.setitem(CLUSTERINGS, "mine", CLUSTERINGS["even"]._replace(measure=None))
+    monkeypatch.setitem(CLUSTERINGS, "mine", CLUSTERINGS["even"]._replace(whole_videos=True))
     model = thin(4, "mine").eval()
     model.streaming, sizes = Streaming(4), counted(model)
     model.represent(clips(9), torch.tensor([9]))

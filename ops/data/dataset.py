@@ -20,7 +20,8 @@ from ops.data.stores import open_store
 from ops.data.views import View
 from ops.errors import InputError
 
-Sampling = Callable[[int, int, np.random.Generator], np.ndarray]  # number of frames, epoch -> frame numbers from 0
+# number of frames, epoch -> frame numbers from 0; without a generator as many as there may be at most
+Sampling = Callable[[int, int, np.random.Generator | None], np.ndarray]
 Transform = Callable[[int, int, np.random.Generator], View]  # height, width of frames -> what is seen of them
 
 
@@ -53,10 +54,9 @@ class VideoDataset(Dataset):
         return self.modality.stack * (2 if self.spec.is_flow else 3)
 
     def frame_counts(self, epoch: int) -> np.ndarray:
-        """Time steps that each video has in an epoch, (videos,)."""
+        """Time steps that each video has in an epoch, (videos,); where their number is drawn, the most it may have."""
         steps, video = np.unique([self._steps(video) for video in self.videos], return_inverse=True)
-        rng = np.random.default_rng(0)  # which frames are drawn may vary, how many does not
-        return np.array([len(self.sampling(int(n), epoch, rng)) for n in steps])[video]
+        return np.array([len(self.sampling(int(n), epoch, None)) for n in steps])[video]
 
     def _steps(self, video: Video) -> int:
         """Time steps to sample from."""

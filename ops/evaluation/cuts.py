@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ops.clustering import CLUSTERINGS, find_clusters, sign_changes
+from ops.clustering import CLUSTERINGS, DISTANCES, find_clusters
 from ops.evaluation.predict import Steps
 from ops.models import TSN
 from ops.pictures.methods import CutVideo
@@ -26,24 +26,23 @@ def cut_video(
 ) -> CutVideo:
     """Cut a video by each method, on the activations of a model in eval mode; `kinds` are those of all frames.
 
-    The stem runs once for each measure of the methods.
+    The stem runs once for all methods that look at distances, and once for those that look at whole videos.
     """
-    changes, signs = stream_changes(model.stem, steps, chunk)
+    distance = model.clustering.distance
+    changes, values = stream_changes(model.stem, steps, chunk, distance)
     lengths = torch.tensor([len(steps)], device=changes.device)
-    seen = {sign_changes: changes}  # what methods look at
-    labels = {}
+    seen, labels = {False: changes}, {}  # what methods look at, by whether they look at whole videos
     for method in methods:
-        measure = CLUSTERINGS[method].measure
-        if measure is None:
-            seen[measure] = model.run_stem(steps[:]).flatten(1)
-        elif measure not in seen:
-            seen[measure], _ = stream_changes(model.stem, steps, chunk, measure)
-        labels[method] = find_clusters(seen[measure], lengths, num_clusters, method).assignment
+        whole = CLUSTERINGS[method].whole_videos
+        if whole not in seen:
+            seen[whole] = model.run_stem(steps[:]).flatten(1)
+        labels[method] = find_clusters(seen[whole], lengths, num_clusters, method).assignment
     return CutVideo(
         title,
         steps.frames,
         steps.first,
-        (changes.double() / signs).tolist(),
+        (changes.double() / DISTANCES[distance].steps(values)).tolist(),
         {method: label.tolist() for method, label in labels.items()},
         None if kinds is None else kinds[steps.first],
+        distance,
     )

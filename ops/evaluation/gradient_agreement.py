@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ops.clustering import sign_distances
+from ops.clustering import frame_distances
 from ops.errors import InputError
 from ops.files import as_csv
 from ops.models import TSN
@@ -139,7 +139,7 @@ def video_pairs(model: TSN, steps: Tensor, label: int, name: str, number: int, r
                 i,
                 j,
                 kind,
-                hamming=sign_distances(both, torch.tensor([2]))[1].item(),
+                hamming=frame_distances(both, torch.tensor([2]))[1].item(),
                 pixel_distance=(steps[i].float() - steps[j].float()).abs().mean().item() / 255,
                 activation_distance=1 - math.cos(math.radians(angle(x, y))),
                 angle_degrees=angle(a.weights, b.weights),

@@ -138,9 +138,10 @@ class Prediction(NamedTuple):
     frames: list[Tensor]  # all frames of the video, uint8 (3, S, S)
     seen: np.ndarray  # (t,) numbers of the frames that the model saw
     assignment: list[int] | None  # (t,) cluster of each of them, None without clustering
-    distances: list[float] | None  # (t,) share of signs that differ from the frame before, None without clustering
+    distances: list[float] | None  # (t,) from the frame before, None without clustering
     method: str  # of clustering, or "none"
     probabilities: Tensor  # (K,)
+    distance: str = "hamming"  # of `DISTANCES`
 
     @property
     def summary(self) -> str:
@@ -175,4 +176,4 @@ def predict(
     probabilities = video_logits(scores)[0].softmax(0).cpu()
     if not probabilities.isfinite().all():
         raise InputError("the scores are not finite; the weights are spoiled")
-    return Prediction(frames, steps.first, assignment, distances, config.cluster, probabilities)
+    return Prediction(frames, steps.first, assignment, distances, config.cluster, probabilities, config.distance)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from archs import ARCHS
+from ops.clustering import CLUSTERINGS
 from ops.data.specs import dataset_name
 from ops.errors import InputError
+from ops.models import cluster_places
 from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.training.processes import Processes
 
@@ -29,18 +31,40 @@ WITHOUT_EFFECT = (
             "num_frames",
             "frame_stride",
             "cluster_after",
+            "reduce",
             "cluster_start_epoch",
             "freeze_stem_bn",
             "stem_chunk",
             "stem_memory",
             "stem_grad",
+            "frame_keep",
         ),
         lambda config: config.cluster == "none",
         "with --cluster none; leave one of them out",
         passes_default=True,
     ),
+    Idle(
+        ("distance",),
+        lambda config: config.cluster == "none" or not CLUSTERINGS[config.cluster].by_distance,
+        "but with --cluster slope and cumulative; leave it out",
+        passes_default=True,
+    ),
+    Idle(
+        ("clip_speed",),
+        lambda config: config.cluster == "none" and not config.dense_sample,
+        "with --cluster none, which samples as many frames at any speed; leave one of them out, or see --clip_share",
+        passes_default=True,
+    ),
     Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
+    Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
+    Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
+    Idle(
+        ("layer_decay", "stem_grad"),
+        lambda config: config.freeze_backbone,
+        "with --freeze_backbone; leave one of them out",
+        passes_default=True,
+    ),
     Idle(("stem_memory",), lambda config: config.stem_chunk == 0, "with --stem_chunk 0; leave one of them out"),
 )
 
@@ -54,6 +78,7 @@ def check(config: Config, given: frozenset[str]) -> None:
     check_stem(config)
     check_sync_bn(config)
     check_epochs(config, given)
+    check_recipe(config)
 
 
 def check_start(config: Config) -> None:
@@ -92,13 +117,16 @@ def check_stages(config: Config) -> None:
     arch = ARCHS[config.arch]
     trunk, place = arch.stages, f"with --arch {config.arch}"
     if config.cluster != "none":
-        if config.cluster_after not in arch.stages:
+        try:
+            places = cluster_places(config.cluster_after, config.num_segments, arch.stages)
+        except ValueError as error:
             raise InputError(
-                f"--cluster_after {config.cluster_after} is no stage of --arch {config.arch}; take one of"
-                f" {', '.join(arch.stages)}"
-            )
-        trunk = arch.stages[arch.stages.index(config.cluster_after) + 1 :]
+                f"--cluster_after {config.cluster_after} does not fit --arch {config.arch}: {error}"
+            ) from None
+        trunk = arch.stages[arch.stages.index(next(iter(places))) + 1 :]
         place = f"behind --cluster_after {config.cluster_after}"
+        if config.temporal_pool and len(places) > 1:
+            raise InputError("--temporal_pool takes one place of --cluster_after; leave one of them out")
     for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
         if getattr(config, name) and not {*stages} & {*trunk}:
             raise InputError(f"--{name} finds no stage to work in {place}")
@@ -113,7 +141,7 @@ def check_stem(config: Config) -> None:
     """How the stem runs: in chunks or not, and with which gradient."""
     if config.stem_grad == "representative" and config.stem_chunk == 0:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
-    if config.freeze_stem_bn or config.evaluate:
+    if config.freeze_stem_bn or config.freeze_backbone or config.evaluate:
         return
     for name, other in (("stem_chunk", "auto"), ("stem_grad", "exact")):
         if getattr(config, name) not in (other, 0):
@@ -126,6 +154,8 @@ def check_stem(config: Config) -> None:
 def check_sync_bn(config: Config) -> None:
     if not config.sync_bn:
         return
+    if config.freeze_backbone:
+        raise InputError("--sync_bn finds no BatchNorm that trains with --freeze_backbone; leave one of them out")
     if config.freeze_stem_bn and not config.npb:
         raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
 
@@ -136,12 +166,34 @@ def check_epochs(config: Config, given: frozenset[str]) -> None:
             f"--cluster_start_epoch {config.cluster_start_epoch} lies beyond --epochs {config.epochs}:"
             " the run would never train on clusters"
         )
+    if config.warmup_epochs >= config.epochs and not config.evaluate:
+        raise InputError(
+            f"--warmup_epochs {config.warmup_epochs} leaves nothing of --epochs {config.epochs} to train at the full"
+            " rate; take fewer"
+        )
+
+
+def check_recipe(config: Config) -> None:
+    if config.rand_augment and config.modality == "Flow":
+        raise InputError("--rand_augment changes colours and shapes, which flow fields do not have; leave it out")
+    if config.momentum == 1 and config.optimizer != "sgd":
+        raise InputError(f"--momentum 1 is no beta of --optimizer {config.optimizer}; take one below 1")
 
 
 def check_processes(given: frozenset[str], processes: Processes) -> None:
     """InputError where `given` options need several processes and this is the only one."""
     if "sync_bn" in given and processes.world_size == 1:
         raise InputError("--sync_bn has no effect in a single process; leave it out, or start several with torchrun")
+
+
+def check_mixing(config: Config, processes: Processes) -> None:
+    """InputError where videos are to be mixed and a process may have one alone."""
+    for name in ("mixup", "cutmix"):
+        if getattr(config, name) and config.batch_size < 2 * processes.world_size:
+            raise InputError(
+                f"--{name} mixes two videos of a process's batch, and --batch_size {config.batch_size} gives some of"
+                f" {processes.world_size} one alone; take at least {2 * processes.world_size}"
+            )
 
 
 # ---------------------------------------------------------------- with a checkpoint

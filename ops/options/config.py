@@ -9,8 +9,8 @@ import os
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
-from archs import ARCHS, STAGES
-from ops.clustering import CLUSTERINGS
+from archs import ARCHS
+from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
 from ops.heads import HEADS
@@ -18,7 +18,8 @@ from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS
 from ops.temporal.shift import SHIFT_PLACES
-from ops.training.optim import SCHEDULES
+from ops.training.losses import CLASS_WEIGHTS
+from ops.training.optim import OPTIMIZERS, SCHEDULES
 from ops.training.stepping import AMP
 
 
@@ -122,12 +123,31 @@ class Config:
     )
     cluster: str = option(
         "cumulative",
-        "how videos are cut in time; none: TSN, and TSM with --shift",
+        "how a video's frames are clustered: cut in time, or grouped wherever they are (kmodes, kmeans); none: TSN, and"
+        " TSM with --shift",
         role="model",
         choices=(*CLUSTERINGS, "none"),
     )
     cluster_after: str | None = option(
-        None, "last stage that sees every frame (default: the arch's, layer1)", role="model", choices=STAGES
+        None,
+        "last stage that sees every frame (default: the arch's, layer1); several places and their numbers of clusters"
+        " cluster one after the other, as layer1:32,layer2:16",
+        role="model",
+        metavar="STAGE[:G,...]",
+    )
+    distance: str = option(
+        "hamming",
+        "how slope and cumulative compare neighbouring frames: by the share of signs that differ (the paper's), or by"
+        " their activations",
+        role="model",
+        choices=DISTANCES,
+    )
+    reduce: str = option(
+        "mean",
+        "what stands for a cluster: the mean of all its frames (also: all), one random frame in training and the middle"
+        " one in testing, or the mean of the middle four",
+        role="model",
+        choices=REDUCTIONS,
     )
     shift: bool = option(False, "temporal shift behind the clustering", role="model")
     shift_div: int = option(
@@ -190,7 +210,27 @@ class Config:
         metavar="E",
         many=True,
     )
-    momentum: float = option(0.9, "momentum of SGD", role="training", type=number(float, least=0, most=1), metavar="M")
+    warmup_epochs: int = option(
+        0,
+        "epochs in which the rate rises from nothing, step by step; `cos` begins after them",
+        role="training",
+        type=number(int, least=0),
+        metavar="E",
+    )
+    optimizer: str = option("sgd", "how gradients move the weights", role="training", choices=OPTIMIZERS)
+    momentum: float = option(
+        0.9, "momentum of SGD; first beta of Adam", role="training", type=number(float, least=0, most=1), metavar="M"
+    )
+    eps: float = option(
+        1e-8, "what Adam adds to its divisor", role="training", type=number(float, above=0), metavar="EPS"
+    )
+    layer_decay: float = option(
+        1.0,
+        "the rate of a backbone's stage as a share of the next one's",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="D",
+    )
     wd: float = option(
         5e-4,
         "weight decay",
@@ -213,6 +253,7 @@ class Config:
     npb: bool = option(
         False, "train all BatchNorms; without it only the first (TSN's partial BatchNorm)", role="training"
     )
+    freeze_backbone: bool = option(False, "train the classifier and the head alone", role="training")
     freeze_stem_bn: bool = option(False, "train none of the BatchNorms that see every frame", role="training")
     sync_bn: bool = option(False, "BatchNorm takes its statistics from the videos of all processes", role="training")
     cluster_start_epoch: int = option(
@@ -252,6 +293,71 @@ class Config:
         type=number(float, above=0, most=1),
         metavar="S",
         many=True,
+    )
+    label_smoothing: float = option(
+        0.0,
+        "share of a label that is spread over all classes",
+        role="training",
+        type=number(float, least=0, most=1),
+        metavar="P",
+    )
+    class_weights: str = option(
+        "none",
+        "balanced: classes weigh alike in the loss, however many videos of the training list they have",
+        role="training",
+        choices=CLASS_WEIGHTS,
+    )
+    ema: float = option(
+        0.0,
+        "validate and keep a running mean of the weights, of which each step leaves this share; 0: do not",
+        role="training",
+        type=number(float, least=0, most=0.999999),
+        metavar="DECAY",
+    )
+    mixup: float = option(
+        0.0,
+        "train on sums of two videos' representations, in shares from Beta(ALPHA, ALPHA); 0: do not",
+        role="training",
+        type=number(float, least=0),
+        metavar="ALPHA",
+    )
+    cutmix: float = option(
+        0.0,
+        "train on representations with a box of another video's, of a share from Beta(ALPHA, ALPHA); 0: do not",
+        role="training",
+        type=number(float, least=0),
+        metavar="ALPHA",
+    )
+    rand_augment: bool = option(
+        False, "two operations of RandAugment on colours or shapes, the same for all frames of a clip", role="training"
+    )
+    erasing: float = option(
+        0.0,
+        "share of training clips of which a box is erased, the same in all frames",
+        role="training",
+        type=number(float, least=0, most=1),
+        metavar="P",
+    )
+    frame_keep: float = option(
+        1.0,
+        "share of a video's frames, drawn anew in each epoch, that clustering sees in training; evaluation sees all",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="P",
+    )
+    clip_share: float = option(
+        1.0,
+        "training sees a contiguous part of a video, of a share drawn from P to 1 and beginning anywhere",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="P",
+    )
+    clip_speed: float = option(
+        1.0,
+        "training sees a video at a speed drawn from 1/S to S: of its frames some are left out, or repeated",
+        role="training",
+        type=number(float, least=1),
+        metavar="S",
     )
     on_bad_video: str = option(
         "stop",
@@ -313,6 +419,13 @@ class Config:
     evaluate: bool = option(
         False, "evaluate the model of --resume on the validation list", role="place", aliases=("-e",)
     )
+    scores: str | None = option(
+        None,
+        "with --evaluate: write the paths, labels and scores of all videos there, for tools/compare_runs.py",
+        role="place",
+        type=file_path,
+        metavar="FILE.npz",
+    )
     tune_from: str | None = option(
         None,
         "start from a checkpoint's weights; the classifier of another dataset starts anew",
@@ -365,7 +478,10 @@ class Config:
         if self.shift:
             parts.append(f"shift{self.shift_div}_{self.shift_place}")
         if self.cluster != "none":
-            parts.append(f"{self.cluster}-{self.cluster_after}")
+            parts.append(f"{self.cluster}-{self.cluster_after.replace(':', '').replace(',', '-')}")
+            parts += [
+                getattr(self, name) for name in ("distance", "reduce") if getattr(self, name) != OPTIONS[name].default
+            ]
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")
@@ -376,6 +492,13 @@ class Config:
         if self.suffix:
             parts.append(self.suffix)
         return "_".join(parts)
+
+    def describe_clusters(self) -> str:
+        """How frames are clustered, in words."""
+        text = f"{self.num_segments} {self.cluster} clusters per video after {self.cluster_after}"
+        if self.distance != "hamming":
+            text += f", {self.distance} distance"
+        return text if self.reduce in ("mean", "all") else f"{text}, {self.reduce} frame of each"
 
     @property
     def run_folder(self) -> Path:
@@ -422,8 +545,14 @@ class Config:
             "dropout": self.dropout,
             "partial_bn": not self.npb,
             "freeze_stem_bn": self.freeze_stem_bn,
+            "freeze_backbone": self.freeze_backbone,
             "seed": self.seed,
         }
+
+    @property
+    def optimizer_options(self) -> dict:
+        """What `ops.training.optim.build_optimizer` takes besides the model."""
+        return {name: getattr(self, name) for name in ("optimizer", "lr", "momentum", "wd", "eps", "layer_decay")}
 
 
 OPTIONS = {field.name: Option(field.name, field.default, **field.metadata) for field in fields(Config)}

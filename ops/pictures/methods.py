@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from ops.clustering import DISTANCES
 from ops.move4mnist.generator import Kind
 from ops.pictures.colours import CURVE, CUT
 from ops.pictures.text import counted
@@ -18,6 +19,7 @@ from ops.pictures.video import (
     STYLE,
     Row,
     Strip,
+    distance_label,
     draw_band,
     draw_curve,
     draw_cuts,
@@ -27,6 +29,7 @@ from ops.pictures.video import (
     find_cuts,
     number_frames,
     save,
+    shown_distances,
     stretches,
 )
 
@@ -58,9 +61,10 @@ class CutVideo(NamedTuple):
     title: str
     frames: list[Tensor]  # all frames of the video, uint8 (3, S, S)
     seen: np.ndarray  # (t,) numbers of the frames that were clustered
-    distances: list[float]  # (t,) share of signs that differ from the frame before
+    distances: list[float]  # (t,) from the frame before
     assignments: dict[str, list[int]]  # method -> (t,) cluster of each frame
     kinds: np.ndarray | None  # (t,) of Kind, if known
+    distance: str = "hamming"  # of `DISTANCES`
 
     @property
     def assignment(self) -> list[int]:
@@ -123,7 +127,9 @@ def draw_methods(video: CutVideo, path: Path) -> None:
             axis = row.axes(strip.curve)
             draw_curve(axis, row)
             if strip.whole:  # the curve is lower than its name is long
-                axis.set_ylabel("distance\n(%)", fontsize=8, rotation=0, ha="right", va="center")
+                axis.set_ylabel(
+                    distance_label(video).replace(" ", "\n"), fontsize=8, rotation=0, ha="right", va="center"
+                )
             row.bottom -= SPACE
             for method, label in video.assignments.items():
                 band = row.axes(METHOD)
@@ -179,7 +185,7 @@ def _draw_marked_cuts(figure: "FigureBase", axis: "Axes", row: Row) -> None:
         draw_cuts(axis, row, video.assignment)
         return
     axis.vlines(cuts - 0.5, 0, strip.limit, color=CUT, linewidth=0.7)
-    change, percent = transitions(video.kinds)[cuts - 1], 100 * np.array(video.distances)
+    change, percent = transitions(video.kinds)[cuts - 1], shown_distances(video)
     marks = {}
     for name, (marker, colour) in TRANSITIONS.items():
         if len(some := cuts[change == name]):
@@ -206,5 +212,6 @@ def _key(*videos: CutVideo) -> "dict[str, Artist]":
     from matplotlib.patches import Patch
 
     shown = set().union(*(video.kinds.tolist() for video in videos if video.kinds is not None))
-    key = {"distance to the frame before (share of signs that differ)": Line2D([], [], color=CURVE, linewidth=1)}
+    text = DISTANCES[videos[0].distance].text
+    key = {f"distance to the frame before ({text})": Line2D([], [], color=CURVE, linewidth=1)}
     return key | {name: Patch(color=colour) for kind, (name, colour) in SHOWS.items() if kind in shown}

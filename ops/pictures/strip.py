@@ -33,12 +33,11 @@ def cluster_strip(frames: Tensor, assignment: Sequence[int], distances: Sequence
     edges = np.round(np.arange(t + 1) * width / t).astype(int).tolist()  # of the columns that each frame takes
     top, bottom = TITLE + CELL + BAND, picture.height - 1
     highest = max(*distances, 1e-9)
-    cluster = 0
+    number = {cluster: place for place, cluster in enumerate(sorted(set(assignment)))}
     for i in range(t):
         cut = i > 0 and assignment[i] != assignment[i - 1]
-        cluster += cut
         left, right = edges[i], max(edges[i], edges[i + 1] - 1)
-        draw.rectangle((left, top - BAND, right, top - 3), CLUSTERS[cluster % len(CLUSTERS)])
+        draw.rectangle((left, top - BAND, right, top - 3), CLUSTERS[number[assignment[i]] % len(CLUSTERS)])
         if height := round((CURVE - 2) * distances[i] / highest):
             draw.rectangle((left, bottom - height, right, bottom), AREA)
         if cut:

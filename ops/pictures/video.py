@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from torch import Tensor
 
+from ops.clustering import DISTANCES
 from ops.errors import InputError
 from ops.files import write_whole
 from ops.pictures.colours import CLUSTERS, CURVE, CUT, SEEN
@@ -70,6 +71,7 @@ class Video(Protocol):
     seen: np.ndarray
     assignment: Sequence[int] | None
     distances: Sequence[float] | None
+    distance: str  # that of `DISTANCES` which they are
 
 
 class Strip:
@@ -102,7 +104,7 @@ class Strip:
             self.curve, self.row = self.curve + spare / self.rows, self.row + spare / self.rows
         self.height = max(least_height, least_height - spare)
         self.time = "frame" if self.whole else f"frame ({len(self.shown)} are shown)"
-        self.limit = 118 * max(*video.distances, 1e-5) if self.clustered else 0  # of the curve's axis, in percent
+        self.limit = 1.18 * max(*shown_distances(video), 1e-3) if self.clustered else 0  # of the curve's axis
 
 
 class Row:
@@ -211,7 +213,7 @@ def stretches(row: Row, label: Sequence[int]) -> list[tuple[int, int]]:
 def draw_band(band: "Axes", row: Row, label: Sequence[int]) -> None:
     """One numbered stretch of colour for each cluster of `label` (t,)."""
     strip = row.strip
-    number_of = {cluster: number for number, cluster in enumerate(dict.fromkeys(label))}
+    number_of = {cluster: number for number, cluster in enumerate(sorted(set(label)))}
     slit = (1 - SHARE) / 2 if strip.whole else 0
     for a, b in stretches(row, label):
         number = number_of[label[a]]
@@ -229,17 +231,27 @@ def draw_band(band: "Axes", row: Row, label: Sequence[int]) -> None:
 
 
 def draw_curve(axis: "Axes", row: Row) -> None:
-    """Distances in percent."""
+    """The distance of each frame to the one before."""
     from matplotlib.ticker import MaxNLocator
 
     strip = row.strip
-    percent = 100 * np.array(strip.video.distances)
-    i = np.arange(max(row.first, 1), min(row.last + 1, len(percent)))
-    axis.fill_between(i - 0.5, percent[i], color="0.88", linewidth=0)
-    axis.plot(i - 0.5, percent[i], color=CURVE, linewidth=0.9 if strip.whole else 0.5)
+    distances = shown_distances(strip.video)
+    i = np.arange(max(row.first, 1), min(row.last + 1, len(distances)))
+    axis.fill_between(i - 0.5, distances[i], color="0.88", linewidth=0)
+    axis.plot(i - 0.5, distances[i], color=CURVE, linewidth=0.9 if strip.whole else 0.5)
     axis.set(ylim=(0, strip.limit))
-    axis.set_ylabel("distance (%)", fontsize=8)
+    axis.set_ylabel(distance_label(strip.video), fontsize=8)
     axis.yaxis.set_major_locator(MaxNLocator(4 if strip.curve > 0.8 else 3, min_n_ticks=2))
+
+
+def shown_distances(video: Video) -> np.ndarray:
+    """A video's distances as they are drawn, (t,)."""
+    return np.array(video.distances) * (100 if DISTANCES[video.distance].percent else 1)
+
+
+def distance_label(video: Video) -> str:
+    """The name of the axis that they stand on."""
+    return "distance (%)" if DISTANCES[video.distance].percent else "distance"
 
 
 def find_cuts(label: Sequence[int]) -> np.ndarray:
@@ -253,7 +265,7 @@ def draw_cuts(axis: "Axes", row: Row, label: Sequence[int]) -> None:
     cuts = find_cuts(label)
     cuts = cuts[(cuts >= row.first) & (cuts <= row.last)]
     axis.vlines(cuts - 0.5, 0, strip.limit, color=CUT, linewidth=0.9 if strip.whole else 0.7)
-    axis.plot(cuts - 0.5, 100 * np.array(strip.video.distances)[cuts], "o", color=CUT, markersize=3, clip_on=False)
+    axis.plot(cuts - 0.5, shown_distances(strip.video)[cuts], "o", color=CUT, markersize=3, clip_on=False)
 
 
 def number_frames(axis: "Axes", row: Row) -> None:

@@ -7,11 +7,25 @@ from torch.utils.data import DataLoader
 
 from ops.data.decoding import describe_decoder
 from ops.models import TSN
-from ops.options.config import Config
+from ops.options.config import OPTIONS, Config
 from ops.pictures.text import counted
 from ops.streaming import describe_streaming
+from ops.training.optim import OPTIMIZERS
 from ops.training.processes import Processes
 from ops.training.stepping import choose_amp
+
+RECIPE = (  # options that a header names where they are used
+    "freeze_backbone",
+    "layer_decay",
+    "warmup_epochs",
+    "ema",
+    "label_smoothing",
+    "class_weights",
+    "mixup",
+    "cutmix",
+    "rand_augment",
+    "erasing",
+)
 
 
 def lay_out(lines: dict[str, str]) -> str:
@@ -45,18 +59,31 @@ def describe(
 
 def describe_seen(config: Config) -> str:
     """Which frames of a video the model sees, and what becomes of them."""
+    drawn = "" if config.evaluate else describe_drawn(config)
     if config.cluster == "none":
-        return f"{config.num_segments} sampled{' densely' if config.dense_sample else ''}"
+        return f"{config.num_segments} sampled{' densely' if config.dense_sample else ''}{drawn}"
     some = []
     if config.num_frames:
         some.append(f"at most {config.num_frames}")
     if config.frame_stride > 1:
         some.append(f"one in {config.frame_stride}")
     text = " of ".join(some) or "all"
-    text += f", {config.num_segments} {config.cluster} clusters per video after {config.cluster_after}"
+    text += f", {config.describe_clusters()}"
     if config.cluster_start_epoch and not config.evaluate:
         text += f" (training: {config.num_segments} sampled before epoch {config.cluster_start_epoch})"
-    return text
+    return text + drawn
+
+
+def describe_drawn(config: Config) -> str:
+    """What training draws of a video anew in each epoch; nothing where it does not."""
+    some = []
+    if config.clip_share < 1:
+        some.append(f"a part of {config.clip_share:g} to 1")
+    if config.clip_speed > 1:
+        some.append(f"a speed of {1 / config.clip_speed:.2g} to {config.clip_speed:g}")
+    if config.frame_keep < 1:
+        some.append(f"{config.frame_keep:g} of the frames")
+    return f"; drawn in training: {', '.join(some)}" if some else ""
 
 
 def describe_device(device: torch.device, processes: Processes) -> str:
@@ -76,6 +103,9 @@ def describe_training(config: Config, device: torch.device) -> str:
     if precision is not None:
         batch += f", {str(precision).removeprefix('torch.')}"
     return (
-        f"epochs {config.start_epoch} to {config.epochs - 1}, {batch}, SGD lr {config.lr:g} ({config.lr_type}),"
-        f" wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
+        f"epochs {config.start_epoch} to {config.epochs - 1}, {batch}, {OPTIMIZERS[config.optimizer].title} lr"
+        f" {config.lr:g} ({config.lr_type}), wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
+        + "".join(
+            f", {name} {getattr(config, name)}" for name in RECIPE if getattr(config, name) != OPTIONS[name].default
+        )
     )

@@ -45,6 +45,11 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
             f"--test_segments {config.num_segments} contradicts {path}: its head, {config.consensus_type}, works only"
             f" for the {trained} segments that it was trained on; leave --test_segments out"
         )
+    if config.num_segments != trained and ":" in config.cluster_after:
+        raise InputError(
+            f"--test_segments {config.num_segments} contradicts {path}: it clusters after {config.cluster_after}; leave"
+            " --test_segments out"
+        )
     num_class = config.spec.num_class
     model = _rebuild(config, num_class, content)
     check_class_names(stored_class_names(content, num_class, path), config, path)

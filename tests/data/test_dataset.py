@@ -146,8 +146,9 @@ def test_known_datasets():
         "somethingv2": 174,
         "jester": 27,
         "kinetics": 400,
+        "egogestar": 10,
     }
-    left_and_right = {"movingmnist", "something", "somethingv2", "jester"}
+    left_and_right = {"movingmnist", "something", "somethingv2", "jester", "egogestar"}
     assert {name for name, spec in DATASETS.items() if not spec.flip} == left_and_right
     assert DATASETS["movingmnist"].image_tmpl.format(DATASETS["movingmnist"].first_frame) == "0.jpg"
 
@@ -358,12 +359,34 @@ def test_collate_packs_without_padding():
         ({"clustering": False}, [4, 4, 4]),
         ({"cluster_start_epoch": 2}, [4, 4, 4]),
         ({"cluster_start_epoch": 1}, [5, 3, 1]),
+        ({"keep": 0.9, "num_segments": 2}, [4, 3, 1]),
+        ({"keep": 0.5, "cluster_start_epoch": 2}, [4, 4, 4]),
     ],
 )
 def test_frame_counts_are_those_of_the_clips(root, options, expected):
     dataset = folders(root)
     dataset.sampling = FrameSampler(**{"num_segments": 4, "clustering": True, "train": True} | options)
     assert dataset.frame_counts(1).tolist() == expected == [len(dataset[1, i][0]) for i in range(3)]
+
+
+def test_frame_counts_are_the_most_where_their_number_is_drawn(root):
+    dataset = folders(root)
+    dataset.sampling = FrameSampler(1, True, train=True, clip_share=0.2, clip_speed=2)
+    assert dataset.frame_counts(0).tolist() == [10, 6, 2] and largest_batch(dataset, EpochBatches(3, 2)) == 16
+    drawn = {len(dataset[epoch, 0][0]) for epoch in range(50)}
+    assert min(drawn) == 1 and 6 < max(drawn) <= 10
+
+
+def test_only_the_frames_that_are_kept_are_read(root, monkeypatch):
+    read, names = FolderStore.read, []
+    monkeypatch.setattr(FolderStore, "read", lambda store, name: names.append(name) or read(store, name))
+    dataset = folders(root)
+    dataset.sampling = FrameSampler(2, True, train=True, keep=0.4)
+    assert len(dataset[0, 0][0]) == len(names) == 2 and names == sorted(names)
+    names.clear()
+    dataset.sampling = FrameSampler(2, True, train=True, clip_speed=4)
+    lengths = [len(dataset[epoch, 0][0]) for epoch in range(9)]  # what is repeated is read once
+    assert max(lengths) > 5 and len(names) == sum(min(length, 5) for length in lengths)
 
 
 def test_frame_counts_of_stacked_frames(root):

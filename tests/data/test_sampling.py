@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.data.sampling import FrameSampler, all_frames, dense_window, uniform_segments
+from ops.data.sampling import (
+    FrameSampler,
+    all_frames,
+    at_speed,
+    dense_window,
+    random_part,
+    random_share,
+    uniform_segments,
+)
 
 counts = st.integers(1, 500)
 segments = st.integers(1, 64)
@@ -153,3 +161,80 @@ def test_dense_sample_without_and_before_clustering():
     assert FrameSampler(4, False, dense_sample=True)(64, 0, rng()).tolist() == [0, 16, 32, 48]
     early = FrameSampler(4, True, cluster_start_epoch=1, dense_sample=True, train=True)
     assert early(64, 0, rng()).tolist() == [0, 16, 32, 48] and len(early(64, 1, rng())) == 64
+
+
+# ---------------------------------------------------------------- what training draws anew in each epoch
+
+
+@pytest.mark.parametrize(
+    "speed, least, expected",
+    [
+        (1, 1, [0, 1, 2, 3, 4, 5]),
+        (2, 1, [1, 3, 5]),
+        (3, 1, [1, 4]),
+        (3, 4, [0, 2, 3, 5]),  # no fewer than 4
+        (0.5, 1, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]),
+        (6, 9, [0, 1, 2, 3, 4, 5]),  # it has no 9
+    ],
+)
+def test_another_speed(speed, least, expected):
+    assert at_speed(np.arange(6), speed, least).tolist() == expected
+
+
+def test_a_part_has_every_length_and_place():
+    drawn = {tuple(random_part(np.arange(4), 0.5, 1, rng(seed)).tolist()) for seed in range(99)}
+    assert drawn == {(0, 1), (1, 2), (2, 3), (0, 1, 2), (1, 2, 3), (0, 1, 2, 3)}
+    assert {len(random_part(np.arange(4), 0.1, 3, rng(seed))) for seed in range(99)} == {3, 4}
+
+
+def test_every_frame_is_kept_as_often():
+    drawn = np.concatenate([random_share(np.arange(8), 0.25, 1, rng(seed)) for seed in range(1000)])
+    assert np.bincount(drawn).sum() == 2000 and (np.abs(np.bincount(drawn) - 250) < 60).all()
+    assert random_share(np.arange(8), 0.25, 4, None).tolist() == [1, 3, 5, 7]
+
+
+@pytest.mark.parametrize("num_frames, keep, expected", [(20, 0.5, 10), (20, 0.1, 4), (3, 0.5, 3), (9, 0.5, 4)])
+def test_clustering_keeps_a_share_in_training(num_frames, keep, expected):
+    train, val = (FrameSampler(4, True, keep=keep, train=train) for train in (True, False))
+    assert val(num_frames, 0, rng()).tolist() == list(range(num_frames))
+    assert len(train(num_frames, 0, rng())) == len(train(num_frames, 0, None)) == expected
+
+
+def test_a_share_is_taken_of_what_cap_and_stride_leave():
+    sampler = FrameSampler(2, True, cap=4, stride=2, keep=0.75, train=True)
+    drawn = {tuple(sampler(16, 0, rng(seed)).tolist()) for seed in range(50)}
+    assert drawn == {(2, 6, 10), (2, 6, 14), (2, 10, 14), (6, 10, 14)}
+
+
+def test_sampled_training_sees_a_part_and_no_share():
+    sampler = FrameSampler(2, False, clip_share=0.25, keep=0.5, train=True)
+    drawn = np.array([sampler(8, 0, rng(seed)) for seed in range(200)])
+    assert drawn.shape == (200, 2) and set((drawn[:, 1] - drawn[:, 0]).tolist()) == set(range(1, 8))
+    assert FrameSampler(2, False, clip_share=0.25)(8, 0, rng()).tolist() == [2, 6]
+
+
+def test_a_dense_window_of_another_speed():
+    sampler = FrameSampler(4, False, dense_sample=True, clip_speed=2, train=True)
+    strides = {int(np.diff(sampler(1000, 0, rng(seed)))[0]) for seed in range(99)}
+    assert min(strides) == 8 and max(strides) in (31, 32)  # 16 at its own speed
+
+
+@given(
+    counts,
+    segments,
+    seeds,
+    st.floats(0.01, 1),
+    st.floats(1, 4),
+    st.floats(0.01, 1),
+    st.integers(1, 5),
+    st.none() | st.integers(1, 99),
+)
+def test_what_is_drawn_is_in_order_enough_and_no_more_than_told(n, g, seed, share, speed, keep, stride, cap):
+    options = {"cap": cap, "stride": stride, "clip_share": share, "clip_speed": speed, "keep": keep}
+    sampler = FrameSampler(g, True, train=True, **options)
+    frames = sampler(n, 0, rng(seed))
+    assert frames.dtype == np.int64 and frames[0] >= 0 and frames[-1] < n and (np.diff(frames) >= 0).all()
+    plain = len(all_frames(n, cap, stride))
+    assert min(g, plain) <= len(frames) <= len(sampler(n, 0, None))
+    assert frames.tolist() == sampler(n, 0, rng(seed)).tolist()
+    assert FrameSampler(g, True, **options)(n, 0, rng(seed)).tolist() == all_frames(n, cap, stride).tolist()

@@ -5,7 +5,7 @@ import pytest
 from archs import ARCHS
 from archs.backbone import Arch
 from ops.errors import InputError
-from ops.options.checks import adopt, check_processes, check_within_epoch
+from ops.options.checks import adopt, check_mixing, check_processes, check_within_epoch
 from ops.options.config import Config, plain
 from ops.options.parsing import parse
 from ops.training.processes import ALONE, Processes
@@ -28,6 +28,12 @@ def contradiction(*words):
     [
         ("--cluster none --num_frames 64", ["--num_frames", "--cluster none"]),
         ("--cluster none --cluster_after layer2", ["--cluster_after", "--cluster none"]),
+        ("--cluster none --reduce middle", ["--reduce", "--cluster none"]),
+        ("--cluster none --distance cosine", ["--distance", "--cluster slope"]),
+        ("--cluster kmeans --distance cosine", ["--distance", "--cluster slope"]),
+        ("--cluster_after layer1:16,layer2:4", ["--cluster_after layer1:16,layer2:4", "ends with 4", "is 8"]),
+        ("--temporal_pool --cluster_after conv1:16,layer1:8", ["--temporal_pool", "--cluster_after"]),
+        ("--shift --cluster_after layer1:8,layer4:8 --cluster_after layer4:8", ["--shift", "layer4:8"]),
         ("--cluster none --cluster_start_epoch 3", ["--cluster_start_epoch", "--cluster none"]),
         ("--cluster none --stem_chunk 8", ["--stem_chunk", "--cluster none"]),
         ("--cluster none --stem_grad representative", ["--stem_grad", "--cluster none"]),
@@ -46,6 +52,8 @@ def contradiction(*words):
         ("--non_local --cluster_after layer3", ["--non_local", "--cluster_after layer3"]),
         ("--temporal_pool --cluster_after layer2", ["--temporal_pool", "layer2"]),
         ("--cluster_start_epoch 40 --epochs 40", ["--cluster_start_epoch 40", "--epochs 40"]),
+        ("--sync_bn --freeze_backbone", ["--sync_bn", "--freeze_backbone"]),
+        ("--stem_grad representative --freeze_backbone", ["--stem_grad", "--freeze_backbone"]),
         ("--evaluate", ["--evaluate", "--resume PATH"]),
         ("--suffix a/b", ["--suffix", "'a/b'"]),
         ("--resume a.pth --tune_from b.pth", ["--resume a.pth", "--tune_from b.pth"]),
@@ -64,8 +72,15 @@ def test_contradictions_name_both_sides(words, parts):
     [
         "--cluster none --num_frames all",
         "--cluster none --dense_sample",
+        "--cluster none --dense_sample --clip_speed 2 --clip_share 0.5",
+        "--cluster none --frame_keep 1",
+        "--freeze_backbone --stem_chunk 8",
+        "--optimizer adamw --eps 1e-6 --momentum 0.5",
         "--dense_sample --cluster_start_epoch 3",
         "--shift --cluster_after layer3",
+        "--shift --cluster_after layer1:32,layer2:16,layer3:8 --cluster slope --distance euclidean --reduce random",
+        "--cluster even --distance hamming --reduce mean",
+        "--cluster kmodes --reduce middle",
         "--non_local --cluster_after layer2",
         "--temporal_pool --cluster_after layer1",
         "--cluster_start_epoch 39 --epochs 40",
@@ -95,13 +110,26 @@ def test_stages_are_those_of_the_arch(monkeypatch):
     for words, text in (
         (
             "--cluster_after layer4",
-            "--cluster_after layer4 is no stage of --arch bare; take one of conv1, layer1, layer2,",
+            "--cluster_after layer4 does not fit --arch bare: 'layer4' is no stage; take one of conv1, layer1, layer2,",
         ),
         ("--shift", "--shift finds no stage to work in behind --cluster_after layer2"),
         ("--non_local --cluster none", "--non_local finds no stage to work in with --arch bare"),
         ("--temporal_pool --cluster none", "--temporal_pool finds no stage to work in with --arch bare"),
     ):
         assert text in contradiction("--arch", "bare", *words.split())
+
+
+def test_flow_has_no_colours_to_augment():
+    with pytest.raises(InputError, match="--rand_augment changes colours and shapes, which flow fields do not have"):
+        parse(["ucf101", "Flow", "--rand_augment"])
+    parse(["ucf101", "Flow", "--erasing", "0.5"])
+
+
+def test_each_process_mixes_two_videos():
+    mixed = parse([*DATA, "--cutmix", "1", "-b", "3"])[0]
+    check_mixing(mixed, ALONE)
+    with pytest.raises(InputError, match="--batch_size 3 gives some of 2 one alone; take at least 4"):
+        check_mixing(mixed, Processes(world_size=2))
 
 
 def test_what_needs_several_processes():

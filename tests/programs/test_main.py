@@ -344,6 +344,10 @@ def test_every_method_trains_and_evaluates_alike(train, run_main, tiny_data, tmp
         "--lr_type cos --gd 1",
         "--num_frames 10 --cluster_after conv1",
         "--cluster none --dense_sample",
+        "--cluster kmodes --shift",
+        "--cluster kmeans --reduce middle",
+        "--cluster slope --distance euclidean --reduce random --freeze_stem_bn --stem_chunk 8",
+        "--distance cosine --shift --cluster_after conv1:12,layer1:9,layer2:4 --num_segments 4",
         "--num_segments 1",
         "--dense_sample --cluster_start_epoch 1 --epochs 2",
     ],
@@ -354,6 +358,38 @@ def test_other_options_train_and_evaluate(train, run_main, tiny_data, tmp_path, 
     top1, _, loss = results(run_main(*evaluating(folder / ckpt.LAST, tiny_data), "-b", "4"))
     row = log_of(tmp_path / "log" / folder.name)[-1]
     assert (top1, loss) == (pytest.approx(float(row["top1"])), pytest.approx(float(row["loss"]), abs=2e-5))
+
+
+def test_what_training_draws_of_a_video(train, run_main, tiny_data, tmp_path):
+    ran = finished(train("--epochs", "1", "--frame_keep", "0.5"))
+    assert "clusters per video after layer1; drawn in training: 0.5 of the frames\n" in ran.out
+    (folder,) = (tmp_path / "checkpoint").iterdir()
+    assert [row["frames"] for row in log_of(tmp_path / "log" / folder.name)] == ["80", "80"]  # of 160 and 80
+    words = ["--frame_keep", "0.5", "--clip_share", "0.5", "--clip_speed", "1.5", "--suffix", "all", "--bucket", "2"]
+    ran = finished(train("--epochs", "1", *words))
+    assert "drawn in training: a part of 0.5 to 1, a speed of 0.67 to 1.5, 0.5 of the frames\n" in ran.out
+    train_row, val_row = log_of(tmp_path / "log" / f"{folder.name}_all")
+    assert 32 <= int(train_row["frames"]) < 120 and val_row["frames"] == "80"
+    assert "drawn" not in run_main(*evaluating(folder / ckpt.LAST, tiny_data)).out
+
+
+def test_a_frozen_backbone(train, run_main, tiny_data, tmp_path):
+    """Only the classifier learns, and nothing else changes; frames may pass in chunks."""
+    finished(train("--epochs", "1", "--npb"))
+    (start,) = (tmp_path / "checkpoint").iterdir()
+    words = ["--epochs", "2", "--tune_from", start / ckpt.LAST, "--freeze_backbone", "--suffix", "x"]
+    ran = finished(train(*words, "--stem_chunk", "8"))
+    assert ", freeze_backbone True\n" in ran.out
+    before, after = (
+        ckpt.load_checkpoint(path)["state_dict"]
+        for path in (start / ckpt.LAST, *tmp_path.glob(f"checkpoint/*_x/{ckpt.LAST}"))
+    )
+    assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {"new_fc"}
+
+
+def test_differences_of_augmented_frames(run_main, tiny_data):
+    words = ["movingmnist", "RGBDiff", *THIN[2:], "--root_path", tiny_data, "--epochs", "1"]
+    finished(run_main(*words, "--rand_augment", "--erasing", "1", "--frame_keep", "0.5", "--clip_speed", "2"))
 
 
 def test_precision_accumulation_and_buckets(train, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ops.clustering import find_clusters, sign_changes
+from ops.clustering import find_clusters, frame_changes
 from ops.evaluation import cuts
 from ops.evaluation.cuts import cut_video
 from ops.evaluation.predict import Steps
@@ -89,7 +89,7 @@ def test_changes_in_chunks_are_those_of_all_frames_at_once(weights, chunk):
     with torch.inference_mode():
         x = model.run_stem(frames)
         changes, signs = stream_changes(model.stem, frames, chunk)
-    assert changes.tolist() == sign_changes(x, torch.tensor([20])).tolist() and changes.sum() > 0
+    assert changes.tolist() == frame_changes(x, torch.tensor([20])).tolist() and changes.sum() > 0
     assert signs == x[0].numel()
 
 
@@ -97,7 +97,8 @@ def test_every_method_cuts_the_same_distances(monkeypatch):
     monkeypatch.setattr(cuts, "stream_changes", lambda *args: (torch.tensor(CHANGES), 50))
     frames = [torch.zeros(3, 1, 1, dtype=torch.uint8)] * 16
     kinds = np.arange(16) % 4
-    cut = cut_video(Namespace(stem=None), Steps(frames, np.arange(0, 16, 2), 1, None), STARTS, 3, 32, "title", kinds)
+    model = Namespace(stem=None, clustering=Namespace(distance="hamming"))
+    cut = cut_video(model, Steps(frames, np.arange(0, 16, 2), 1, None), STARTS, 3, 32, "title", kinds)
     assert cut.distances == [n / 50 for n in CHANGES]
     assert cut.kinds.tolist() == [0, 2] * 4  # of the frames that are seen
     for method, label in cut.assignments.items():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ops.clustering import sign_distances
+from ops.clustering import frame_distances
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import (
     Pair,
@@ -102,7 +102,7 @@ def test_a_scaled_frame_in_the_untrained_stem(factor):
         return [frame_gradients(model.run_stem, weights, x, v) for x in (frame, factor * frame)]
 
     a, b = scaled([weight for weight in stem_weights(model) if weight.ndim == 4])
-    assert sign_distances(torch.cat([a.activation, b.activation]), torch.tensor([2]))[1] == 0
+    assert frame_distances(torch.cat([a.activation, b.activation]), torch.tensor([2]))[1] == 0
     torch.testing.assert_close(b.frame, a.frame)
     torch.testing.assert_close(b.weights, factor * a.weights)
     a, b = scaled(stem_weights(model))
@@ -163,7 +163,7 @@ def test_pairs_of_a_video(model, steps):
     others = [pair for pair in pairs if pair not in same]
     assert all(min(pair[4:]) > 0 and pair.hamming < 1 and max(pair[7:]) <= 180 for pair in others)
     activations = model.run_stem(steps).detach()
-    hamming = sign_distances(activations, torch.tensor([9]))[1:].tolist()
+    hamming = frame_distances(activations, torch.tensor([9]))[1:].tolist()
     assert [pair.hamming for pair in pairs[:8]] == pytest.approx(hamming)
     cosine = torch.cosine_similarity(activations[0].flatten(), activations[1].flatten(), dim=0)
     assert pairs[0].activation_distance == pytest.approx(1 - cosine.item(), abs=1e-5)
