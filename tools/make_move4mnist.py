@@ -101,6 +101,9 @@ def build_parser() -> cli.ArgumentParser:
     video.add_argument("--p_black", type=float, metavar="P", help="share of empty runs that are black")
     video.add_argument("--still_background", action="store_true", default=None, help="no camera, thing or light moves")
     video.add_argument(
+        "--brightness", type=parse_range, metavar="A-B", help="mean grey of a background, bent so (as it is)"
+    )
+    video.add_argument(
         "--look",
         choices=LOOKS,
         help="published: digits at whole pixels, the distractor on the main one's path; smooth: digits between pixels, "
@@ -134,7 +137,17 @@ def draw_sheet(folder: Path) -> Image.Image:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the data set; prints what was written and with which digits."""
     args = build_parser().parse_args(argv)
-    columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black", "still_background", "look")
+    columns = (
+        "num_frames",
+        "speed",
+        "main",
+        "distractor",
+        "empty_run",
+        "p_black",
+        "still_background",
+        "look",
+        "brightness",
+    )
     changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
     config = replace(PRESETS[args.preset], **changes)
     if args.sheet and not is_picture(args.sheet.name):

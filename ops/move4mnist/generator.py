@@ -39,6 +39,7 @@ from ops.move4mnist.sources import (
     DIGIT,
     SIZE,
     SPLITS,
+    WHITEST,
     Background,
     Digits,
     choose_digits,
@@ -68,7 +69,8 @@ class Move4Config:
 
     `speed` in pixels per visible frame; `main`, `distractor` are (least, most) frames; an empty run's length is one of
     `empty_run`, each as likely; `p_black` is the share of empty runs that are black; in a `still_background` nothing
-    but its grain changes; `look` is one of LOOKS.
+    but its grain changes; `look` is one of LOOKS; `brightness` is the (least, most) mean grey of a video's background,
+    None leaves it as it is.
     """
 
     num_frames: int = 32
@@ -79,12 +81,18 @@ class Move4Config:
     p_black: float = 0.5
     still_background: bool = False
     look: str = "smooth"
+    brightness: tuple[int, int] | None = None
 
     def __post_init__(self):
         for name, least in (("main", 2), ("distractor", 0)):
             low, high = getattr(self, name)
             require(least <= low <= high, f"{name} {low}-{high}: must be a rising range from {least} or more")
         require(self.look in LOOKS, f"look {self.look!r}: must be {' or '.join(LOOKS)}")
+        if self.brightness:
+            low, high = self.brightness
+            require(
+                0 < low <= high < WHITEST, f"brightness {low}-{high}: must be a rising range from 1 to {WHITEST - 1}"
+            )
         require(0 <= self.p_black <= 1, f"p_black {self.p_black}: must be from 0 to 1")
         require(0 < self.speed < math.inf, f"speed {self.speed}: must be above 0")
         shortest = min(self.empty_run, default=0)
@@ -206,6 +214,16 @@ def plan_video(config: Move4Config, label: int, rng: np.random.Generator) -> Vid
     return VideoFacts(kinds, centres, stand, int(digit), int(distractor_digit))
 
 
+def expose(scenes: np.ndarray, mean: float) -> None:
+    """Bend the greys of `scenes` (t, h, w), 0 to WHITEST, in place so that their mean comes near `mean`.
+
+    Black and WHITEST stay, all between are raised to one power, 0.2 to 5: exactly right for a scene of one grey.
+    """
+    share = np.clip(scenes.mean() / WHITEST, 0.01, 0.99)
+    power = np.clip(math.log(mean / WHITEST) / math.log(share), 0.2, 5)
+    scenes[:] = WHITEST * np.clip(scenes / WHITEST, 0, 1) ** np.float32(power)
+
+
 def make_video(
     config: Move4Config, label: int, rng: np.random.Generator, digits: Digits, background: Background
 ) -> tuple[np.ndarray, VideoFacts]:
@@ -215,6 +233,8 @@ def make_video(
     frames = np.zeros((config.num_frames, SIZE, SIZE), np.float32)
     times = np.zeros(config.num_frames) if config.still_background else np.arange(config.num_frames)
     frames[:, BAR : SIZE - BAR] = background(times, rng)
+    if config.brightness:
+        expose(frames[:, BAR : SIZE - BAR], rng.uniform(*config.brightness))
     for frame, kind, centre in zip(frames, facts.kinds, facts.centres, strict=True):
         if kind == Kind.MAIN:
             lay(frame, main, centre)

@@ -21,6 +21,7 @@ from ops.move4mnist.generator import (
     PRESETS,
     Kind,
     draw_path,
+    expose,
     facts_of,
     make_dataset,
     make_video,
@@ -425,6 +426,26 @@ def test_hidden_backgrounds_are_left_alone_and_deep_ones_refused(tmp_path):
         found["train"](np.arange(4), rng_of(0))
 
 
+def test_brightness_bends_the_greys_of_a_background(tmp_path):
+    """A picture of one grey gets the mean that is drawn; black and the brightest stay in another."""
+    (tmp_path / "grey").mkdir()
+    Image.new("L", (80, 60), 60).save(tmp_path / "grey/0.png")
+    words = f"--out {tmp_path / 'd'} --num_train 8 --num_val 0 --digits glyphs --backgrounds {tmp_path / 'grey'} -j 1"
+    make_move4mnist.main([*words.split(), "--brightness", "150-180"])
+    means = set()
+    for path in (tmp_path / "d/train").iterdir():
+        scenes = np.median(read_video(path)[:, BAR:-BAR], axis=(1, 2))
+        (mean,) = set(scenes[scenes > 0])
+        assert 150 <= mean <= 180
+        means.add(mean)
+    assert len(means) > 4
+    assert facts_of(tmp_path / "d", "train/left_0").kinds.shape == (32,)
+    scenes = np.full((2, 3, 4), 50, np.float32)
+    scenes[0, 0], scenes[1, 1] = 0, WHITEST
+    expose(scenes, 150)
+    assert scenes[0, 0].max() == 0 and scenes[1, 1].min() == WHITEST and scenes[0, 1, 0] > 120
+
+
 # ---------------------------------------------------------------- videos as backgrounds
 
 FFMPEG = find_ffmpeg()[0]
@@ -552,6 +573,8 @@ BAD = {
     "--backgrounds bare": "holds no pictures (.jpg .jpeg .png .bmp .webp .ppm .pgm .tif .tiff) and no videos (.mp4 ",
     "--mnist bare": "mnist bare and digits glyphs do not go together",
     "--look odd": "odd",
+    "--brightness 0-90": "brightness 0-90",
+    "--brightness 90-223": "must be a rising range from 1 to 222",
     "--sheet sheet.txt": "sheet.txt",
     "--out full": "full: exists already; remove it",
     "--preset hard": "hard",

@@ -312,6 +312,7 @@ VALUES = {
         "--backgrounds": ("nowhere", "nowhere: no such folder"),
         "--mnist": ("nowhere", "mnist nowhere and digits glyphs do not go together"),
         "--look": "odd",
+        "--brightness": ("90-50", "brightness 90-50"),
         "--sheet": "sheet.txt",
         "--preset": "huge",
         "--num_frames": "3",
