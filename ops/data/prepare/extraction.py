@@ -21,7 +21,6 @@ from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
 from ops.files import claimed
 
-VIDEO_ENDINGS = "mp4,avi,webm,mkv,mov,mpg,mpeg,m4v,wmv,flv,mts,m2ts,ts,3gp,ogv"
 PARTIAL = ".partial"  # in the folder of all
 
 
