@@ -44,6 +44,10 @@ class Backbone(nn.Module):
         """The convolutions that see shifted input with `--shift_place blockres`: (its parent, its name there)."""
         return iter(())
 
+    def drop_last_relu(self) -> None:
+        """Let the last stage end before its last ReLU, for heads that want maps of both signs."""
+        raise NotImplementedError
+
     def pool(self, x: Tensor) -> Tensor:
         """(m, feature_dim, h, w) -> (m, feature_dim)."""
         return x.mean((2, 3))
@@ -61,6 +65,7 @@ class Arch:
     mean, std           normalise RGB in [0, 1]
     weights             its ImageNet weights in torchvision
     non_local_stages    where TSM puts non-local blocks, after every second block
+    drops_relu          whether `drop_last_relu` of the backbone can be had
     temporal_pool_stage where TSM puts temporal pooling, before the stage, which is then a module of that name
     """
 
@@ -74,6 +79,7 @@ class Arch:
     weights: str | None = None
     non_local_stages: tuple[str, ...] = ()
     temporal_pool_stage: str | None = None
+    drops_relu: bool = False
 
     def check(self, backbone: Backbone) -> None:
         """Raise ValueError where a backbone is not as this says."""

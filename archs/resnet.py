@@ -70,9 +70,36 @@ class ResNet(Backbone):
     def blocks(self, stage: str) -> nn.Sequential:
         return nn.Sequential() if stage == "conv1" else getattr(self, stage)
 
+    def drop_last_relu(self) -> None:
+        """The last block, whatever it is wrapped in, keeps its weights and becomes one of `OPEN`."""
+        last = [module for module in getattr(self, BLOCK_STAGES[-1]).modules() if type(module) in OPEN][-1]
+        last.__class__ = OPEN[type(last)]
+
     def shift_places(self, stage: str) -> Iterator[tuple[nn.Module, str]]:
         """The first convolution of each residual branch (TSM); in very deep ones, of every second."""
         return ((block, "conv1") for block in self.blocks(stage)[:: self.shift_every])
+
+
+class OpenBasicBlock(BasicBlock):
+    """A residual block that ends with the sum, before its last ReLU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(out)) + skip
+
+
+class OpenBottleneck(Bottleneck):
+    """As `OpenBasicBlock`, of three convolutions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        return self.bn3(self.conv3(out)) + skip
+
+
+OPEN = {BasicBlock: OpenBasicBlock, Bottleneck: OpenBottleneck}
 
 
 def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224, weights: str | None = None, **sizes):
@@ -86,6 +113,7 @@ def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224,
         weights=weights,
         non_local_stages=("layer2", "layer3"),
         temporal_pool_stage="layer2",
+        drops_relu=True,
     )
 
 

@@ -17,7 +17,7 @@ from archs.backbone import Backbone
 from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
-from ops.heads import HEADS, Head
+from ops.heads import Head, head_of, known_options
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
@@ -152,10 +152,10 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def classify(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
-        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
+    def to_head(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
+        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
 
-        Under autocast the backbone's stages run in its precision, classifier and head in float32.
+        Under autocast the backbone's stages run in its precision.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
@@ -169,7 +169,16 @@ class TSN(nn.Module):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             if self.new_fc is not None:
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-            logits = self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+        return x.unflatten(0, (num_videos, self.consensus.num_segments))  # (n*g, ...) -> (n, g, ...)
+
+    def classify(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
+        x = self.to_head(x, num_videos, key)
+        drawn_by = ()
+        if self.consensus.draws and self.training:
+            drawn_by = (generator(Purpose.HEAD, *key),)
+        with without_autocast(x.device):
+            logits = self.consensus(x, *drawn_by)  # (n, g, ...) -> (n, K)
         shape = tuple(logits.shape)
         if len(shape) not in (2, 3) or shape[0] != num_videos or shape[-1] != self.num_class:
             raise ValueError(
@@ -182,7 +191,8 @@ class TSN(nn.Module):
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
-        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
+        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients, and what
+        else is drawn in training.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -197,12 +207,13 @@ class TSN(nn.Module):
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
     """The head of a model, with those of the `options` that it names; ValueError for others that no head knows."""
-    make_head = HEADS[name]
-    known = {option for head in HEADS.values() for option in head.options}
-    if unknown := options.keys() - known:
+    if unknown := options.keys() - known_options():
         raise ValueError(f"no head has an option {', '.join(sorted(unknown))}")
+    make_head = head_of(name, options)
     if missing := set(make_head.options) - options.keys():
         raise ValueError(f"head {name} needs the option {', '.join(sorted(missing))}")
+    if problem := make_head.problem(num_segments, options):
+        raise ValueError(f"head {name} {problem}")
     head = make_head(feature_dim, num_class, num_segments, **{option: options[option] for option in make_head.options})
     if head.needs_maps and head.in_dim is not None:
         raise ValueError(f"head {name} takes maps, which no linear layer can come before: its in_dim must be None")
@@ -295,6 +306,8 @@ def build_model(
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
 
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
+    if head.before_relu:
+        base_model.drop_last_relu()
     return TSN(
         base_model,
         head,

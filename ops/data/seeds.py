@@ -17,6 +17,9 @@ class Purpose(IntEnum):
     DROPOUT = 2  # (seed, epoch, process)
     REPRESENTATIVES = 3  # (seed, epoch, batch, process): the frames that give a cluster's gradient
     REDUCTION = 4  # (seed, epoch, batch, process, number of clusters): the frames that stand for clusters
+    HEAD = 5  # (seed, epoch, batch, process): what a head draws
+    HEAD_START = 6  # (seed,): from what of the training videos a head starts
+    TEST_TUPLES = 7  # (number of representations, scale): the tuples that temporal relations look at in testing
 
 
 def _sequence(purpose: Purpose, *place: int) -> np.random.SeedSequence:

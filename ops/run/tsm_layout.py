@@ -4,7 +4,9 @@ Lin, Gan, Han: *TSM*, ICCV 2019. Its training program names a run
 
     TSM_<dataset>_<modality>_<arch>[_shift<div>_<place>][_tpool]_<consensus>_segment<g>_e<epochs>[_dense][_nl]...
 
-and writes <run>/ckpt.pth.tar; the published files are <run>.pth.
+and writes <run>/ckpt.pth.tar; the published files are <run>.pth. TRN's files (Zhou et al., ECCV 2018) are alike:
+
+    TRN_<dataset>_<modality>_<arch>_<consensus>_segment<g>_best...pth.tar
 """
 
 import re
@@ -12,17 +14,19 @@ from pathlib import Path
 
 from torch import Tensor
 
+from archs import ARCHS
 from ops.data.modality import MODALITIES
 from ops.errors import InputError
+from ops.heads import HEADS
 from ops.options.checks import contradiction
 from ops.options.config import OPTIONS, Config, names_of
 
 SEGMENTS_FLAGS = "--num_segments (of test_models.py: --test_segments)"
 
 CONVENTION = re.compile(
-    r"TSM_(?P<dataset>.+?)_(?P<modality>RGBDiff|RGB|Flow)_(?P<arch>[^_]+)"
+    r"(TSM|TRN)_(?P<dataset>.+?)_(?P<modality>RGBDiff|RGB|Flow)_(?P<arch>[^_]+)"
     r"(_shift(?P<shift_div>\d+)_(?P<shift_place>[^_]+))?(?P<temporal_pool>_tpool)?"
-    r"_(?P<consensus_type>[^_]+)_segment(?P<num_segments>\d+)_e\d+(?P<rest>(_[^.]*)?)"
+    r"_(?P<consensus_type>[^_]+)_segment(?P<num_segments>\d+)_(e\d+|best)(?P<rest>(_[^.]*)?)"
 )
 
 
@@ -38,7 +42,7 @@ def read_name(path: str | Path) -> dict:
     options = {
         "dataset": found["dataset"],
         "modality": found["modality"],
-        "arch": found["arch"],
+        "arch": known_arch(found["arch"]),
         "num_segments": int(found["num_segments"]),
         "shift": found["shift_div"] is not None,
         "temporal_pool": found["temporal_pool"] is not None,
@@ -49,12 +53,17 @@ def read_name(path: str | Path) -> dict:
     return options
 
 
+def known_arch(name: str) -> str:
+    """The name that an arch has here, where another program writes it in other letters (BNInception, say)."""
+    return {arch.lower(): arch for arch in ARCHS}.get(name.lower(), name)
+
+
 MODALITY_OF = {modality.channels: name for name, modality in MODALITIES.items()}
 
 
 def read_weights(weights: dict[str, Tensor]) -> dict:
     """What a state dict proves: modality, shift and its place, where clustering stands, temporal pooling, non-local
-    blocks.
+    blocks, the head.
 
     Absent from the result: what it leaves open. A file from a program that wraps no weights in `.net.` may still want
     shift. Where the first layers hold no shift and later ones do, frames are clustered in between.
@@ -82,6 +91,10 @@ def read_weights(weights: dict[str, Tensor]) -> dict:
             options["cluster"] = "none"
         else:
             options["cluster_after"] = stages[first - 1]
+    for name, head in HEADS.items():
+        proven = head.read(weights)
+        if proven is not None:
+            options |= {"consensus_type": name, **proven}
     kernels = [value for key, value in weights.items() if key.startswith("base_model.") and value.ndim == 4]
     if kernels and kernels[0].shape[1] in MODALITY_OF:
         options["modality"] = MODALITY_OF[kernels[0].shape[1]]
@@ -97,7 +110,7 @@ def describe_network(config: Config, given: frozenset[str], content: dict, path:
     """
     named, proven = read_name(path), read_weights(content["state_dict"])
     named.pop("dataset", None)
-    arch = content["arch"] if isinstance(content.get("arch"), str) else None
+    arch = known_arch(content["arch"]) if isinstance(content.get("arch"), str) else None
     if named or arch:
         named["cluster"] = "none"
     asked = {name: getattr(config, name) for name in names_of("model") if name in given}

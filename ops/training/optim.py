@@ -22,11 +22,11 @@ def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
     """Groups with `lr_mult` and `decay_mult` as in TSN (Wang et al., ECCV 2016; TSM's training code).
 
     Biases learn twice as fast and do not decay, normalisation layers do not decay; with `boost_classifier` the
-    classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow. Whatever is neither a
-    bias nor of a normalisation layer is a weight. Each parameter that requires a gradient is in one group, frozen ones
+    classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow. What a module calls
+    `undecayed` is treated as a normalisation layer's. Whatever is neither that nor a bias is a weight. Each parameter that requires a gradient is in one group, frozen ones
     are in none.
     """
-    fast = [model.new_fc] if boost_classifier else []
+    fast = [model.new_fc] if boost_classifier and model.consensus.boosted else []
     if model.modality == "Flow":
         fast.append(model.get_submodule(model.first_conv))
     members = {name: [] for name in GROUPS}
@@ -36,7 +36,7 @@ def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
             if not parameter.requires_grad or parameter in seen:
                 continue
             seen.add(parameter)
-            if isinstance(module, NORMS):
+            if isinstance(module, NORMS) or name in getattr(module, "undecayed", ()):
                 group = "norms"
             else:
                 group = "biases" if name.startswith("bias") else "weights"

@@ -53,6 +53,17 @@ def contradiction(*words):
         ("--temporal_pool --cluster_after layer2", ["--temporal_pool", "layer2"]),
         ("--cluster_start_epoch 40 --epochs 40", ["--cluster_start_epoch 40", "--epochs 40"]),
         ("--evaluate", ["--evaluate", "--resume PATH"]),
+        ("--trn_mlps shared", ["--trn_mlps has no effect with --consensus_type avg"]),
+        ("--consensus_type TRN --trn_tuples all", ["--trn_tuples has no effect with --consensus_type TRN;"]),
+        ("--consensus_type TRNmultiscale --num_segments 1", ["--consensus_type TRNmultiscale relates", "--num_segments"]),
+        (
+            "--consensus_type TRNmultiscale --num_segments 2 --temporal_pool",
+            ["--consensus_type TRNmultiscale relates at least 2"],
+        ),
+        (
+            "--consensus_type TRNmultiscale --num_segments 16 --trn_tuples all",
+            ["has 65519 tuples of 16 representations", "leave --trn_tuples all out"],
+        ),
         ("--suffix a/b", ["--suffix", "'a/b'"]),
         ("--resume a.pth --tune_from b.pth", ["--resume a.pth", "--tune_from b.pth"]),
         ("--resume auto --tune_from b.pth --pretrain a.pth", ["--tune_from b.pth", "--pretrain a.pth"]),
@@ -91,6 +102,7 @@ def test_contradictions_name_both_sides(words, parts):
         "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
         "--resume auto --tune_from b.pth",
         "--resume auto --pretrain b.pth",
+        "--consensus_type TRNmultiscale --trn_mlps shared --trn_tuples all --cluster none",
     ],
 )
 def test_what_fits_together(words):

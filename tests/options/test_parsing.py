@@ -44,6 +44,8 @@ OPTIONS = {
     "non_local": (None, True),
     "dense_sample": (None, True),
     "consensus_type": ("identity", "identity"),
+    "trn_mlps": ("per_tuple", "per_tuple"),
+    "trn_tuples": ("all", "all"),
     "dropout": ("0.8", 0.8),
     "input_size": ("112", 112),
     "epochs": ("40", 40),
@@ -98,6 +100,8 @@ NEEDS = {
     "shift_place": ["--shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "trn_mlps": ["--consensus_type=TRNmultiscale"],
+    "trn_tuples": ["--consensus_type=TRNmultiscale"],
 }
 
 

@@ -1,0 +1,79 @@
+"""Each head through the command line: it trains, evaluates, goes on in the same bits, streams, and runs in processes."""
+
+import csv
+import re
+import shlex
+
+import pytest
+import torch
+
+from ops.training import checkpoint as ckpt
+
+RESULT = re.compile(r"Prec@1 ([\d.]+) .*Loss ([\d.]+)")
+
+THIN = shlex.split(
+    "movingmnist RGB --arch resnet_thin --input_size 32 --num_segments 4 --epochs 1 -b 2 -j 0 --npb --lr 0.01"
+    " --device cpu --save_every_steps 3"
+)
+HEADS = [
+    "--consensus_type TRN",
+    "--consensus_type TRNmultiscale --cluster none",
+    "--consensus_type TRNmultiscale --trn_mlps per_tuple --trn_tuples all --gd 20",
+]
+
+
+def weights_of(path):
+    return ckpt.load_checkpoint(path)["state_dict"]
+
+
+def only(folder, name=ckpt.LAST):
+    (path,) = folder.glob(f"checkpoint/*/{name}")
+    return path
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def validated(folder):
+    (path,) = folder.glob("log/*/log.csv")
+    with path.open(newline="") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["split"] == "val"]
+    return row
+
+
+@pytest.mark.parametrize("words", HEADS)
+def test_a_run_goes_on_in_the_same_bits_and_evaluates(run_main, run_program, tiny_data, tmp_path, words):
+    words = [*THIN, "--root_path", tiny_data, *words.split()]
+    ran = run_main(*words)
+    assert ran.code == 0, ran
+    weights, row = weights_of(only(tmp_path)), validated(tmp_path)
+    within = only(tmp_path, ckpt.PREVIOUS)
+    assert ckpt.load_checkpoint(within)["meters"]["steps"] == 3
+    ran = run_main(*words, "--resume", within, "--overwrite")
+    assert ran.code == 0 and same(weights, weights_of(only(tmp_path))), ran
+    data = ["movingmnist", "--root_path", tiny_data, "-j", "0", "--device", "cpu", "-b", "4"]
+    expected = [pytest.approx(float(row[name]), abs=2e-5) for name in ("top1", "loss")]
+    for program, flags in (("main.py", ["RGB", "--evaluate", "--resume"]), ("test_models.py", ["--weights"])):
+        ran = run_program(program, *data, *flags, only(tmp_path))
+        assert ran.code == 0, ran
+        assert [float(value) for value in RESULT.search(ran.out).groups()] == expected
+
+
+@pytest.mark.parametrize("words", [words for words in HEADS if "--cluster none" not in words])
+def test_a_stem_in_chunks_trains_alike(run_main, tiny_data, tmp_path, words):
+    words = [*THIN, "--root_path", tiny_data, "--freeze_stem_bn", *words.split()]
+    ends = []
+    for chunk in (0, 3):
+        ran = run_main(*words, "--stem_chunk", chunk, "--overwrite")
+        assert ran.code == 0, ran
+        ends.append(weights_of(only(tmp_path)))
+    for key in ends[0]:
+        torch.testing.assert_close(ends[0][key], ends[1][key], rtol=1e-3, atol=1e-4)
+
+
+def test_two_processes_draw_each_their_own(run_processes, tiny_data, tmp_path):
+    """Of a head that draws in training; others train in several processes as in one, see tests/training."""
+    ran = run_processes(2, *THIN, "--root_path", tiny_data, "-b", 4, *HEADS[2].split())
+    assert [one.code for one in ran] == [0, 0] and not any("error" in one.err for one in ran), ran
+    assert all(value.isfinite().all() for value in weights_of(only(tmp_path)).values())
