@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ops.heads.actionvlad import ActionVLAD
 from ops.heads.average import Average, Identity
 from ops.heads.head import Head
 from ops.heads.trn import TRN, TRNMultiscale
@@ -11,6 +12,7 @@ HEADS: dict[str, type[Head]] = {
     "identity": Identity,
     "TRN": TRN,
     "TRNmultiscale": TRNMultiscale,
+    "ActionVLAD": ActionVLAD,
 }
 
 

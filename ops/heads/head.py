@@ -16,8 +16,8 @@ class Head(nn.Module):
     keyword, from those options of the command line that `options` names; they travel in the checkpoint. A subclass says
     what it takes:
 
-        in_dim            in between, dropout and a linear layer `new_fc` map features to this width; None: no such layer
-        needs_maps        it takes maps as the last stage leaves them, (n, g, d, h, w), not pooled; then `in_dim` is None
+        in_dim            dropout and a linear layer `new_fc` map features to this width before; None: no such layer
+        needs_maps        it takes maps as the last stage leaves them, (n, g, d, h, w), not pooled; `in_dim` is None
         before_relu       the last stage leaves them without its last ReLU
         fixed_segments    it works for the g that it was built for only
         draws             it draws in training: `forward` then gets a second argument

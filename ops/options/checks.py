@@ -144,7 +144,7 @@ def check_head(config: Config, given: frozenset[str]) -> None:
     if head.before_relu and not ARCHS[config.arch].drops_relu:
         raise InputError(
             f"--consensus_type {name} takes maps before their last ReLU, which --arch {config.arch} cannot give; take"
-            " another arch"
+            " another of either"
         )
     steps = config.num_segments
     if config.temporal_pool:

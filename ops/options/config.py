@@ -14,6 +14,7 @@ from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
 from ops.heads import HEADS, known_options, options_of
+from ops.heads.actionvlad import VLAD_FORMS
 from ops.heads.trn import TRN_MLPS, TRN_TUPLES
 from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
@@ -167,7 +168,8 @@ class Config:
     consensus_type: str = option(
         "avg",
         "avg: a video's scores are the mean over its representations; identity: every representation is trained by"
-        " itself; TRN, TRNmultiscale: an MLP over their features, one or several",
+        " itself; TRN, TRNmultiscale: an MLP over their features, one or several; ActionVLAD: visual words of all their"
+        " places",
         role="model",
         choices=HEADS,
     )
@@ -176,6 +178,12 @@ class Config:
         "of TRNmultiscale: one MLP for all tuples of a scale, or one for each of its three",
         role="model",
         choices=TRN_MLPS,
+    )
+    vlad_form: str = option(
+        "paper",
+        "of ActionVLAD: the paper's, or the one that VideoGraph's authors compare with on Breakfast",
+        role="model",
+        choices=VLAD_FORMS,
     )
 
     # training
@@ -241,6 +249,13 @@ class Config:
     )
     dropout: float = option(
         0.5, "dropout before the classifier", role="training", type=number(float, least=0, most=1), metavar="P"
+    )
+    vlad_stage: int = option(
+        2,
+        "of ActionVLAD's paper: in stage 1 its words stay as K-means found them, in stage 2 they train",
+        role="training",
+        type=number(int, least=1, most=2),
+        metavar="1|2",
     )
     npb: bool = option(
         False, "train all BatchNorms; without it only the first (TSN's partial BatchNorm)", role="training"

@@ -23,8 +23,8 @@ def parameter_groups(model: TSN, boost_classifier: bool = True) -> list[dict]:
 
     Biases learn twice as fast and do not decay, normalisation layers do not decay; with `boost_classifier` the
     classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow. What a module calls
-    `undecayed` is treated as a normalisation layer's. Whatever is neither that nor a bias is a weight. Each parameter that requires a gradient is in one group, frozen ones
-    are in none.
+    `undecayed` is treated as a normalisation layer's. Whatever is neither that nor a bias is a weight. Each parameter
+    that requires a gradient is in one group, frozen ones are in none.
     """
     fast = [model.new_fc] if boost_classifier and model.consensus.boosted else []
     if model.modality == "Flow":

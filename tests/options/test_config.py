@@ -26,6 +26,7 @@ ROLES = {
         "non_local",
         "consensus_type",
         "trn_mlps",
+        "vlad_form",
     },
     "training": {
         "dropout",
@@ -38,6 +39,7 @@ ROLES = {
         "wd",
         "gd",
         "npb",
+        "vlad_stage",
         "freeze_stem_bn",
         "stem_chunk",
         "stem_memory",

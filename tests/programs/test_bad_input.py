@@ -140,6 +140,8 @@ VALUES = {
         "--consensus_type": "max",
         "--trn_mlps": "two",
         "--trn_tuples": "some",
+        "--vlad_form": "mine",
+        "--vlad_stage": "3",
         "--dropout": "1.5",
         "--pretrain": ("nowhere.pth", "no checkpoint nowhere.pth"),
         "--tune_from": ("nowhere.pth", "no checkpoint nowhere.pth"),

@@ -1,4 +1,4 @@
-"""Each head through the command line: it trains, evaluates, goes on in the same bits, streams, and runs in processes."""
+"""Each head through the command line: it trains, evaluates, goes on in the same bits, streams, and has processes."""
 
 import csv
 import re
@@ -19,6 +19,8 @@ HEADS = [
     "--consensus_type TRN",
     "--consensus_type TRNmultiscale --cluster none",
     "--consensus_type TRNmultiscale --trn_mlps per_tuple --trn_tuples all --gd 20",
+    "--consensus_type ActionVLAD --input_size 64",
+    "--consensus_type ActionVLAD --vlad_form breakfast --cluster none",
 ]
 
 
@@ -70,6 +72,46 @@ def test_a_stem_in_chunks_trains_alike(run_main, tiny_data, tmp_path, words):
         ends.append(weights_of(only(tmp_path)))
     for key in ends[0]:
         torch.testing.assert_close(ends[0][key], ends[1][key], rtol=1e-3, atol=1e-4)
+
+
+STAGES = ["--consensus_type", "ActionVLAD", "--input_size", "64"]
+
+
+def test_the_two_stages_of_actionvlad(run_main, run_processes, tiny_data, tmp_path):
+    """Words come from the training videos, the same in any number of processes; only stage 2 trains them."""
+    words = [*THIN, "--root_path", tiny_data, *STAGES]
+    ran = run_main(*words, "--vlad_stage", 1)
+    assert ran.code == 0 and ran.out.count("head      ActionVLAD starts from 8 training videos\n") == 1, ran
+    first = only(tmp_path)
+    assert "ActionVLAD_vlad_stage-1_segment4" in str(first)
+    found = {name: weights_of(first)[f"consensus.{name}"] for name in ("words", "assign", "offset")}
+    torch.testing.assert_close(found["offset"], -1000 * found["words"].square().sum(1))
+    ran = run_main(*words, "--tune_from", first, "--root_model", "two")
+    assert ran.code == 0 and "starts from" not in ran.out and "none new; classifier kept" in ran.out, ran
+    (second,) = tmp_path.glob(f"two/*/{ckpt.LAST}")
+    trained = weights_of(second)["consensus.words"]
+    assert not torch.equal(trained, found["words"])
+    torch.testing.assert_close(trained, found["words"], rtol=0.1, atol=0.1)
+
+    ran = run_processes(2, *words, "--vlad_stage", 1, "--root_model", "many")
+    assert [one.code for one in ran] == [0, 0] and ran[0].out.count("starts from 8 training videos") == 1, ran
+    (many,) = tmp_path.glob(f"many/*/{ckpt.LAST}")
+    assert all(torch.equal(weights_of(many)[f"consensus.{name}"], found[name]) for name in found)
+
+
+def test_few_videos_make_few_places(run_main, tiny_data):
+    ran = run_main(*THIN, "--root_path", tiny_data, "--consensus_type", "ActionVLAD")
+    assert ran.error == (
+        "--consensus_type ActionVLAD cannot start from the training list: 64 words want as many places, and the"
+        " training videos show 32"
+    )
+
+
+def test_one_video_is_no_batch_for_a_batch_norm_over_videos(run_main, tiny_data):
+    ran = run_main(*THIN, "--root_path", tiny_data, *HEADS[-1].split(), "-b", 7)
+    assert ran.error.startswith(
+        "a batch of this run leaves one video to a process, and --consensus_type ActionVLAD has"
+    )
 
 
 def test_two_processes_draw_each_their_own(run_processes, tiny_data, tmp_path):
