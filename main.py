@@ -5,7 +5,11 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
+from ops.evaluation.result_files import found_scores
+from ops.evaluation.statistics import describe_accuracies
+from ops.files import write_whole
 from ops.options import cli
 from ops.run.progress import Progress
 from ops.run.saving import run_folders
@@ -15,6 +19,7 @@ from ops.run.training import Training
 from ops.training import processes as distributed
 from ops.training.checkpoint import LAST
 from ops.training.engine import evaluate
+from ops.training.meters import Found
 
 
 def say(text: str) -> None:
@@ -37,8 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate_once(run: Run) -> int:
     """`--evaluate`."""
     loader = run.loaders["val"]
+    found: list[Found] = []
     with Progress("evaluate", len(loader), run.config.print_freq, say, wanted=run.processes.main) as progress:
-        r = evaluate(run.model, loader, run.device, progress, run.processes)
+        r = evaluate(run.model, loader, run.device, progress, run.processes, found.extend)
+    if run.config.scores and run.processes.main:
+        write_whole(Path(run.config.scores), found_scores(found, loader.dataset.videos))
+        say(f"written   {run.config.scores}")
+    say(describe_accuracies(r.top1, r.top5, r.videos))
     say(
         f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s, peak memory {r.peak_memory / 2**20:.0f} MB; "
         f"mean class accuracy {r.mean_class_accuracy:.3f}"

@@ -13,6 +13,7 @@ from ops.evaluation.ensemble import score_videos
 from ops.evaluation.members import Member, check_together, describe_protocol, load_member, make_test_loader
 from ops.evaluation.result_files import predictions_file, scores_file
 from ops.evaluation.settings import Settings, parse
+from ops.evaluation.statistics import describe_accuracies, wilson
 from ops.files import check_writable, write_whole
 from ops.options import cli
 from ops.pictures.confusion import confusion_picture, confusion_table
@@ -85,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     labels, scores = torch.tensor([video.label for video in videos]).numpy(), logits.numpy()
     names, confusion = [video.path for video in videos], r.confusion.numpy()
-    accuracy = f"top-1 {r.top1:.1f}%, mean class accuracy {r.mean_class_accuracy:.1f}%"
+    interval = wilson(int(r.confusion.diagonal().sum()), r.videos)
+    accuracy = f"top-1 {r.top1:.1f}% ({interval}), {r.videos} videos; mean class accuracy {r.mean_class_accuracy:.1f}%"
     contents = {
         "predictions": lambda: predictions_file(names, labels, scores, classes),
         "scores": lambda: scores_file(names, labels, scores),
@@ -95,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, path in files.items():
         write_whole(path, contents[name]())
     print("written   " + ", ".join(map(str, files.values())))
+    print(describe_accuracies(r.top1, r.top5, r.videos))
     print(f"{r.videos} videos, {r.frames} frames in {r.seconds:.1f} s; mean class accuracy {r.mean_class_accuracy:.3f}")
     print(f"Testing Results: Prec@1 {r.top1:.3f} Prec@5 {r.top5:.3f} Loss {r.loss:.5f}")
 

@@ -6,7 +6,7 @@
 Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Lin et al., ICCV 2019): then t = g.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -46,6 +46,7 @@ class TSN(nn.Module):
         dropout: float,
         partial_bn: bool,
         freeze_stem_bn: bool = False,
+        freeze_backbone: bool = False,
     ):
         super().__init__()
         self.base_model = base_model
@@ -69,6 +70,9 @@ class TSN(nn.Module):
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
             frozen |= {name for name, norm in norms.items() if norm in inside}
+        if freeze_backbone:
+            frozen |= set(norms)
+            base_model.requires_grad_(False)
         self.frozen_norms = [name for name in norms if name in frozen]
         for name in self.frozen_norms:
             norms[name].requires_grad_(False)
@@ -152,17 +156,18 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def to_head(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
+    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
         """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
 
-        Under autocast the backbone's stages run in its precision.
+        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
+        backbone's stages run in its precision.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
             if num_videos and stage in self.cascade:
                 again = self.cascade[stage]
                 lengths = torch.full((num_videos,), len(x) // num_videos)
-                x, _ = again(x, lengths, self.draw(again, num_videos, key))
+                x, _ = again(x, lengths, None if draws is None else draws[stage])
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
         with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
@@ -171,14 +176,24 @@ class TSN(nn.Module):
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
         return x.unflatten(0, (num_videos, self.consensus.num_segments))  # (n*g, ...) -> (n, g, ...)
 
-    def classify(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
-        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`."""
-        x = self.to_head(x, num_videos, key)
-        drawn_by = ()
-        if self.consensus.draws and self.training:
-            drawn_by = (generator(Purpose.HEAD, *key),)
+    def draw_for_head(self, key: Sequence[int]) -> list[Tensor] | None:
+        """What the head draws for a batch of training; None in testing, and for a head that draws nothing."""
+        if not self.training or not self.consensus.draws:
+            return None
+        return [drawn.to(self.device) for drawn in self.consensus.draw(generator(Purpose.HEAD, *key))]
+
+    def classify(
+        self,
+        x: Tensor,
+        num_videos: int,
+        draws: dict[str, Tensor | None] | None = None,
+        head_draw: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`; draws as in `to_head`."""
+        x = self.to_head(x, num_videos, draws)
+        drawn = () if head_draw is None else (head_draw,)
         with without_autocast(x.device):
-            logits = self.consensus(x, *drawn_by)  # (n, g, ...) -> (n, K)
+            logits = self.consensus(x, *drawn)  # (n, g, ...) -> (n, K)
         shape = tuple(logits.shape)
         if len(shape) not in (2, 3) or shape[0] != num_videos or shape[-1] != self.num_class:
             raise ValueError(
@@ -187,12 +202,18 @@ class TSN(nn.Module):
             )
         return logits
 
-    def forward(self, frames: Tensor, lengths: Tensor, key: Sequence[int] = ()) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        key: Sequence[int] = (),
+        mix: Callable[[Tensor, int], Tensor] | None = None,
+    ) -> Tensor:
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
         may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients, and what
-        else is drawn in training.
+        else is drawn in training. `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -202,7 +223,10 @@ class TSN(nn.Module):
             empty = self.input_mean.new_zeros(0, self.base_model.in_channels, 32, 32)
             return TSN.classify(self, TSN.run_stem(self, empty), 0)
         x, _ = self.represent(frames, lengths, key)
-        return self.classify(x, len(lengths), key)
+        if mix is not None:
+            x = mix(x, len(lengths))
+        draws = {stage: self.draw(again, len(lengths), key) for stage, again in self.cascade.items()}
+        return self.classify(x, len(lengths), draws, self.draw_for_head(key))
 
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
@@ -270,6 +294,7 @@ def build_model(
     dropout: float = 0.5,
     partial_bn: bool = True,
     freeze_stem_bn: bool = False,
+    freeze_backbone: bool = False,
     seed: int = 0,
     **head_options,
 ) -> TSN:
@@ -319,4 +344,5 @@ def build_model(
         dropout,
         partial_bn,
         freeze_stem_bn,
+        freeze_backbone,
     )

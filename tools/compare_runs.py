@@ -1,4 +1,4 @@
-"""Compare finished runs: one table, and on demand one picture."""
+"""Compare finished runs in one table, and on demand one picture; or the scores of tests video by video."""
 
 import csv
 import json
@@ -8,7 +8,9 @@ from pathlib import Path
 import _path
 
 from ops.errors import InputError
+from ops.evaluation.comparison import ACCURACY_KEY, PAIRED_KEY, accuracy_rows, paired_rows, repeated
 from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
+from ops.evaluation.result_files import read_scores
 from ops.options import cli
 from ops.options.checks import stored_options
 from ops.options.config import Config
@@ -22,6 +24,10 @@ EXAMPLE = """example:
   python tools/compare_runs.py log/TSM_movingmnist_*
   python tools/compare_runs.py log/TSM_movingmnist_* --picture runs.png \\
       --video data/movingmnist/val/left_0 --weights checkpoint/NAME/ckpt.best.pth.tar
+  # two models on the same videos: is the difference more than chance? Files as test_models.py --scores writes them
+  python tools/compare_runs.py --scores slope.npz --against tsm.npz
+  # the same over three splits or folds, in the same order; without --against: the mean of one model's splits
+  python tools/compare_runs.py --scores slope1.npz slope2.npz slope3.npz --against tsm1.npz tsm2.npz tsm3.npz
 """
 COLUMNS = ("method", "frames seen", "clusters", "top-1 %", "epochs", "minutes")
 CHUNK = 32  # frames sent through a network at a time
@@ -51,11 +57,29 @@ def summarise(folder: Path) -> dict[str, str]:
 
 def format_table(rows: list[dict[str, str]]) -> str:
     """The rows as a Markdown table whose columns are aligned."""
-    lines = [COLUMNS, ["-"] * len(COLUMNS), *([row[column] for column in COLUMNS] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
+    columns = list(rows[0])
+    lines = [columns, ["-"] * len(columns), *([row[column] for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     lines[1] = ["-" * width for width in widths]
     cells = ([cell.rjust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
     return "\n".join(f"| {line[0].strip().ljust(widths[0])} | {' | '.join(line[1:])} |" for line in cells)
+
+
+def compare_scores(files: Sequence[Path], against: Sequence[Path]) -> str:
+    """The table of score files, a split each, alone or `against` others on the same videos."""
+    if against and len(against) != len(files):
+        raise InputError(
+            f"--scores has {len(files)} files and --against {len(against)}; give one for each, in the same order"
+        )
+    first, second = ([read_scores(file) for file in side] for side in (files, against))
+    rows, lines, key = accuracy_rows(first), [f"A  {', '.join(map(str, files))}"], ACCURACY_KEY
+    if against:
+        rows, key = paired_rows(first, second), ACCURACY_KEY + PAIRED_KEY
+        lines.append(f"B  {', '.join(map(str, against))}")
+    lines += ["", format_table(rows), "", key]
+    if number := repeated(first):
+        lines.append(f"{number} of the videos are in several files: drawn with all of them, and counted once for p")
+    return "\n".join(lines)
 
 
 def draw(rows: list[dict[str, str]], num_class: int, picture: Path, video: Prediction | None) -> None:
@@ -83,7 +107,24 @@ def draw(rows: list[dict[str, str]], num_class: int, picture: Path, video: Predi
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.ArgumentParser(prog="compare_runs.py", description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("runs", nargs="+", type=Path, help="log folders, in the order of the table's rows")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("runs", nargs="*", default=[], type=Path, help="log folders, in the order of the table's rows")
+    what.add_argument(
+        "--scores",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="FILE.npz",
+        help="instead of runs: what test_models.py or main.py --evaluate wrote with --scores, a file a split or fold",
+    )
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="FILE.npz",
+        help="files of another model on the same videos, in the order of --scores: compared video by video",
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw bars of the accuracies (matplotlib)")
     parser.add_argument("--video", type=Path, metavar="FOLDER", help="frame folder to draw beside the bars")
     parser.add_argument("--weights", type=Path, metavar="CKPT", help="checkpoint that cuts --video into clusters")
@@ -91,6 +132,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if bool(args.video) != bool(args.weights) or (args.video and not args.picture):
         parser.error("--video and --weights go together, and with --picture")
+    if args.against and not args.scores:
+        parser.error("--against goes with --scores")
+    if args.scores and args.picture:
+        parser.error("--picture draws runs, not --scores; leave one of them out")
+    if args.scores:
+        print(compare_scores(args.scores, args.against))
+        return
     if args.picture:
         pictures.check(args.picture)
     rows = [summarise(folder) for folder in args.runs]

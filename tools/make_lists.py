@@ -10,7 +10,7 @@ from pathlib import Path
 
 import _path
 
-from ops.data.prepare.annotations import BREAKFAST, PARSERS, Annotation
+from ops.data.prepare.annotations import BREAKFAST, EGOGESTAR_FOLDS, PARSERS, Annotation
 from ops.data.prepare.discovery import FrameCounter
 from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
 from ops.data.prepare.list_lines import Lines, Problem, make_lines, write_files
@@ -64,6 +64,12 @@ annotation  kinetics_train.csv, kinetics_val.csv and, if there, kinetics_test.cs
 frames      FRAMES/<class>/<id>_<start> (TSM) or <id>_<000start>_<000end>, also below train/, val/, test/; the class
             as in the csv or as TSM writes it (air_drumming)
 labels      sorted""",
+    "egogestar": """\
+annotation  none: ops/data/prepare/egogestar.csv names class, fold and scene of 217 videos; --annotations DIR takes an
+            egogestar.csv of your own
+frames      FRAMES/testvideo/testvideo_<class>_<n> or FRAMES/testvideo_<class>_<n>
+labels      up down left right carret circlecc square star tick del
+splits      the videos of one of four folds validate; no scene is in two of them""",
     "folder": """\
 frames      FRAMES/<class>/.../<video>/<frames>, split by --val_fraction in every class; or ready-made
             FRAMES/train/<class>/... and FRAMES/val/<class>/... (and test/)
@@ -78,6 +84,7 @@ EXAMPLES = {
     "somethingv2": "somethingv2 --annotations data/somethingv2/labels",
     "jester": "jester --root data/jester",
     "kinetics": "kinetics --root data/kinetics --image_tmpl 'image_{:05d}.jpg'",
+    "egogestar": "egogestar --split fold1",
     "folder": "folder --root mydata --val_fraction 0.2",
 }
 
@@ -150,6 +157,14 @@ def build_parser() -> cli.ArgumentParser:
                 help="whose videos test; lists of s1 are "
                 "named train_split1_videofolder.txt and so on (default timeception)",
             )
+        if name == "egogestar":
+            add(
+                "--split",
+                choices=tuple(EGOGESTAR_FOLDS),
+                default="fold0",
+                help="the fold that validates; lists of fold1 are named train_fold1_videofolder.txt and so on"
+                " (default fold0)",
+            )
         if own:
             add("--val_fraction", type=fraction, metavar="F", help="share of each class that validates (default 0.2)")
             add("--seed", type=whole, default=0, metavar="N", help="another seed, another split (default 0)")
@@ -186,9 +201,10 @@ def find_places(args: argparse.Namespace) -> tuple[Path, Path]:
 def list_names(spec: DatasetSpec, split: str) -> dict[str, str]:
     """File names of the lists: the plain ones for the default split."""
     names = {"train": spec.train_list, "val": spec.val_list, "test": TEST_LIST}
-    if split in ("", "1", "timeception"):
+    if split in ("", "1", "timeception", "fold0"):
         return names
-    return {part: name.replace("_", f"_split{split.lstrip('s')}_", 1) for part, name in names.items()}
+    split = split if split.startswith("fold") else f"split{split.removeprefix('s')}"
+    return {part: name.replace("_", f"_{split}_", 1) for part, name in names.items()}
 
 
 def show_table(annotation: Annotation, lines: Lines) -> str:

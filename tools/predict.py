@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
         seen = predict(model, config, frames, args.chunk, bar.update)
     best = seen.probabilities.topk(min(TOP, len(names)))
-    name = args.video.resolve().name
+    name = str(args.video)
     print(f"{name}: {seen.summary}")
     width = max(len(names[label]) for label in best.indices)
     for rank, (value, label) in enumerate(zip(best.values, best.indices, strict=True), 1):

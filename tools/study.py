@@ -1,32 +1,48 @@
-"""The study of docs/results.md: run its cells, check one, and write tables and figures from their logs."""
+"""The studies of docs/: run their cells, check one, and write tables and figures from their logs."""
 
 import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import _path
 from tqdm import tqdm
 
 from ops.errors import InputError
-from ops.files import write_whole
 from ops.options import cli
 from ops.options.types import number
 from ops.pictures import video as pictures
-from tools.studies import figures, report, results
-from tools.studies.plan import COST, NETS, Cell, Study, choose_cells
+from tools.studies import results
+from tools.studies.base import Cell, Study
+from tools.studies.gestures.plan import Gestures
+from tools.studies.gestures.report import write_page as write_gestures
+from tools.studies.move4mnist.plan import Move4MNIST
+from tools.studies.move4mnist.report import write_page as write_move4mnist
 from tools.studies.runner import Job, run_all, run_job
 
+PROGRAM = "python tools/study.py"
 EXAMPLE = """examples:
   python tools/study.py plan --quick                  # the commands, without running them
   python tools/study.py run --quick --jobs 2          # goes on where it was interrupted
   python tools/study.py check t128-slope-g16-e4-s0    # runs one cell again: the same figures?
   python tools/study.py report                        # docs/results.md, docs/results.csv and images/
+  python tools/study.py run --study gestures --videos videos/egogestar --seeds 0 --jobs 2
+  python tools/study.py report --study gestures       # docs/gestures.md, docs/gestures.csv and images/
 """
-SEEDS = (0, 1, 2)
+
+
+class Kind(NamedTuple):
+    """A study: its plan, and what writes its page and figures from the tables in a folder's docs/."""
+
+    study: type[Study]
+    write_page: Callable[[Path], None]
+
+
+STUDIES = {kind.study.name: kind for kind in (Kind(Move4MNIST, write_move4mnist), Kind(Gestures, write_gestures))}
 
 
 def build_parser() -> cli.ArgumentParser:
@@ -40,6 +56,7 @@ def build_parser() -> cli.ArgumentParser:
     }
     for name, text in helps.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".", epilog=EXAMPLE)
+        command.add_argument("--study", choices=STUDIES, default="move4mnist", help="which of the two (move4mnist)")
         command.add_argument(
             "--root",
             type=Path,
@@ -55,9 +72,15 @@ def build_parser() -> cli.ArgumentParser:
             )
             command.add_argument("--from_docs", action="store_true", help="take the figures from docs/, not from logs")
         if name in ("plan", "run"):
-            command.add_argument("--quick", action="store_true", help="16 representations of 32 and 128 frames only")
+            command.add_argument("--quick", action="store_true", help="few cells of one seed, which show the most")
             command.add_argument(
-                "--seeds", type=number(int, least=0), nargs="+", metavar="S", help="(0 1 2; with --quick 0)"
+                "--seeds", type=number(int, least=0), nargs="+", metavar="S", help="(the study's; with --quick 0)"
+            )
+            command.add_argument(
+                "--videos",
+                type=Path,
+                metavar="DIR",
+                help="with --study gestures: the folder of EgoGestAR's videos, docs/data.md says how to get them",
             )
         if name == "run":
             command.add_argument(
@@ -70,34 +93,12 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def make_jobs(study: Study, cells: list[Cell]) -> list[Job]:
-    """A job for each cell, and for each data set before the first cell that reads it."""
-    jobs: dict[str, Job] = {}
-    for cell in cells:
-        data = f"data-{cell.data}-s{cell.seed}"
-        make = partial(study.make_data, cell.data, cell.seed)
-        jobs.setdefault(data, Job(data, make, study.root / "output" / f"{data}.txt"))
-        needs = (data, cell.needs.name) if cell.needs else (data,)
-        jobs[cell.name] = Job(cell.name, lambda cell=cell: [study.command(cell)], study.output(cell), needs)
-    return list(jobs.values())
-
-
-def make_other_jobs(study: Study, seeds: Sequence[int]) -> list[Job]:
-    """Jobs that give something else than accuracy: how gradients agree, what a step costs, pictures of clusters."""
-    commands = {f"gradients-{net}-s{seed}": [study.agreement(net, seed)] for net in NETS for seed in seeds}
-    commands["cost"] = [["python", "tools/benchmark.py", *COST.split(), "--json", str(study.root / "cost.json")]]
-    commands["pictures"] = study.pictures(seeds[0])
-    return [
-        Job(name, lambda commands=commands: commands, study.root / "output" / f"{name}.txt")
-        for name, commands in commands.items()
-    ]
-
-
-def run(study: Study, cells: list[Cell], others: list[Job], at_once: int) -> None:
+def run(study: Study, cells: Sequence[Cell], others: Sequence[Job], at_once: int) -> None:
     """Run what has not been run, and tell how far it has come."""
-    jobs = make_jobs(study, cells)
+    jobs = study.jobs(cells)
     by_name = {cell.name: cell for cell in cells}
-    (study.root / "gradients").mkdir(parents=True, exist_ok=True)
+    for pattern in study.files:
+        (study.root / pattern).parent.mkdir(parents=True, exist_ok=True)
     waiting = {job.name for job in (*jobs, *others) if not job.output.exists()}
     with tqdm(total=len(jobs) + len(others), unit="job", dynamic_ncols=True, disable=None) as bar:
 
@@ -109,18 +110,18 @@ def run(study: Study, cells: list[Cell], others: list[Job], at_once: int) -> Non
 
         run_all(jobs, at_once, tell)
         run_all(others, 1, tell)  # whose times count
-    print(f"all {len(cells)} cells are done; `python tools/study.py report` writes docs/results.md")
+    print(f"all {len(cells)} cells are done; `{PROGRAM} report --study {study.name}` writes docs/{study.page}.md")
 
 
 def check(study: Study, name: str) -> int:
     """Run a cell again from the same data and starting weights; 0 if its figures come out the same."""
-    cells = {cell.name: cell for cell in choose_cells(study.seeds())}
+    cells = {cell.name: cell for cell in study.choose_cells(study.seeds_run())}
     if name not in cells or not study.output(cells[name]).exists():
         raise InputError(f"there is no cell {name!r} in {study.root} that has been run; `plan` prints the names")
     cell = cells[name]
     with tempfile.TemporaryDirectory() as folder:
-        again = Study(study.root, runs=Path(folder))
-        if code := run_job(Job(name, lambda: [again.command(cell)], again.output(cell))):
+        again = replace(study, runs=Path(folder))
+        if code := run_job(Job(name, lambda: again.commands(cell), again.output(cell))):
             raise InputError(
                 f"{name} ended with exit code {code} this time; {study.root} must hold its data and starting weights"
             )
@@ -134,51 +135,38 @@ def check(study: Study, name: str) -> int:
 
 def collect(study: Study, out: Path) -> None:
     """Bring what the page is made of from logs into `out`/docs and `out`/images."""
-    docs = out / "docs"
-    cells = results.gather(study, choose_cells(study.seeds()))
+    cells = results.gather(study, study.choose_cells(study.seeds_run()))
     if not cells:
-        raise InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
-    docs.mkdir(parents=True, exist_ok=True)
-    results.write_csv(docs / "results.csv", cells)
-    places = {"gradients/*.csv": docs / "gradients", "cost.json": docs, "pictures/clusters_*.png": out / "images"}
-    for pattern, folder in places.items():
-        folder.mkdir(parents=True, exist_ok=True)
+        raise InputError(f"{study.root} holds no cell that has been run; `{PROGRAM} run --study {study.name}` does it")
+    (out / "docs").mkdir(parents=True, exist_ok=True)
+    results.write_csv(out / "docs" / f"{study.page}.csv", cells)
+    for pattern, folder in study.files.items():
+        (out / folder).mkdir(parents=True, exist_ok=True)
         for file in study.root.glob(pattern):
-            shutil.copy(file, folder)
-
-
-def write_report(out: Path) -> None:
-    """The page and its figures from the tables in `out`/docs."""
-    docs, images = out / "docs", out / "images"
-    cells = results.read_csv(docs / "results.csv")
-    pairs, cost = results.read_pairs_of(docs / "gradients"), results.read_cost(docs / "cost.json")
-    write_whole(docs / "results.md", report.write(cells, pairs, cost).encode())
-    figures.draw_sparsity(cells, images / "sparsity.png")
-    figures.draw_emptiness(cells, images / "emptiness.png")
-    if pairs:
-        figures.draw_agreement(pairs, images / "gradient_agreement.png")
-    if cost:
-        figures.draw_cost(cost, images / "cost.png")
-    print(f"wrote {docs / 'results.md'} and its figures in {images}")
+            shutil.copy(file, out / folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    kind = STUDIES[args.study]
     if args.command == "report":
-        pictures.check(args.out / "images" / "sparsity.png")
+        pictures.check(args.out / "images" / "study.png")
         if not args.from_docs:
-            collect(Study(args.root), args.out)
-        write_report(args.out)
+            collect(kind.study(args.root), args.out)
+        kind.write_page(args.out)
+        print(f"wrote {args.out / 'docs' / kind.study.page}.md and its figures in {args.out / 'images'}")
         return 0
-    study = Study(args.root)
     if args.command == "check":
-        return check(study, args.cell)
-    seeds = args.seeds or (SEEDS[:1] if args.quick else SEEDS)
-    cells, others = choose_cells(seeds, args.quick), [] if args.quick else make_other_jobs(study, seeds)
+        return check(kind.study(args.root), args.cell)
+    if args.videos and not kind.study.takes_videos:
+        raise InputError(f"--videos {args.videos}: the study {args.study} makes its videos itself; leave it out")
+    study = kind.study(args.root, videos=args.videos or (Path("VIDEOS") if args.command == "plan" else None))
+    seeds = args.seeds or (study.seeds[:1] if args.quick else study.seeds)
+    cells, others = study.choose_cells(seeds, args.quick), [] if args.quick else study.other_jobs(seeds)
     if args.command == "run":
         run(study, cells, others, args.jobs)
     else:
-        for job in make_jobs(study, cells) + others:
+        for job in study.jobs(cells) + others:
             print(f"# {job.name}", *(shlex.join(command) for command in job.commands()), sep="\n")
     return 0
 

@@ -13,13 +13,14 @@ class Purpose(IntEnum):
     """What is drawn, and the place that it is a function of."""
 
     ORDER = 0  # (seed, epoch): which videos make a batch
-    VIEW = 1  # (seed, epoch, video): sampled frames, crop and flip
+    VIEW = 1  # (seed, epoch, video): frames, crop, flip and what else changes a clip
     DROPOUT = 2  # (seed, epoch, process)
     REPRESENTATIVES = 3  # (seed, epoch, batch, process): the frames that give a cluster's gradient
     REDUCTION = 4  # (seed, epoch, batch, process, number of clusters): the frames that stand for clusters
-    HEAD = 5  # (seed, epoch, batch, process): what a head draws
-    HEAD_START = 6  # (seed,): from what of the training videos a head starts
-    TEST_TUPLES = 7  # (number of representations, scale): the tuples that temporal relations look at in testing
+    MIXING = 5  # (seed, epoch, batch): how its videos are mixed
+    HEAD = 6  # (seed, epoch, batch, process): what a head draws
+    HEAD_START = 7  # (seed,): from what of the training videos a head starts
+    TEST_TUPLES = 8  # (number of representations, scale): the tuples that temporal relations look at in testing
 
 
 def _sequence(purpose: Purpose, *place: int) -> np.random.SeedSequence:

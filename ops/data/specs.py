@@ -49,6 +49,7 @@ DATASETS = {
     "somethingv2": DatasetSpec(174, "{:06d}.jpg", flip=False),
     "jester": DatasetSpec(27, "{:05d}.jpg", flip=False),
     "kinetics": DatasetSpec(400, "img_{:05d}.jpg"),
+    "egogestar": DatasetSpec(10, "img_{:05d}.jpg", flip=False),
 }
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from ops.data.augment import Change, erase, rand_augment
+
 CROP_SCALES = (1.0, 0.875, 0.75, 0.66)  # TSN's multi-scale crop
 
 
@@ -94,14 +96,21 @@ def train_transform(
     flip: bool,
     scales: Sequence[float] = CROP_SCALES,
     flow: bool = False,
+    augment: bool = False,
+    erasing: float = 0.0,
 ) -> View:
     """One multi-scale crop and, with `flip`, one coin for a mirror -> squares of `size` pixels.
 
-    With `flow`, clips hold horizontal flow and then as many frames of vertical flow.
+    With `flow`, clips hold horizontal flow and then as many frames of vertical flow. `augment` adds RandAugment, and
+    `erasing` is how likely a box is erased; see `ops.data.augment`.
     """
     box = multi_scale_crop(height, width, rng, scales)
     mirrored = flip and rng.random() < 0.5
-    return View(box, partial(_square, size=size, mirrored=mirrored, flow=flow), can_halve(box, size))
+    changes = rand_augment(rng) if augment else []
+    if erasing and rng.random() < erasing:
+        changes.append(erase(rng, size))
+    finish = partial(_square, size=size, mirrored=mirrored, flow=flow, changes=changes)
+    return View(box, finish, can_halve(box, size))
 
 
 def eval_transform(height: int, width: int, rng: np.random.Generator, size: int) -> View:
@@ -114,9 +123,16 @@ def eval_transform(height: int, width: int, rng: np.random.Generator, size: int)
     return View(box, partial(_square, size=size), can_halve(box, size))
 
 
-def _square(clip: Tensor, size: int, mirrored: bool = False, flow: bool = False) -> Tensor:
-    """Resize a clip to squares and mirror it, whichever is less work first: the pixels are the same."""
-    if mirrored and clip.shape[-1] < size:
-        return resize(mirror(clip, flow), size)
+def _square(
+    clip: Tensor, size: int, mirrored: bool = False, flow: bool = False, changes: Sequence[Change] = ()
+) -> Tensor:
+    """Resize a clip to squares and mirror it, whichever is less work first: the pixels are the same. Then change it."""
+    mirror_first = mirrored and clip.shape[-1] < size
+    if mirror_first:
+        clip = mirror(clip, flow)
     clip = resize(clip, size)
-    return mirror(clip, flow) if mirrored else clip
+    if mirrored and not mirror_first:
+        clip = mirror(clip, flow)
+    for change in changes:
+        clip = change(clip)
+    return clip

@@ -92,13 +92,17 @@ def check_views(settings: Settings, config: Config, path: str) -> None:
 
 def check_together(settings: Settings, members: Sequence[Member]) -> None:
     """Raise InputError unless all members' lists hold videos of the same labels in the same order, and one of them is
-    of the modality that was asked for."""
+    of the modality that was asked for.
+
+    Paths may be others in each list, as those of frames and of flow; a path that two lists share stands in one place.
+    """
     first, found = members[0], {member.config.modality for member in members}
     if settings.modality and settings.modality not in found:
         raise InputError(
             f"{', '.join(member.path for member in members)}: trained on {', '.join(sorted(found))}, not"
             f" {settings.modality}; leave {settings.modality} out or use others"
         )
+    places = {video.path: place for place, video in enumerate(first.videos)}
     for member in members[1:]:
         pairs = zip(first.videos, member.videos, strict=False)
         odd = next((i for i, (a, b) in enumerate(pairs) if a.label != b.label), None)
@@ -113,6 +117,12 @@ def check_together(settings: Settings, members: Sequence[Member]) -> None:
                 f"video {odd + 1} is {a.path} of label {a.label} for {first.path} and {b.path} of label"
                 f" {b.label} for {member.path}; fusion needs the same videos"
             )
+        for here, video in enumerate(member.videos):
+            if places.get(video.path, here) != here and first.videos[here].path != video.path:
+                raise InputError(
+                    f"{video.path} is video {places[video.path] + 1} for {first.path} and video {here + 1} for"
+                    f" {member.path}; fusion needs the same videos in the same order"
+                )
 
 
 def make_test_loader(settings: Settings, member: Member, pin_memory: bool) -> DataLoader:

@@ -20,7 +20,7 @@ class Head(nn.Module):
         needs_maps        it takes maps as the last stage leaves them, (n, g, d, h, w), not pooled; `in_dim` is None
         before_relu       the last stage leaves them without its last ReLU
         fixed_segments    it works for the g that it was built for only
-        draws             it draws in training: `forward` then gets a second argument
+        draws             it draws in training: `forward` then gets what `draw` gave as a second argument
         starts_from_data  a new one wants to see training videos before the first epoch, by `start_from`
         norms_videos      it holds a BatchNorm over the videos of a batch, which cannot train on a single one
         boosted           `new_fc` is a classifier, which learns faster than a backbone that has learned before
@@ -59,6 +59,10 @@ class Head(nn.Module):
         """The options that the state dict of a model proves by its names and shapes if this is its head, else None."""
         return None
 
+    def draw(self, rng: np.random.Generator) -> list[Tensor]:
+        """What it draws for a batch of training, on the CPU."""
+        raise NotImplementedError
+
     def start_from(self, batches: Iterable[Tensor], rng: np.random.Generator) -> None:
         """Find starting values in what this head gets of training videos, batches of (n, g, ...) as in `forward`.
 
@@ -68,7 +72,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (n, g, in_dim) -> logits (n, K), or (n, g, K) to train each representation on the video's label.
 
-        A head that `draws` is given a numpy generator after x, in training; in testing it is not.
+        A head that `draws` gets what it drew after x, in training; in testing, and for no video, it does not.
         """
         raise NotImplementedError
 

@@ -123,14 +123,16 @@ class TRNMultiscale(Head):
                 return {"trn_mlps": mlps, "num_segments": first.shape[1] // FEATURES}
         return None
 
-    def forward(self, x: Tensor, rng: np.random.Generator | None = None) -> Tensor:
-        logits = 0
-        for scale, relate in zip(self.scales, self.fc_fusion_scales, strict=True):
-            tuples = self.get_buffer(f"tuples{scale}")  # (m, s)
-            if rng is not None:
-                tuples = torch.tensor(draw_tuples(self.num_segments, scale, rng)).to(x.device)
-            seen = x[:, tuples].flatten(2)  # (n, g, 256) -> (n, m, 256 s)
-            logits = logits + relate(seen, every=self.every and rng is None)
+    def draw(self, rng: np.random.Generator) -> list[Tensor]:
+        return [torch.tensor(draw_tuples(self.num_segments, scale, rng)) for scale in self.scales]
+
+    def forward(self, x: Tensor, drawn: list[Tensor] | None = None) -> Tensor:
+        every, logits = self.every and drawn is None, 0
+        if drawn is None:
+            drawn = [self.get_buffer(f"tuples{scale}") for scale in self.scales]
+        for tuples, relate in zip(drawn, self.fc_fusion_scales, strict=True):
+            seen = x[:, tuples].flatten(2)  # (n, g, 256), (m, s) -> (n, m, 256 s)
+            logits = logits + relate(seen, every)
         return logits
 
 
@@ -139,7 +141,6 @@ def tuples_drawn(num_segments: int, scale: int) -> int:
     return min(TUPLES, comb(num_segments, scale))
 
 
-@torch.compiler.disable
 def draw_tuples(num_segments: int, scale: int, rng: np.random.Generator) -> Sequence[tuple[int, ...]]:
     """Distinct tuples of `scale` different representations, earlier ones first; any are as likely as others."""
     drawn: dict[tuple[int, ...], None] = {}

@@ -58,6 +58,14 @@ WITHOUT_EFFECT = (
     ),
     Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
+    Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
+    Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
+    Idle(
+        ("layer_decay", "stem_grad"),
+        lambda config: config.freeze_backbone,
+        "with --freeze_backbone; leave one of them out",
+        passes_default=True,
+    ),
     Idle(("stem_memory",), lambda config: config.stem_chunk == 0, "with --stem_chunk 0; leave one of them out"),
 )
 
@@ -72,6 +80,7 @@ def check(config: Config, given: frozenset[str]) -> None:
     check_stem(config)
     check_sync_bn(config)
     check_epochs(config, given)
+    check_recipe(config)
 
 
 def check_start(config: Config) -> None:
@@ -157,7 +166,7 @@ def check_stem(config: Config) -> None:
     """How the stem runs: in chunks or not, and with which gradient."""
     if config.stem_grad == "representative" and config.stem_chunk == 0:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
-    if config.freeze_stem_bn or config.evaluate:
+    if config.freeze_stem_bn or config.freeze_backbone or config.evaluate:
         return
     for name, other in (("stem_chunk", "auto"), ("stem_grad", "exact")):
         if getattr(config, name) not in (other, 0):
@@ -170,6 +179,8 @@ def check_stem(config: Config) -> None:
 def check_sync_bn(config: Config) -> None:
     if not config.sync_bn:
         return
+    if config.freeze_backbone:
+        raise InputError("--sync_bn finds no BatchNorm that trains with --freeze_backbone; leave one of them out")
     if config.freeze_stem_bn and not config.npb:
         raise InputError("--sync_bn finds no BatchNorm that trains: add --npb, or leave out --freeze_stem_bn")
 
@@ -180,12 +191,34 @@ def check_epochs(config: Config, given: frozenset[str]) -> None:
             f"--cluster_start_epoch {config.cluster_start_epoch} lies beyond --epochs {config.epochs}:"
             " the run would never train on clusters"
         )
+    if config.warmup_epochs >= config.epochs and not config.evaluate:
+        raise InputError(
+            f"--warmup_epochs {config.warmup_epochs} leaves nothing of --epochs {config.epochs} to train at the full"
+            " rate; take fewer"
+        )
+
+
+def check_recipe(config: Config) -> None:
+    if config.rand_augment and config.modality == "Flow":
+        raise InputError("--rand_augment changes colours and shapes, which flow fields do not have; leave it out")
+    if config.momentum == 1 and config.optimizer != "sgd":
+        raise InputError(f"--momentum 1 is no beta of --optimizer {config.optimizer}; take one below 1")
 
 
 def check_processes(given: frozenset[str], processes: Processes) -> None:
     """InputError where `given` options need several processes and this is the only one."""
     if "sync_bn" in given and processes.world_size == 1:
         raise InputError("--sync_bn has no effect in a single process; leave it out, or start several with torchrun")
+
+
+def check_mixing(config: Config, processes: Processes) -> None:
+    """InputError where videos are to be mixed and a process may have one alone."""
+    for name in ("mixup", "cutmix"):
+        if getattr(config, name) and config.batch_size < 2 * processes.world_size:
+            raise InputError(
+                f"--{name} mixes two videos of a process's batch, and --batch_size {config.batch_size} gives some of"
+                f" {processes.world_size} one alone; take at least {2 * processes.world_size}"
+            )
 
 
 # ---------------------------------------------------------------- with a checkpoint

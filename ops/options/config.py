@@ -20,7 +20,8 @@ from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS
 from ops.temporal.shift import SHIFT_PLACES
-from ops.training.optim import SCHEDULES
+from ops.training.losses import CLASS_WEIGHTS
+from ops.training.optim import OPTIMIZERS, SCHEDULES
 from ops.training.stepping import AMP
 
 
@@ -230,7 +231,27 @@ class Config:
         metavar="E",
         many=True,
     )
-    momentum: float = option(0.9, "momentum of SGD", role="training", type=number(float, least=0, most=1), metavar="M")
+    warmup_epochs: int = option(
+        0,
+        "epochs in which the rate rises from nothing, step by step; `cos` begins after them",
+        role="training",
+        type=number(int, least=0),
+        metavar="E",
+    )
+    optimizer: str = option("sgd", "how gradients move the weights", role="training", choices=OPTIMIZERS)
+    momentum: float = option(
+        0.9, "momentum of SGD; first beta of Adam", role="training", type=number(float, least=0, most=1), metavar="M"
+    )
+    eps: float = option(
+        1e-8, "what Adam adds to its divisor", role="training", type=number(float, above=0), metavar="EPS"
+    )
+    layer_decay: float = option(
+        1.0,
+        "the rate of a backbone's stage as a share of the next one's",
+        role="training",
+        type=number(float, above=0, most=1),
+        metavar="D",
+    )
     wd: float = option(
         5e-4,
         "weight decay",
@@ -260,6 +281,7 @@ class Config:
     npb: bool = option(
         False, "train all BatchNorms; without it only the first (TSN's partial BatchNorm)", role="training"
     )
+    freeze_backbone: bool = option(False, "train the classifier and the head alone", role="training")
     freeze_stem_bn: bool = option(False, "train none of the BatchNorms that see every frame", role="training")
     sync_bn: bool = option(False, "BatchNorm takes its statistics from the videos of all processes", role="training")
     cluster_start_epoch: int = option(
@@ -299,6 +321,50 @@ class Config:
         type=number(float, above=0, most=1),
         metavar="S",
         many=True,
+    )
+    label_smoothing: float = option(
+        0.0,
+        "share of a label that is spread over all classes",
+        role="training",
+        type=number(float, least=0, most=1),
+        metavar="P",
+    )
+    class_weights: str = option(
+        "none",
+        "balanced: classes weigh alike in the loss, however many videos of the training list they have",
+        role="training",
+        choices=CLASS_WEIGHTS,
+    )
+    ema: float = option(
+        0.0,
+        "validate and keep a running mean of the weights, of which each step leaves this share; 0: do not",
+        role="training",
+        type=number(float, least=0, most=0.999999),
+        metavar="DECAY",
+    )
+    mixup: float = option(
+        0.0,
+        "train on sums of two videos' representations, in shares from Beta(ALPHA, ALPHA); 0: do not",
+        role="training",
+        type=number(float, least=0),
+        metavar="ALPHA",
+    )
+    cutmix: float = option(
+        0.0,
+        "train on representations with a box of another video's, of a share from Beta(ALPHA, ALPHA); 0: do not",
+        role="training",
+        type=number(float, least=0),
+        metavar="ALPHA",
+    )
+    rand_augment: bool = option(
+        False, "two operations of RandAugment on colours or shapes, the same for all frames of a clip", role="training"
+    )
+    erasing: float = option(
+        0.0,
+        "share of training clips of which a box is erased, the same in all frames",
+        role="training",
+        type=number(float, least=0, most=1),
+        metavar="P",
     )
     frame_keep: float = option(
         1.0,
@@ -380,6 +446,13 @@ class Config:
     )
     evaluate: bool = option(
         False, "evaluate the model of --resume on the validation list", role="place", aliases=("-e",)
+    )
+    scores: str | None = option(
+        None,
+        "with --evaluate: write the paths, labels and scores of all videos there, for tools/compare_runs.py",
+        role="place",
+        type=file_path,
+        metavar="FILE.npz",
     )
     tune_from: str | None = option(
         None,
@@ -504,8 +577,14 @@ class Config:
             "dropout": self.dropout,
             "partial_bn": not self.npb,
             "freeze_stem_bn": self.freeze_stem_bn,
+            "freeze_backbone": self.freeze_backbone,
             "seed": self.seed,
         }
+
+    @property
+    def optimizer_options(self) -> dict:
+        """What `ops.training.optim.build_optimizer` takes besides the model."""
+        return {name: getattr(self, name) for name in ("optimizer", "lr", "momentum", "wd", "eps", "layer_decay")}
 
 
 OPTIONS = {field.name: Option(field.name, field.default, **field.metadata) for field in fields(Config)}

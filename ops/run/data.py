@@ -52,6 +52,8 @@ def open_videos(config: Config, train: bool = False) -> VideoDataset:
             flip=spec.flip,
             scales=config.crop_scales or modality.crop_scales,
             flow=config.modality == "Flow",
+            augment=config.rand_augment,
+            erasing=config.erasing,
         )
     skip_bad = train and config.on_bad_video == "skip"
     videos, sampler = listed_videos(config, train), make_sampler(config, train)

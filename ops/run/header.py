@@ -7,11 +7,25 @@ from torch.utils.data import DataLoader
 
 from ops.data.decoding import describe_decoder
 from ops.models import TSN
-from ops.options.config import Config
+from ops.options.config import OPTIONS, Config
 from ops.pictures.text import counted
 from ops.streaming import describe_streaming
+from ops.training.optim import OPTIMIZERS
 from ops.training.processes import Processes
 from ops.training.stepping import choose_amp
+
+RECIPE = (  # options that a header names where they are used
+    "freeze_backbone",
+    "layer_decay",
+    "warmup_epochs",
+    "ema",
+    "label_smoothing",
+    "class_weights",
+    "mixup",
+    "cutmix",
+    "rand_augment",
+    "erasing",
+)
 
 
 def lay_out(lines: dict[str, str]) -> str:
@@ -89,6 +103,9 @@ def describe_training(config: Config, device: torch.device) -> str:
     if precision is not None:
         batch += f", {str(precision).removeprefix('torch.')}"
     return (
-        f"epochs {config.start_epoch} to {config.epochs - 1}, {batch}, SGD lr {config.lr:g} ({config.lr_type}),"
-        f" wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
+        f"epochs {config.start_epoch} to {config.epochs - 1}, {batch}, {OPTIMIZERS[config.optimizer].title} lr"
+        f" {config.lr:g} ({config.lr_type}), wd {config.wd:g}, dropout {config.dropout:g}, seed {config.seed}"
+        + "".join(
+            f", {name} {getattr(config, name)}" for name in RECIPE if getattr(config, name) != OPTIONS[name].default
+        )
     )

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ops.errors import InputError
+from ops.files import check_writable
 from ops.models import TSN, build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
-from ops.options.checks import check, check_processes, check_within_epoch
+from ops.options.checks import check, check_mixing, check_processes, check_within_epoch
 from ops.options.config import Config
 from ops.options.parsing import parse
 from ops.run.data import known_class_names, load_videos
@@ -71,9 +72,12 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     else:
         check(config, given)
     check_epochs_left(config)
+    check_mixing(config, processes)
     device = pick_device(config.device, config.deterministic, processes)
     if not config.evaluate and processes.main:
         refuse_to_overwrite(config, last)
+    if config.scores and processes.main:
+        check_writable(Path(config.scores), "--scores")
     loaders = open_data(config, device, processes, say)  # before weights, which may have to be fetched
     if content:
         boost = content.get("boost_classifier", True)  # checkpoints without this fact are TSM's, which boosts

@@ -114,6 +114,8 @@ def warn_of_frozen_norms(config: Config, model: TSN, warn: Say) -> None:
         flags.append("add --npb")
     if config.freeze_stem_bn:
         flags.append("leave --freeze_stem_bn out")
+    if config.freeze_backbone:
+        flags = ["leave --freeze_backbone out"]
     warn(
         f"warning: the weights are random, and {len(model.frozen_norms)} BatchNorms would not train, whose statistics"
         f" are of no images; {' and '.join(flags)}, or start from weights with --pretrain or --tune_from"

@@ -6,6 +6,7 @@ import torch
 
 from ops.data.seeds import Purpose, torch_seed
 from ops.errors import InputError
+from ops.models import TSN
 from ops.options.config import plain
 from ops.run.identity import changed_lists, digest_batches
 from ops.run.log import RunLog
@@ -14,10 +15,13 @@ from ops.run.saving import CheckpointFolder, random_state, restore_random_state
 from ops.run.setup import Run
 from ops.run.signals import Interrupted, Interrupts
 from ops.run.validation_pictures import validation_pictures
+from ops.training.averaging import averaged, restore_unaveraged
 from ops.training.checkpoint import BEST
 from ops.training.engine import evaluate, train_one_epoch
+from ops.training.losses import CLASS_WEIGHTS
 from ops.training.meters import Meters, Result
-from ops.training.optim import SCHEDULES, build_sgd, load_momenta, set_lr
+from ops.training.mixing import Mixing
+from ops.training.optim import SCHEDULES, build_optimizer, load_momenta, set_lr, warmup_share
 from ops.training.stepping import make_stepping
 
 
@@ -31,9 +35,11 @@ class Training:
     def __init__(self, run: Run):
         config, content = run.config, run.content
         self.run, self.config, self.model, self.processes = run, config, run.model, run.processes
-        self.optimizer = build_sgd(run.model, config.lr, config.momentum, config.wd, run.boost_classifier)
+        self.optimizer = build_optimizer(run.model, run.boost_classifier, **config.optimizer_options)
+        self.average = averaged(run.model, config.ema) if config.ema else None
+        restore_unaveraged(run.model, self.average, content, config.resume)
         self.stepping = make_stepping(
-            run.model, run.device, config.amp, config.accum, config.skip_nonfinite, run.processes
+            run.model, run.device, config.amp, config.accum, config.skip_nonfinite, run.processes, **self.recipe()
         )
         self.epoch, self.meters = config.start_epoch, self.new_meters()
         self.best, self.best_epoch = best_so_far(run)
@@ -47,12 +53,35 @@ class Training:
         if run.processes.main:
             self.log = RunLog(config.log_folder, plain(config), bool(content), config.start_epoch)
 
+    def recipe(self) -> dict:
+        """What `Stepping` is told beyond precision and processes."""
+        config = self.config
+        labels = [video.label for video in self.run.loaders["train"].dataset.videos]
+        weights = CLASS_WEIGHTS[config.class_weights](labels, self.model.num_class)
+        return {
+            "smoothing": config.label_smoothing,
+            "class_weights": None if weights is None else weights.to(self.run.device),
+            "mixing": Mixing(config.mixup, config.cutmix) if config.mixup or config.cutmix else None,
+            "average": self.average,
+        }
+
+    @property
+    def shown(self) -> TSN:
+        """The model that is validated and kept: the mean of the weights over steps, if there is one."""
+        return self.model if self.average is None else self.average.module
+
     def load_state(self, content: dict) -> None:
         """Go on with the momenta, the scale of float16 and the figures of a checkpoint, as far as it has them."""
         path = self.config.resume
         if content.get("scaler") and self.stepping.scaler.is_enabled():
             self.stepping.scaler.load_state_dict(content["scaler"])
         if "optimizer" in content:
+            former = (content.get("config") or {}).get("optimizer", "sgd")
+            if former != self.config.optimizer:
+                raise InputError(
+                    f"{path} was trained with --optimizer {former}, whose momenta --optimizer {self.config.optimizer}"
+                    " cannot go on with; leave it out, or start anew with --tune_from"
+                )
             try:
                 load_momenta(self.optimizer, content["optimizer"])
             except (AttributeError, LookupError, TypeError, ValueError):
@@ -93,9 +122,9 @@ class Training:
         """Train, and validate where it is time; tell, log and save what came of it."""
         epoch = self.epoch
         title = f"epoch {epoch:>{len(str(self.config.epochs - 1))}}"
-        lr = SCHEDULES[self.config.lr_type](self.config.lr, epoch, self.config.epochs, self.config.lr_steps)
-        set_lr(self.optimizer, lr)
+        set_lr(self.optimizer, self.rate(self.meters.steps))
         result = self.train(title)
+        lr = self.rate(len(self.run.loaders["train"]) - 1)
         self.write_log("train", result, lr)
         for reason in result.skipped:
             self.run.say(f"{title} skipped a video: {reason}")
@@ -114,6 +143,12 @@ class Training:
         self.save(is_best)
         if validated:
             self.log_pictures(epoch, validated)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the step that begins with the batch number `step` of the epoch, from 0."""
+        config, steps = self.config, len(self.run.loaders["train"])
+        lr = SCHEDULES[config.lr_type](config.lr, self.epoch, config.epochs, config.lr_steps, config.warmup_epochs)
+        return lr * warmup_share(self.epoch * steps + step, config.warmup_epochs * steps)
 
     def train(self, title: str) -> Result:
         """The epoch, or what is left of it."""
@@ -142,7 +177,7 @@ class Training:
         loader = self.interrupts.batches(self.run.loaders["val"])
         with self.progress(f"{title} val", "val") as progress:
             on_step = partial(self.after_look, progress)
-            return evaluate(self.model, loader, self.run.device, on_step, self.processes)
+            return evaluate(self.shown, loader, self.run.device, on_step, self.processes)
 
     def progress(self, title: str, split: str) -> Progress:
         done = self.meters.steps if split == "train" else 0
@@ -163,7 +198,7 @@ class Training:
         videos = self.run.loaders["val"].dataset
         names = self.run.data["class_names"] or [str(label) for label in range(self.model.num_class)]
         try:
-            self.log.add_pictures(epoch, validation_pictures(self.model, videos, result, names, f"epoch {epoch}"))
+            self.log.add_pictures(epoch, validation_pictures(self.shown, videos, result, names, f"epoch {epoch}"))
         except Exception as error:  # whatever a library or a file makes of it
             self.draws_pictures = False
             self.run.warn(f"warning: no more pictures of validations: {' '.join(str(error).split()) or repr(error)}")
@@ -171,6 +206,7 @@ class Training:
     def after_step(self, progress: Progress, step: int, meters: Meters) -> None:
         """What the first process's clock and the signals of all processes ask for; all of them do it."""
         progress(step, meters)
+        set_lr(self.optimizer, self.rate(step))  # of the next one
         asked = self.processes.gather((self.folder.due(step), self.interrupts.number))
         if asked[0][0]:
             self.save()
@@ -189,7 +225,7 @@ class Training:
             "epoch": self.epoch,
             "arch": self.config.arch,
             "num_class": self.model.num_class,
-            "state_dict": self.model.state_dict(),
+            "state_dict": self.shown.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.stepping.scaler.state_dict(),
             "best_prec1": self.best,
@@ -198,6 +234,8 @@ class Training:
             "config": plain(self.config),
             **self.run.data,
         }
+        if self.average is not None:
+            content |= {"unaveraged": self.model.state_dict(), "averaged_steps": int(self.average.n_averaged)}
         if self.meters.steps:
             content |= {"meters": self.meters.state_dict(), "random_states": states, "batches": self.batches}
         if problem := self.folder.save(content, is_best):

@@ -28,6 +28,8 @@ FACTS = {  # what a checkpoint may say beside its weights
     "meters": dict,
     "random_states": list,
     "scaler": dict,
+    "unaveraged": dict,
+    "averaged_steps": int,
     "class_names": (list, type(None)),
     "lists": dict,
     "batches": str,

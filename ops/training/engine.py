@@ -1,7 +1,7 @@
 """One epoch of training, one pass of evaluation. Plain numbers come back; nothing is printed."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -9,10 +9,11 @@ from torch import Tensor
 from ops.data.loading import VideoBatch
 from ops.errors import InputError
 from ops.models import TSN
+from ops.training.losses import video_losses
 from ops.training.meters import Found, Meters, OnStep, Result
 from ops.training.placement import full_precision
 from ops.training.processes import ALONE, Processes
-from ops.training.stepping import PLAIN, Stepping, video_losses
+from ops.training.stepping import PLAIN, Stepping
 
 
 def train_one_epoch(
@@ -29,7 +30,8 @@ def train_one_epoch(
     """One optimizer step every `stepping.accum` batches; `clip_gradient` bounds the norm of the whole gradient.
 
     The frames that stand for clusters in representative gradients are drawn by `key`, (seed, epoch), the number of the
-    batch and the process. `meters` may hold the figures of the epoch's first batches, where `loader` gives the others.
+    batch and the process. Of videos that are mixed, the label that weighs more counts in the accuracies. `meters` may
+    hold the figures of the epoch's first batches, where `loader` gives the others.
     Raises InputError when a loss or the gradient stops being finite, before any weight changes.
     """
     model.train()
@@ -38,8 +40,11 @@ def train_one_epoch(
     for batch in meters.batches(loader, device, model.takes_at_once):
         ends_step = meters.seen % stepping.accum == 0 or meters.seen == len(loader)
         with stepping.gradients(exchange=ends_step):
-            logits = stepping.forward(model, batch, (*key, meters.seen))
-            losses = video_losses(logits.float(), batch.labels)  # (n,)
+            mix, targets = stepping.mix((*key, meters.seen)), batch.labels
+            logits = stepping.forward(model, batch, (*key, meters.seen), mix)
+            if mix is not None:
+                targets, batch = mix.targets(targets, model.num_class), batch._replace(labels=mix.heavier(targets))
+            losses = stepping.losses(logits.float(), targets)  # (n,)
             stepping.backward(losses)
         meters.hold(batch, logits, losses)
         if not ends_step:
@@ -78,10 +83,12 @@ def evaluate(
     device: torch.device,
     on_step: OnStep = lambda step, meters: None,
     processes: Processes = ALONE,
+    keep: Callable[[list[Found]], None] = lambda found: None,
 ) -> Result:
     """Logits of every video once, with everything the model has: clustering included; always in full precision.
 
-    Raises InputError at logits that are not finite.
+    `keep` gets what all processes found in each batch, its videos in any order. Raises InputError at logits that are
+    not finite.
     """
     model.eval()
     meters = Meters(model.num_class, processes)
@@ -89,7 +96,9 @@ def evaluate(
         logits = model(batch.frames, batch.lengths)
         check_finite(logits, batch.names)
         meters.hold(batch, logits, video_losses(logits, batch.labels))
-        meters.count(meters.exchange())
+        all_found = meters.exchange()
+        meters.count(all_found)
+        keep(all_found)
         on_step(meters.steps, meters)
     return meters.result()
 

@@ -12,25 +12,20 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel
 
 from ops.data.loading import VideoBatch
+from ops.data.seeds import Purpose, generator
 from ops.errors import InputError
 from ops.models import TSN
+from ops.training.losses import video_losses
+from ops.training.mixing import Mix, Mixing
 from ops.training.processes import ALONE, Processes, share_statistics
 from ops.training.sync_norm import is_synchronised
 
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}
-
-
-def video_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of each video, (n,), in nats: of logits (n, K), or the mean over representations of (n, g, K)."""
-    shape = logits.shape[:-1]  # (n,) or (n, g)
-    labels = labels.view(-1, *[1] * (len(shape) - 1)).expand(shape)
-    losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(shape)
-    return losses.flatten(1).mean(1) if losses.ndim > 1 else losses
 
 
 def _no_scaler() -> torch.amp.GradScaler:
@@ -43,7 +38,8 @@ class Stepping:
 
     `accum` batches make a step; `amp` is the precision of convolutions and products, float32 where None, and `scaler`
     keeps small gradients of float16 from vanishing; `skip_nonfinite` leaves out steps whose loss or gradient is not
-    finite. `parallel` is the model wrapped for several processes.
+    finite. `parallel` is the model wrapped for several processes. `smoothing` and `class_weights` go into the loss,
+    `mixing` says how videos are mixed, and `average` is a running mean of the weights that follows every step.
     """
 
     accum: int = 1
@@ -52,6 +48,10 @@ class Stepping:
     skip_nonfinite: bool = False
     processes: Processes = ALONE
     parallel: DistributedDataParallel | None = None
+    smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    mixing: Mixing | None = None
+    average: AveragedModel | None = None
 
     def gradients(self, exchange: bool) -> AbstractContextManager:
         """Around the forward and backward pass of a batch: in the last batch of a step, processes exchange gradients.
@@ -60,11 +60,19 @@ class Stepping:
         """
         return nullcontext() if exchange or self.parallel is None else self.parallel.no_sync()
 
-    def forward(self, model: TSN, batch: VideoBatch, key: Sequence[int]) -> Tensor:
+    def mix(self, key: Sequence[int]) -> Mix | None:
+        """How the videos of a batch are mixed, the same in all processes; None where they are not."""
+        return self.mixing.draw(generator(Purpose.MIXING, *key)) if self.mixing else None
+
+    def forward(self, model: TSN, batch: VideoBatch, key: Sequence[int], mix: Mix | None = None) -> Tensor:
         """Logits of this process's videos, in the precision of the run."""
         network = self.parallel or model
         with torch.autocast(batch.labels.device.type, self.amp, enabled=self.amp is not None):
-            return network(batch.frames, batch.lengths, (*key, self.processes.rank))
+            return network(batch.frames, batch.lengths, (*key, self.processes.rank), mix)
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """As `video_losses`, as the run wants them."""
+        return video_losses(logits, targets, self.smoothing, self.class_weights)
 
     def backward(self, losses: Tensor) -> None:
         """Add up the gradients of this process's videos, whose losses (n,) are given."""
@@ -97,13 +105,18 @@ class Stepping:
             buffer.copy_(value)
 
     def step(self, model: TSN, optimizer: torch.optim.Optimizer, own_frames: int) -> None:
-        """Move the weights, and make the running statistics of BatchNorm one: their mean, weighted by frames."""
+        """Move the weights, and make the running statistics of BatchNorm one: their mean, weighted by frames.
+
+        The mean of the weights over steps follows.
+        """
         self.scaler.step(optimizer)
         buffers = []
         for norm in model.modules():
             if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.training and not is_synchronised(norm):
                 buffers += [norm.running_mean, norm.running_var]
         share_statistics(buffers, own_frames, self.processes)
+        if self.average is not None:
+            self.average.update_parameters(model)
 
 
 PLAIN = Stepping()
@@ -126,8 +139,9 @@ def make_stepping(
     accum: int = 1,
     skip_nonfinite: bool = False,
     processes: Processes = ALONE,
+    **recipe,
 ) -> Stepping:
-    """The stepping of a run; with several processes all take rank 0's weights."""
+    """The stepping of a run, whose `recipe` are further fields; with several processes all take rank 0's weights."""
     precision = choose_amp(amp, device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
     parallel = None
@@ -142,4 +156,5 @@ def make_stepping(
         skip_nonfinite=skip_nonfinite,
         processes=processes,
         parallel=parallel,
+        **recipe,
     )

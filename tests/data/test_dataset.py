@@ -146,8 +146,9 @@ def test_known_datasets():
         "somethingv2": 174,
         "jester": 27,
         "kinetics": 400,
+        "egogestar": 10,
     }
-    left_and_right = {"movingmnist", "something", "somethingv2", "jester"}
+    left_and_right = {"movingmnist", "something", "somethingv2", "jester", "egogestar"}
     assert {name for name, spec in DATASETS.items() if not spec.flip} == left_and_right
     assert DATASETS["movingmnist"].image_tmpl.format(DATASETS["movingmnist"].first_frame) == "0.jpg"
 

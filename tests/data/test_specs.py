@@ -22,6 +22,7 @@ def test_the_registry_holds_the_published_facts():
         "somethingv2": (174, "000007.jpg", 1, False),
         "jester": (27, "00007.jpg", 1, False),
         "kinetics": (400, "img_00007.jpg", 1, True),
+        "egogestar": (10, "img_00007.jpg", 1, False),
     }
 
 

@@ -152,6 +152,17 @@ def fusion(folder: Path) -> None:
                 write(folder / f"data/ucf101/val/{label}" / spec.flow_tmpl.format(direction, number), jpeg(1))
 
 
+def splits(folder: Path) -> None:
+    """Three splits of UCF101, and two models trained on each."""
+    spec = DATASETS["ucf101"]
+    for number, paths in ((2, ("train/0", "val/1")), (3, ("val/0", "train/1"))):
+        lines = [f"{path} {FRAMES} {label}\n" for label, path in enumerate(paths)]
+        write(folder / f"data/ucf101/val_split{number}_videofolder.txt", "".join(lines))
+    for number in (1, 2, 3):
+        write_checkpoint(folder / f"slope{number}.pth.tar", "ucf101", spec, cluster="slope", seed=number)
+        write_checkpoint(folder / f"tsm{number}.pth.tar", "ucf101", spec, cluster="none", seed=number)
+
+
 def activations(folder: Path) -> dict:
     lengths = torch.tensor([10, 20])
     return {"activations": torch.randn(30, 6, 4, 4).relu(), "lengths": lengths}
@@ -236,6 +247,10 @@ def raw_kinetics(folder: Path) -> None:
     )
 
 
+def raw_egogestar(folder: Path) -> None:
+    write_clips(folder / "videos/egogestar/testvideo", [f"testvideo_up_{i}.mp4" for i in range(1, 8)])
+
+
 Need = Callable[[Path], dict | None]
 NEEDS: dict[str, Need] = {
     need.__name__: need
@@ -247,6 +262,7 @@ NEEDS: dict[str, Need] = {
         tsm,
         clusters,
         fusion,
+        splits,
         activations,
         raw_ucf101,
         raw_hmdb51,
@@ -255,5 +271,6 @@ NEEDS: dict[str, Need] = {
         raw_jester,
         raw_somethingv2,
         raw_kinetics,
+        raw_egogestar,
     )
 }

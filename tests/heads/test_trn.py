@@ -93,7 +93,8 @@ def test_which_tuples_are_seen():
     assert tuples_seen(multiscale(8)) == seen  # whatever the weights, in testing always the same
     every = tuples_seen(multiscale(8, tuples="all"))
     assert [len(tuples) for tuples in every] == [1, 8, 28, 56, 70, 56, 28] and sum(map(len, every)) == 247
-    drawn = tuples_seen(multiscale(8, tuples="all"), np.random.default_rng(0))
+    head = multiscale(8, tuples="all")
+    drawn = tuples_seen(head, head.draw(np.random.default_rng(0)))
     assert [len(tuples) for tuples in drawn] == [1, 3, 3, 3, 3, 3, 3]
 
 

@@ -5,7 +5,7 @@ import pytest
 from archs import ARCHS
 from archs.backbone import Arch
 from ops.errors import InputError
-from ops.options.checks import adopt, check_processes, check_within_epoch
+from ops.options.checks import adopt, check_mixing, check_processes, check_within_epoch
 from ops.options.config import Config, plain
 from ops.options.parsing import parse
 from ops.training.processes import ALONE, Processes
@@ -52,6 +52,8 @@ def contradiction(*words):
         ("--non_local --cluster_after layer3", ["--non_local", "--cluster_after layer3"]),
         ("--temporal_pool --cluster_after layer2", ["--temporal_pool", "layer2"]),
         ("--cluster_start_epoch 40 --epochs 40", ["--cluster_start_epoch 40", "--epochs 40"]),
+        ("--sync_bn --freeze_backbone", ["--sync_bn", "--freeze_backbone"]),
+        ("--stem_grad representative --freeze_backbone", ["--stem_grad", "--freeze_backbone"]),
         ("--evaluate", ["--evaluate", "--resume PATH"]),
         ("--trn_mlps shared", ["--trn_mlps has no effect with --consensus_type avg"]),
         ("--consensus_type TRN --trn_tuples all", ["--trn_tuples has no effect with --consensus_type TRN;"]),
@@ -91,6 +93,8 @@ def test_contradictions_name_both_sides(words, parts):
         "--cluster none --dense_sample",
         "--cluster none --dense_sample --clip_speed 2 --clip_share 0.5",
         "--cluster none --frame_keep 1",
+        "--freeze_backbone --stem_chunk 8",
+        "--optimizer adamw --eps 1e-6 --momentum 0.5",
         "--dense_sample --cluster_start_epoch 3",
         "--shift --cluster_after layer3",
         "--shift --cluster_after layer1:32,layer2:16,layer3:8 --cluster slope --distance euclidean --reduce random",
@@ -141,6 +145,19 @@ def test_maps_before_the_last_relu_are_not_of_every_arch(monkeypatch):
     text = contradiction("--arch", "bare", "--consensus_type", "ActionVLAD")
     assert text.startswith("--consensus_type ActionVLAD takes maps before their last ReLU, which --arch bare cannot")
     parse([*DATA, "--arch", "bare", "--consensus_type", "ActionVLAD", "--vlad_form", "breakfast"])
+
+
+def test_flow_has_no_colours_to_augment():
+    with pytest.raises(InputError, match="--rand_augment changes colours and shapes, which flow fields do not have"):
+        parse(["ucf101", "Flow", "--rand_augment"])
+    parse(["ucf101", "Flow", "--erasing", "0.5"])
+
+
+def test_each_process_mixes_two_videos():
+    mixed = parse([*DATA, "--cutmix", "1", "-b", "3"])[0]
+    check_mixing(mixed, ALONE)
+    with pytest.raises(InputError, match="--batch_size 3 gives some of 2 one alone; take at least 4"):
+        check_mixing(mixed, Processes(world_size=2))
 
 
 def test_what_needs_several_processes():

@@ -24,6 +24,18 @@ OPTIONS = {
     "keep_damaged": (None, True),
     "on_bad_video": ("skip", "skip"),
     "crop_scales": ("1 0.875", (1.0, 0.875)),
+    "optimizer": ("adamw", "adamw"),
+    "eps": ("1e-6", 1e-6),
+    "warmup_epochs": ("5", 5),
+    "layer_decay": ("0.75", 0.75),
+    "freeze_backbone": (None, True),
+    "label_smoothing": ("0.1", 0.1),
+    "class_weights": ("balanced", "balanced"),
+    "ema": ("0.99", 0.99),
+    "mixup": ("0.2", 0.2),
+    "cutmix": ("1", 1.0),
+    "rand_augment": (None, True),
+    "erasing": ("0.25", 0.25),
     "frame_keep": ("0.5", 0.5),
     "clip_share": ("0.7", 0.7),
     "clip_speed": ("1.5", 1.5),
@@ -78,6 +90,7 @@ OPTIONS = {
     "device": ("cpu", "cpu"),
     "resume": ("c.pth", "c.pth"),
     "evaluate": (None, True),
+    "scores": ("s.npz", "s.npz"),
     "suffix": ("again", "again"),
     "overwrite": (None, True),
     "root_log": ("l", "l"),
@@ -96,6 +109,7 @@ ALIASES = {
     "--clip_gradient": "gd",
 }
 NEEDS = {
+    "eps": ["--optimizer=adam"],
     "stem_chunk": ["--freeze_stem_bn"],
     "stem_grad": ["--freeze_stem_bn"],
     "shift_div": ["--shift"],
@@ -106,6 +120,7 @@ NEEDS = {
     "trn_tuples": ["--consensus_type=TRNmultiscale"],
     "vlad_form": ["--consensus_type=ActionVLAD"],
     "vlad_stage": ["--consensus_type=ActionVLAD"],
+    "scores": ["--evaluate", "--resume=c.pth"],
 }
 
 

@@ -123,6 +123,16 @@ VALUES = {
         "--frame_stride": "0",
         "--input_size": "15",
         "--crop_scales": "1 0",
+        "--optimizer": "lion",
+        "--eps": "0",
+        "--warmup_epochs": "-1",
+        "--layer_decay": "1.5",
+        "--label_smoothing": "2",
+        "--class_weights": "equal",
+        "--ema": "1",
+        "--mixup": "-1",
+        "--cutmix": "nan",
+        "--erasing": "2",
         "--frame_keep": "0",
         "--clip_share": "1.1",
         "--clip_speed": "0.5",
@@ -170,6 +180,7 @@ VALUES = {
         "--suffix": "../up",
         "--root_log": "file",
         "--root_model": "file",
+        "--scores": "s.npz",
     },
     "test_models.py": {
         "--root_path": ("nowhere", "unknown dataset 'mini'"),
@@ -232,6 +243,8 @@ VALUES = {
         "--device": "abacus",
     },
     "tools/compare_runs.py": {
+        "--scores": "x",
+        "--against": "x",
         "--picture": ("run", "cannot draw run"),
         "--video": "mini/a",
         "--weights": "good.pth",
@@ -241,16 +254,22 @@ VALUES = {
         "--out": ("file", "cannot write file/clusters.png"),
         "--val_list": ("nowhere.txt", "no list file mini/nowhere.txt"),
         "--videos": ("d", "names no video d; name c"),
-        "--methods": "slope kmeans",
+        "--methods": "slope medoids",
         "--num_segments": "0",
         "--compare": ("nowhere", "no folder nowhere"),
         "--titles": "a",
         "--device": "abacus",
     },
-    "tools/study.py plan": {"--root": None, "--seeds": "-1"},
-    "tools/study.py run": {"--root": ("file", "file/gradients"), "--seeds": "x", "--jobs": "0"},
-    "tools/study.py check": {"--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
-    "tools/study.py report": {"--root": None, "--out": ("file", "file/images/sparsity.png")},
+    "tools/study.py plan": {"--study": "toys", "--root": None, "--seeds": "-1", "--videos": "mini"},
+    "tools/study.py run": {
+        "--study": "toys",
+        "--root": ("file", "file/gradients"),
+        "--seeds": "x",
+        "--videos": "mini",
+        "--jobs": "0",
+    },
+    "tools/study.py check": {"--study": "toys", "--root": ("nowhere", "no cell 'easy-random-g16-e7-s0' in nowhere")},
+    "tools/study.py report": {"--study": "toys", "--root": None, "--out": ("file", "file/images/study.png")},
     "tools/make_lists.py folder": {
         "--root": ("nowhere", "no folder nowhere"),
         "--frames": "nowhere",
@@ -352,7 +371,7 @@ FLAG_ROWS = [
     for flag, value in flags.items()
     if value is not None
 ]
-UNTRIED = {"something", "somethingv2", "jester", "kinetics"}  # sub-commands with the flags of others
+UNTRIED = {"something", "somethingv2", "jester", "kinetics", "egogestar"}  # sub-commands with the flags of others
 
 
 class Grabbed(Exception):
@@ -429,9 +448,16 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--stem_chunk 8", "--stem_chunk 8 trains a stem in chunks, in which BatchNorms cannot train"),
         ("main.py", "--cluster_start_epoch 5", "lies beyond --epochs 1"),
         ("main.py", "--lr_type cos --lr_steps 1", "--lr_steps has no effect with --lr_type cos"),
+        ("main.py", "--eps 1e-6", "--eps has no effect with --optimizer sgd"),
+        ("main.py", "--optimizer adam --momentum 1", "--momentum 1 is no beta of --optimizer adam"),
+        ("main.py", "--layer_decay 0.5 --freeze_backbone", "--layer_decay has no effect with --freeze_backbone"),
+        ("main.py", "--warmup_epochs 1", "--warmup_epochs 1 leaves nothing of --epochs 1"),
+        ("main.py", "--mixup 1 -b 1", "--mixup mixes two videos of a process's batch, and --batch_size 1 gives"),
         ("main.py", "--stem_memory 1M --stem_chunk 0", "--stem_memory has no effect with --stem_chunk 0"),
         ("main.py", "--sync_bn", "--sync_bn has no effect in a single process"),
         ("main.py", "--shift --shift_div 13", "--shift_div 13 shifts no channel of a stage that takes in 12"),
+        ("main.py", "--scores s.npz", "--scores has no effect without --evaluate"),
+        ("main.py --evaluate", "--scores no/where/", "no/where cannot be written"),
         ("main.py", "--evaluate", "--evaluate needs the checkpoint to evaluate"),
         ("main.py", "--resume good.pth --tune_from good.pth", "contradict each other"),
         ("main.py", "--tune_from good.pth --pretrain good.pth", "contradict each other"),

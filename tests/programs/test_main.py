@@ -373,6 +373,25 @@ def test_what_training_draws_of_a_video(train, run_main, tiny_data, tmp_path):
     assert "drawn" not in run_main(*evaluating(folder / ckpt.LAST, tiny_data)).out
 
 
+def test_a_frozen_backbone(train, run_main, tiny_data, tmp_path):
+    """Only the classifier learns, and nothing else changes; frames may pass in chunks."""
+    finished(train("--epochs", "1", "--npb"))
+    (start,) = (tmp_path / "checkpoint").iterdir()
+    words = ["--epochs", "2", "--tune_from", start / ckpt.LAST, "--freeze_backbone", "--suffix", "x"]
+    ran = finished(train(*words, "--stem_chunk", "8"))
+    assert ", freeze_backbone True\n" in ran.out
+    before, after = (
+        ckpt.load_checkpoint(path)["state_dict"]
+        for path in (start / ckpt.LAST, *tmp_path.glob(f"checkpoint/*_x/{ckpt.LAST}"))
+    )
+    assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {"new_fc"}
+
+
+def test_differences_of_augmented_frames(run_main, tiny_data):
+    words = ["movingmnist", "RGBDiff", *THIN[2:], "--root_path", tiny_data, "--epochs", "1"]
+    finished(run_main(*words, "--rand_augment", "--erasing", "1", "--frame_keep", "0.5", "--clip_speed", "2"))
+
+
 def test_precision_accumulation_and_buckets(train, tmp_path):
     """A run that goes on keeps the factor of float16, which grows with the steps."""
     words = ["-b", "2", "--accum", "2", "--bucket", "2", "--amp", "fp16"]

@@ -45,6 +45,13 @@ def whole(tiny_data, tmp_path_factory):
     return left_by(folder, folder / "log")
 
 
+RECIPE = shlex.split(
+    "--optimizer adamw --warmup_epochs 1 --layer_decay 0.8 --ema 0.7 --label_smoothing 0.1 --class_weights balanced"
+    " --rand_augment --erasing 0.5 --mixup 0.5 --cutmix 1 --frame_keep 0.5 --clip_share 0.5 --clip_speed 1.5"
+    " --dropout 0.5 --amp bf16"
+)
+
+
 def left_by(models, logs):
     """The last weights and best figures of the only run in these folders, and what its log says."""
     (run,) = [path.parent for path in models.glob(f"*/{ckpt.LAST}")]
@@ -66,19 +73,19 @@ def checkpoint_file(name=ckpt.LAST):
     return path
 
 
-def killed_at(step, words):
+def killed_at(step, words, optimizer=torch.optim.SGD):
     """Run main.py in a child process that dies, as by SIGKILL, in its `step`-th step of all."""
     child = os.fork()
     if child == 0:
         try:
-            steps, make_step = count(1), torch.optim.SGD.step
+            steps, make_step = count(1), optimizer.step
 
             def step_or_die(*args, **kwargs):
                 if next(steps) == step:
                     os.kill(os.getpid(), signal.SIGKILL)
                 return make_step(*args, **kwargs)
 
-            torch.optim.SGD.step = step_or_die
+            optimizer.step = step_or_die
             main.main([str(word) for word in words])
         finally:
             os._exit(1)
@@ -97,6 +104,30 @@ def test_killed_at_any_step(run_main, words, whole, step):
     assert ran.code == 0, ran
     assert ("no checkpoint" in ran.out) == (step == 1)
     assert_same(whole)
+
+
+def test_all_of_the_recipe_goes_on(run_main, words, tmp_path):
+    """Draws are functions of seed, epoch, video and step, and a checkpoint has both weights."""
+    words += RECIPE
+    assert run_main(*words, "--root_log", "whole/log", "--root_model", "whole").code == 0
+    whole = left_by(tmp_path / "whole", tmp_path / "whole/log")
+    words += ["--save_every_steps", "1", "--resume", "auto"]
+    killed_at(3, words, torch.optim.AdamW)
+    killed_at(4, words, torch.optim.AdamW)  # in epoch 1
+    ran = run_main(*words, "-j", "2")
+    assert ran.code == 0 and "epoch 1, step 1" in ran.out, ran
+    assert_same(whole)
+    content = ckpt.load_checkpoint(checkpoint_file())
+    assert content["averaged_steps"] == STEPS
+    assert not torch.equal(content["unaveraged"]["new_fc.weight"], content["state_dict"]["new_fc.weight"])
+    ran = run_main(*words[:-4], "--evaluate", "--resume", checkpoint_file())
+    assert f"Prec@1 {float(whole[1]['rows'][-1][3]):.3f}" in ran.out, ran
+    error = run_main(*words, "--optimizer", "sgd", "--epochs", "3", "--resume", checkpoint_file()).error
+    assert "was trained with --optimizer adamw, whose momenta --optimizer sgd cannot go on with" in error
+    more = [*words, "--ema", "0", "--epochs", "3", "--suffix", "more", "--resume", checkpoint_file()]
+    assert run_main(*more).code == 0
+    (path,) = Path("checkpoint").glob(f"*_more/{ckpt.LAST}")
+    assert "unaveraged" not in ckpt.load_checkpoint(path)
 
 
 def test_killed_between_saves_and_killed_again(run_main, words, whole):

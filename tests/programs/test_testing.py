@@ -3,6 +3,7 @@
 import csv
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from archs import ARCHS
 from archs.resnet import resnet
 from ops.data.categories import read_categories
 from ops.errors import InputError
+from ops.evaluation.result_files import in_order_of, read_scores
+from ops.evaluation.statistics import wilson
 from ops.heads import HEADS, Head
 from ops.models import build_model
 from ops.options.config import Config, plain
@@ -200,15 +203,55 @@ def test_each_model_its_own_list_and_segments(on_tiny, sampled, tiny_data, tmp_p
     lines = (tiny_data / "val_videofolder.txt").read_text().splitlines()
     (tmp_path / "two.txt").write_text("\n".join(lines[:2]))
     (tmp_path / "wrong.txt").write_text("\n".join(lines[1::-1]))
+    (tmp_path / "a.txt").write_text("val/left_0 20 0\ntrain/left_0 20 0\nval/up_0 20 2\n")
+    (tmp_path / "b.txt").write_text("train/left_0 20 0\nval/left_0 20 0\nval/up_0 20 2\n")
+    (tmp_path / "c.txt").write_text("val/left_0 20 0\ntrain/left_1 20 0\nval/up_0 20 2\n")
     pair = ["--weights", f"{sampled},{sampled}"]
     ran = on_tiny(*pair, "--test_list", "two.txt", "--test_segments", "4,2")
     assert [line.split()[0] for line in protocol_of(ran)] == ["4", "2"] and "2 videos of two.txt" in ran.out
     assert "fusion needs the same videos" in on_tiny(*pair, "--test_list", "two.txt,wrong.txt").error
+    error = on_tiny(*pair, "--test_list", "a.txt,b.txt").error
+    assert f"train/left_0 is video 2 for {sampled} and video 1 for {sampled}; fusion needs the same videos in" in error
+    assert "accuracy  top-1" in finished(on_tiny(*pair, "--test_list", "a.txt,c.txt")).out  # as of frames and of flow
     error = on_tiny(*pair, "--test_list", "two.txt,val_videofolder.txt").error
     assert "2 videos" in error and "4; fusion" in error
 
 
 # ---------------------------------------------------------------- files
+
+
+def test_videos_are_called_by_their_whole_path_where_file_names_repeat(
+    run_main, run_test, sampled, tmp_path, tiny_data
+):
+    """As Breakfast's do over cameras: P03_cereals of cam01 and of webcam01 are two videos."""
+    videos = [("left_0", 0), ("down_0", 3), ("right_0", 1), ("up_0", 2)]
+    paths = [f"P0{i // 2 + 3}/{('cam01', 'webcam01')[i % 2]}/P0{i // 2 + 3}_cereals" for i in range(4)]
+    for path, (video, _) in zip(paths, videos, strict=True):
+        shutil.copytree(tiny_data / "val" / video, tmp_path / "cameras" / path)
+    lines = [f"{path} 20 {label}\n" for path, (_, label) in zip(paths, videos, strict=True)]
+    (tmp_path / "cameras/val_videofolder.txt").write_text("".join(lines))
+    (tmp_path / "cameras/reversed.txt").write_text("".join(lines[::-1]))
+    data = ["movingmnist", "--root_path", "cameras"]
+    words = ["--scores", "tested.npz", "--csv_file", "p.csv", "-b", 3]
+    ran = finished(run_test(*data, "--weights", sampled, *words))
+    evaluate = ["-e", data[0], "RGB", *data[1:], "--resume", sampled, *ON_CPU]
+    evaluated = finished(run_main(*evaluate, "--scores", "evaluated.npz"))
+    tested, other = read_scores(Path("tested.npz")), read_scores(Path("evaluated.npz"))
+    assert tested.names.tolist() == other.names.tolist() == paths
+    assert tested.labels.tolist() == other.labels.tolist() == [label for _, label in videos]
+    np.testing.assert_allclose(tested.scores, other.scores, rtol=1e-4, atol=1e-5)
+    with open("p.csv", newline="") as file:
+        assert [row["video"] for row in csv.DictReader(file)] == paths
+    count = int(tested.right.sum())
+    line = f"accuracy  top-1 {25 * count:.1f} % ({wilson(count, 4)}), top-5 100.0 % (51.0 to 100.0) of 4 videos; "
+    assert ran.out.count(line) == evaluated.out.count(line) == 1
+    assert evaluated.out.count("written   evaluated.npz\n") == 1
+
+    finished(run_test(*data, "--weights", sampled, "--test_list", "reversed.txt", "--scores", "reversed.npz"))
+    backwards = read_scores(Path("reversed.npz"))
+    assert backwards.names.tolist() == paths[::-1]
+    again = in_order_of(tested, backwards)
+    np.testing.assert_allclose(again.scores, tested.scores, rtol=1e-4, atol=1e-5)
 
 
 def test_files(on_tiny, sampled, tmp_path, tiny_data):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ops.data.lists import read_list
-from ops.data.prepare.annotations import PARSERS, parse_breakfast
+from ops.data.prepare import annotations
+from ops.data.prepare.annotations import EGOGESTAR, EGOGESTAR_FOLDS, PARSERS, parse_breakfast, parse_egogestar
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template
 from ops.data.specs import DATASETS, DatasetSpec, dataset_root, dataset_spec
 from ops.errors import InputError
@@ -603,6 +604,63 @@ def test_malformed_kinetics(kinetics, run, content, message):
     write(kinetics / "annotations/kinetics_val.csv", content)
     assert message in run("kinetics").error
     assert lists_in(kinetics) == []
+
+
+# --- egogestar -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def egogestar(tmp_path):
+    """Two of EgoGestAR's videos of every class, as extracted, and of the class that is in no fold."""
+    root = tmp_path / "data/egogestar"
+    for name in (*EGOGESTAR, "unclassified"):
+        for i in (1, 2):
+            frames(root / f"testvideo/testvideo_{name}_{i}", 2 + i, "img_{:05d}.jpg")
+    return root
+
+
+def test_egogestar(egogestar, run):
+    ran = run("egogestar")
+    assert ran.code == 0 and "train           160        160         15        145\n" in ran.out
+    assert "val              57         57          5         52\n" in ran.out
+    assert "note: in no fold, and so in no list: the class unclassified" in ran.out
+    assert lines(egogestar / TRAIN)[:2] == ["testvideo/testvideo_up_1 3 0", "testvideo/testvideo_down_1 3 1"]
+    assert lines(egogestar / VAL)[0] == "testvideo/testvideo_up_2 4 0"
+    assert lines(egogestar / "category.txt") == EGOGESTAR
+    assert lines(egogestar / "missing.txt")[0] == "train\ttestvideo/testvideo_up_3\tno folder"
+    assert ran.out.endswith("next: python main.py egogestar RGB\n")
+    read_list(egogestar / VAL, egogestar, DATASETS["egogestar"])
+
+
+def test_egogestar_folds_have_lists_of_their_own(egogestar, run):
+    (egogestar / "testvideo").rename(egogestar / "frames")  # the folders may lie anywhere in FRAMES
+    ran = run("egogestar", "--split", "fold3")
+    assert lines(egogestar / "val_fold3_videofolder.txt")[0] == "frames/testvideo_up_1 3 0"
+    assert ran.out.endswith("--train_list train_fold3_videofolder.txt --val_list val_fold3_videofolder.txt\n")
+
+
+def test_egogestar_folds_part_videos_and_scenes():
+    rows = (Path(annotations.__file__).parent / "egogestar.csv").read_text().splitlines()[1:]
+    scenes = {fold: {row.split(",")[4] for row in rows if row.split(",")[3] == fold} for fold in "0123"}
+    assert sum(map(len, scenes.values())) == len(set().union(*scenes.values())) == 41
+    found = {fold: parse_egogestar(Path(), None, fold).splits for fold in EGOGESTAR_FOLDS}
+    assert [len(splits["val"]) for splits in found.values()] == [57, 58, 53, 49]
+    assert all(len(splits["train"]) + len(splits["val"]) == 217 for splits in found.values())
+    assert len({item.title for splits in found.values() for item in splits["val"]}) == 217
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "egogestar.csv: line 1: '' is not 'file,class,frames,fold,scene'"),
+        ("file,class,frames,fold,scene\na.mp4,up,9,4,1\n", "egogestar.csv: line 2: 'a.mp4,up,9,4,1' is not"),
+        ("file,class,frames,fold,scene\na.mp4,wave,9,0,1\n", "egogestar.csv: line 2: 'a.mp4,wave,9,0,1' is not"),
+    ],
+)
+def test_malformed_egogestar(egogestar, run, content, message):
+    write(egogestar / "mine/egogestar.csv", content)
+    assert message in run("egogestar", "--annotations", egogestar / "mine").error
+    assert lists_in(egogestar) == []
 
 
 # --- folder ----------------------------------------------------------------------------------------------------------

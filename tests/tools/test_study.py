@@ -10,10 +10,9 @@ from ops.errors import InputError
 from ops.evaluation import settings
 from ops.evaluation.gradient_agreement import Pair
 from ops.options.parsing import parse
-from tools import study as program
-from tools.studies import plan, report
-from tools.studies.hypotheses import HYPOTHESES, Hypothesis, judge
-from tools.studies.plan import Cell, Study, choose_cells
+from tools.studies.move4mnist import plan, report
+from tools.studies.move4mnist.hypotheses import HYPOTHESES, Hypothesis, judge
+from tools.studies.move4mnist.plan import Cell, Move4MNIST, choose_cells
 from tools.studies.results import Result, differences, over_seeds, read_cost, read_csv, read_pairs_of, spread, write_csv
 from tools.studies.runner import Job, run_all
 
@@ -47,9 +46,9 @@ def test_names_say_what_a_cell_is():
 
 
 def test_commands_are_what_the_programs_take():
-    study = Study(Path("study"))
+    study = Move4MNIST(Path("study"))
     for cell in ALL:
-        program_name, *words = study.command(cell)[1:]
+        program_name, *words = study.commands(cell)[0][1:]
         if cell.g_test:
             assert program_name == "test_models.py"
             assert [*settings.parser().parse_args(words).test_segments] == [cell.g_test]
@@ -102,13 +101,13 @@ def test_verdicts(slope, margin, word, held):
 def test_tables_are_read_as_written(tmp_path):
     found = {SLOPE: result(93.3333), Cell("t128", "slope", 8, 1, g_test=16): result(50)}
     write_csv(tmp_path / "results.csv", found)
-    assert read_csv(tmp_path / "results.csv") == found
+    assert read_csv(tmp_path / "results.csv", Move4MNIST) == found
 
 
 def test_the_page_is_made_of_the_tables_beside_it():
     docs = ROOT / "docs"
     pairs, cost = read_pairs_of(docs / "gradients"), read_cost(docs / "cost.json")
-    page = report.write(read_csv(docs / "results.csv"), pairs, cost)
+    page = report.write(read_csv(docs / "results.csv", Move4MNIST), pairs, cost)
     assert page == (docs / "results.md").read_text(), "run `python tools/study.py report --from_docs`"
     for picture in re.findall(r"\((\.\./images/.*?)\)", page):
         assert (docs / picture).is_file()
@@ -165,8 +164,8 @@ def test_from_data_to_page(run_program, tmp_path, monkeypatch):
     trained = Cell("easy", "slope", 4, 7, 1)
     cells = [trained, replace(trained, g_test=8)]
     monkeypatch.setattr(plan, "SETS", plan.SETS | {"easy": (8, 4, "--preset easy")})
-    monkeypatch.setattr(program, "choose_cells", lambda seeds, quick=False: cells if [*seeds] == [7] else [])
-    monkeypatch.setattr(program, "make_other_jobs", lambda study, seeds: [])
+    monkeypatch.setattr(Move4MNIST, "choose_cells", lambda study, seeds, quick=False: cells if 7 in seeds else [])
+    monkeypatch.setattr(Move4MNIST, "other_commands", lambda study, seeds: {})
     for name in ("main.py", "test_models.py", "tools"):
         (tmp_path / name).symlink_to(ROOT / name)
     ran = run_program("tools/study.py", "run", "--seeds", "7", "--jobs", "1")
@@ -176,11 +175,10 @@ def test_from_data_to_page(run_program, tmp_path, monkeypatch):
     assert again.code == 0 and "top-1" not in again.out
     checked = run_program("tools/study.py", "check", trained.name)
     assert checked.code == 0 and checked.out.endswith("the same\n")
-    (tmp_path / "study/pictures").mkdir()
     (tmp_path / "study/pictures/clusters_up.png").write_text("a picture")
     for out in (tmp_path, tmp_path / "study"):
         assert run_program("tools/study.py", "report", "--out", out).code == 0
-        assert {*read_csv(out / "docs/results.csv")} == {*cells}
+        assert {*read_csv(out / "docs/results.csv", Move4MNIST)} == {*cells}
         assert (out / "images/sparsity.png").stat().st_size > 10_000
         assert (out / "images/clusters_up.png").read_text() == "a picture"
         assert "2 cells on Move4MNIST" in (out / "docs/results.md").read_text()

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from ops.models import build_model
-from ops.training.optim import SCHEDULES, build_sgd, load_momenta, parameter_groups, set_lr
+from ops.training.optim import (
+    SCHEDULES,
+    build_optimizer,
+    build_sgd,
+    load_momenta,
+    parameter_groups,
+    set_lr,
+    warmup_share,
+)
 
 
 def thin(**options):
@@ -138,6 +146,70 @@ def test_momenta_with_and_without_a_boosted_classifier_are_not_mixed():
         load_momenta(build_sgd(thin(), 0.1, 0.9, 0), stored)
 
 
+# ---------------------------------------------------------------- others
+
+
+ADAMW = {"optimizer": "adamw", "lr": 0.01, "momentum": 0.8, "wd": 0.1, "eps": 1e-6}
+
+
+def test_adam_takes_the_groups_without_faster_biases():
+    optimizer = build_optimizer(thin(non_local=True), True, **ADAMW)
+    figures = {g["name"]: (g["lr"], g["weight_decay"], g["betas"], g["eps"]) for g in optimizer.param_groups}
+    assert figures == {
+        "weights": (0.01, 0.1, (0.8, 0.999), 1e-6),
+        "biases": (0.01, 0, (0.8, 0.999), 1e-6),
+        "norms": (0.01, 0, (0.8, 0.999), 1e-6),
+        "fast weights": (0.05, 0.1, (0.8, 0.999), 1e-6),
+        "fast biases": (0.05, 0, (0.8, 0.999), 1e-6),
+    }
+    decoupled = {kind: build_optimizer(thin(), True, **ADAMW | {"optimizer": kind}) for kind in ("adam", "adamw")}
+    for kind, expected in (("adam", 1 - 0.01), ("adamw", 1 - 0.01 * 0.1)):  # without gradient only decay is left
+        model = thin()
+        optimizer = build_optimizer(model, True, **ADAMW | {"optimizer": kind})
+        assert type(optimizer) is type(decoupled[kind])
+        model.base_model.conv1.weight.data.fill_(1)
+        model.base_model.conv1.weight.grad = torch.zeros_like(model.base_model.conv1.weight)
+        optimizer.step()
+        assert model.base_model.conv1.weight.unique().item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_moments_of_adam_go_on():
+    stored, model = build_optimizer(thin(), True, **ADAMW), thin()
+    for group in stored.param_groups:
+        for p in group["params"]:
+            p.grad = torch.ones_like(p)
+    stored.step()
+    optimizer = build_optimizer(model, True, **ADAMW | {"lr": 0.3})
+    load_momenta(optimizer, stored.state_dict())
+    state = optimizer.state[model.new_fc.bias]
+    assert float(state["step"]) == 1 and torch.allclose(state["exp_avg"], torch.full((4,), 0.2))
+    assert optimizer.param_groups[0]["lr"] == 0.3
+
+
+def test_rates_fall_from_stage_to_stage():
+    model = thin(non_local=True, partial_bn=False)
+    groups = parameter_groups(model, layer_decay=0.5)
+    rates = {p: group["lr_mult"] for group in groups for p in group["params"]}
+    assert len(rates) == len(list(model.parameters()))
+    base = model.base_model
+    for parameter, rate in [
+        (model.new_fc.weight, 5),
+        (base.layer4[0].conv1.weight, 1 / 2),
+        (base.layer3[0].nl.theta.bias, 2 / 4),
+        (base.layer2[0].nl.theta.weight, 1 / 8),
+        (base.layer1[0].bn1.weight, 1 / 16),
+        (base.conv1.weight, 1 / 32),
+        (base.bn1.bias, 1 / 32),
+    ]:
+        assert rates[parameter] == rate
+
+
+def test_a_frozen_backbone_leaves_classifier_and_head():
+    model = thin(freeze_backbone=True, partial_bn=False).train()
+    assert [g["name"] for g in parameter_groups(model)] == ["fast weights", "fast biases"]
+    assert not any(module.training for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+
+
 # ---------------------------------------------------------------- schedules
 
 
@@ -155,6 +227,17 @@ def test_cosine_schedule(epoch, lr):
 def test_cosine_never_rises_and_never_stops_before_the_end():
     rates = [SCHEDULES["cos"](1.0, epoch, 7, (2,)) for epoch in range(7)]
     assert rates == sorted(rates, reverse=True) and rates[-1] > 0
+
+
+@pytest.mark.parametrize("epoch, lr", [(0, 1.0), (5, 1.0), (15, 0.5), (20, 0.1464466)])
+def test_cosine_after_a_warm_up(epoch, lr):
+    assert SCHEDULES["cos"](1.0, epoch, 25, (), 5) == pytest.approx(lr)
+    assert SCHEDULES["step"](1.0, epoch, 25, (9,), 5) == (1.0 if epoch < 9 else 0.1)
+
+
+def test_the_warm_up_is_a_line():
+    assert [warmup_share(done, 4) for done in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    assert warmup_share(0, 0) == 1
 
 
 def test_schedules_by_name():

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import call_main
@@ -17,6 +18,7 @@ from torch import distributed as dist
 from torch import nn
 
 from ops.errors import InputError
+from ops.evaluation.result_files import read_scores
 from ops.run import training
 from ops.training import checkpoint as ckpt
 from ops.training import processes as distributed
@@ -92,6 +94,18 @@ def test_several_processes_train_as_one(compare, number, words):
     assert compare(number, *words.split(), *FROZEN) < 1e-6
 
 
+def test_the_recipe_trains_as_one(compare):
+    """All but mixing, for which a process takes its own videos."""
+    words = "-b 3 --accum 2 --epochs 2 --optimizer adamw --eps 0.01 --warmup_epochs 1 --layer_decay 0.8 --ema 0.5"
+    words += " --label_smoothing 0.1 --class_weights balanced --rand_augment --erasing 0.5 --clip_share 0.5"
+    assert compare(2, *words.split(), *FROZEN) < 1e-5
+
+
+def test_mixing_in_several_processes(run_processes, tiny_data):
+    words = [*TRAIN, "--root_path", tiny_data, "-b", "4", "--mixup", "1", "--cutmix", "1", "--ema", "0.9", "--npb"]
+    quiet(run_processes(2, *words, "--sync_bn"))
+
+
 def test_synchronised_batch_norm_trains_as_one_process(compare):
     assert compare(2, "-b", "3", "--npb", "--sync_bn", "--non_local") < 1e-5
 
@@ -164,8 +178,11 @@ def test_evaluation_of_an_odd_number_of_videos(run_main, run_processes, own_data
         "cpu",
     ]
     for batch_size in ("2", "8"):
-        one = run_main(*words, "-b", batch_size)
-        two = quiet(run_processes(2, *words, "-b", batch_size))
+        one = run_main(*words, "-b", batch_size, "--scores", "1.npz")
+        two = quiet(run_processes(2, *words, "-b", batch_size, "--scores", "2.npz"))
+        scores = [read_scores(tmp_path / name) for name in ("1.npz", "2.npz")]
+        assert scores[0].names.tolist() == scores[1].names.tolist() == [line.split()[0] for line in lines[:3]]
+        np.testing.assert_allclose(scores[0].scores, scores[1].scores, rtol=1e-4, atol=1e-5)
         assert one.out.splitlines()[-1] == two.out.splitlines()[-1] and "3 videos, 60 frames" in two.out
 
 

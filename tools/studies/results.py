@@ -1,4 +1,4 @@
-"""What came out of the study's cells: from logs to docs/results.csv, and from there to means and spreads."""
+"""What came out of a study's cells: from logs to a table in docs/, and from there to means and spreads."""
 
 import csv
 import json
@@ -6,18 +6,18 @@ import os
 import platform
 import re
 import statistics
-import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import Pair, read_pairs
 from ops.files import as_csv, write_whole
-from tools.studies.plan import Cell, Study
 
-WHOLE = ("g", "seed", "epochs", "g_test")  # fields of a Cell that are numbers
+if TYPE_CHECKING:
+    from tools.studies.base import Cell, Study
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Result:
     date: str  # of its end
 
 
-Results = dict[Cell, Result]
+Results = dict[Any, Result]  # of cells
 Pairs = dict[tuple[str, int], list[Pair]]  # (network, seed) -> pairs of frames
 Cost = list[dict]  # rows of `tools/benchmark.py step`
 
 
-def log_rows(study: Study, cell: Cell) -> list[dict[str, str]]:
+def log_rows(study: "Study", cell: "Cell") -> list[dict[str, str]]:
     """The rows of a training cell's log.csv."""
     try:
         with (study.log(cell) / "log.csv").open(newline="") as file:
@@ -47,9 +47,9 @@ def log_rows(study: Study, cell: Cell) -> list[dict[str, str]]:
         raise InputError(f"{study.log(cell)}: the log of {cell.name} cannot be read ({error.strerror})") from None
 
 
-def validation(study: Study, cell: Cell) -> tuple[float, float]:
+def validation(study: "Study", cell: "Cell") -> tuple[float, float]:
     """Top-1 accuracy in percent and loss on the validation videos, after the last epoch."""
-    if cell.g_test is None:
+    if cell.trained == cell:
         last = [row for row in log_rows(study, cell) if row["split"] == "val"][-1]
         return float(last["top1"]), float(last["loss"])
     found = re.search(r"Prec@1 (\S+) .*Loss (\S+)", study.output(cell).read_text())
@@ -67,24 +67,15 @@ def this_machine() -> str:
     return f"{os.cpu_count()} cores of {name}"
 
 
-def gather(study: Study, cells: Iterable[Cell]) -> Results:
+def gather(study: "Study", cells: Iterable["Cell"]) -> Results:
     """The results of those cells that have been run."""
-    found, machine = {}, this_machine()
-    for cell in cells:
-        if study.output(cell).exists():
-            versions = json.loads((study.log(cell.trained) / "args.json").read_text())["versions"]
-            date = time.strftime("%Y-%m-%d", time.localtime(study.output(cell).stat().st_mtime))
-            rows = [] if cell.g_test else log_rows(study, cell)
-            seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
-            found[cell] = Result(
-                *validation(study, cell), seconds, versions["torch"], versions["git"] or "unknown", machine, date
-            )
-    return found
+    return {cell: study.result(**study.figures_of(cell)) for cell in cells if study.output(cell).exists()}
 
 
 def write_csv(path: Path, results: Results) -> None:
     """One row a cell, in the order of its name."""
-    columns = [field.name for kind in (Cell, Result) for field in fields(kind)]
+    first = next(iter(results.items()))
+    columns = [field.name for part in first for field in fields(part)]
     rows = [["cell", *columns]]
     for cell, result in sorted(results.items(), key=lambda item: item[0].name):
         figures = asdict(cell) | asdict(result) | {"seconds": f"{result.seconds:.1f}"}
@@ -103,24 +94,26 @@ def read_cost(path: Path) -> Cost:
     return json.loads(path.read_text())["rows"] if path.exists() else []
 
 
-def read_csv(path: Path) -> Results:
+def read_csv(path: Path, study: type["Study"]) -> Results:
     """What `write_csv` wrote."""
-    found = {}
     with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            known = {field.name: row[field.name] for field in fields(Cell)}
-            known |= {name: int(row[name]) if row[name] else None for name in WHOLE}
-            figures = (float(row[name]) for name in ("top1", "loss", "seconds"))
-            where = (row[name] for name in ("torch", "revision", "machine", "date"))
-            found[Cell(**known)] = Result(*figures, *where)
-    return found
+        rows = list(csv.DictReader(file))
+    cell, result = ((kind, fields(kind)) for kind in (study.cell, study.result))
+    return {_read(row, *cell): _read(row, *result) for row in rows}
+
+
+def _read(row: dict[str, str], kind: type, columns: Iterable[Field]) -> Any:
+    """A record of this kind; an empty text is None where that may be."""
+    types = {column.name: get_args(column.type) or (column.type,) for column in columns}
+    values = {name: None if not row[name] and len(some) > 1 else some[0](row[name]) for name, some in types.items()}
+    return kind(**values)
 
 
 def seeds_of(results: Results) -> list[int]:
     return sorted({cell.seed for cell in results})
 
 
-def over_seeds(results: Results, cell: Cell, figure: str = "top1") -> dict[int, float]:
+def over_seeds(results: Results, cell: "Cell", figure: str = "top1") -> dict[int, float]:
     """A figure of this cell for each seed that it was run with; the cell's own seed does not matter."""
     same = {seed: replace(cell, seed=seed) for seed in seeds_of(results)}
     return {seed: getattr(results[one], figure) for seed, one in same.items() if one in results}
@@ -132,7 +125,7 @@ def spread(values: Iterable[float]) -> tuple[float, float]:
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def differences(results: Results, cell: Cell, other: Cell) -> list[float]:
+def differences(results: Results, cell: "Cell", other: "Cell") -> list[float]:
     """Top-1 of `cell` less that of `other` for each seed that both were run with, in points."""
     first, second = over_seeds(results, cell), over_seeds(results, other)
     return [first[seed] - second[seed] for seed in first if seed in second]

@@ -1,4 +1,4 @@
-"""What the study expected, as code, so that the figures decide and not the reader.
+"""What the study on Move4MNIST expected, as code, so that the figures decide and not the reader.
 
 A comparison names two cells; it holds for a seed where the first is better than the second by more than `margin`
 points of top-1. A hypothesis holds where all its comparisons hold for all seeds, fails where none does, and is mixed
@@ -7,7 +7,7 @@ in between.
 
 from typing import NamedTuple
 
-from tools.studies.plan import CLUSTERS, EPOCHS, EQUAL_TIME, Cell
+from tools.studies.move4mnist.plan import CLUSTERS, EPOCHS, EQUAL_TIME, Cell
 from tools.studies.results import Results, differences
 
 

@@ -1,4 +1,4 @@
-"""What the study runs: data sets, cells, and the command of each.
+"""What the study on Move4MNIST runs: data sets, cells, and the command of each.
 
 A cell is one run of `main.py`, or one test of its weights by `test_models.py`. All cells tune a thin ResNet, 32 pixels,
 that was trained on 32-frame videos before (`easy`, then `medium`). There it saw random cuts, so that none of the
@@ -6,13 +6,11 @@ methods compared is the one that the starting weights know. A seed decides every
 training, crops. Cells run on one thread each, so that they give the same bits again, and several at a time.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops.options.config import Config
-from ops.options.parsing import parse
+from tools.studies.base import Commands, Study
 
 SETS = {  # name -> training videos, validation videos, options of tools/make_move4mnist.py
     "easy": (1000, 200, "--preset easy"),
@@ -103,126 +101,6 @@ class Cell:
         return Cell("medium", "random", 16, self.seed, 6, self.after)
 
 
-@dataclass(frozen=True)
-class Study:
-    """Where everything lies: below `root` data sets and runs, and what the latter print; `runs` places new runs."""
-
-    root: Path
-    runs: Path | None = None
-
-    def seeds(self) -> list[int]:
-        """The seeds of everything that has been run."""
-        found = (re.search(r"-s(\d+)$", file.stem) for file in (self.root / "output").glob("*.txt"))
-        return sorted({int(match[1]) for match in found if match})
-
-    def data(self, name: str, seed: int) -> Path:
-        return self.root / "data" / f"{name}-s{seed}"
-
-    def log(self, cell: Cell) -> Path:
-        """The log folder of a training cell's run."""
-        return (self.runs or self.root) / "log" / self._config(cell).store_name
-
-    def output(self, cell: Cell) -> Path:
-        """What the command of a cell printed."""
-        return (self.runs or self.root) / "output" / f"{cell.name}.txt"
-
-    def weights(self, cell: Cell) -> Path:
-        return self.root / "checkpoint" / self._config(cell).store_name / "ckpt.best.pth.tar"
-
-    def _config(self, cell: Cell) -> Config:
-        return parse(self.command(cell.trained)[2:])[0]
-
-    def make_data(self, name: str, seed: int) -> list[list[str]]:
-        """The commands that make a data set, or what an interruption left of them: frames, then the packs runs read."""
-        num_train, num_val, how = SETS[name]
-        frames, packs = f"{self.data(name, seed)}-frames", str(self.data(name, seed))
-        make = f"{how} --digits glyphs --num_train {num_train} --num_val {num_val} --seed {seed} -j 1"
-        commands = [
-            ["python", "tools/make_move4mnist.py", "--out", frames, *make.split()],
-            ["python", "tools/pack_frames.py", frames, packs, "--raw", "-j", "1"],
-            ["rm", "-r", frames],
-        ]
-        return commands[Path(frames).exists() :]
-
-    def command(self, cell: Cell) -> list[str]:
-        """The command of a cell. It goes on where it was interrupted, and is what a user would type."""
-        words = ["movingmnist", "RGB", "--root_path", str(self.data(cell.data, cell.seed)), "-j", "0"]
-        if cell.g_test is not None:
-            confusion = str(self.output(cell).with_suffix(""))
-            return [
-                "python",
-                "test_models.py",
-                *words,
-                "--weights",
-                str(self.weights(cell)),
-                "--test_segments",
-                str(cell.g_test),
-                "--confusion",
-                confusion,
-            ]
-        words += [*NETWORK.split(), "--num_segments", str(cell.g), *METHODS[cell.method].split()]
-        words += [] if cell.method in SAMPLING else ["--cluster_after", cell.after]
-        words += [*GRADIENTS[cell.gradient].split(), "--epochs", str(cell.epochs)]
-        words += [*SCHEDULES.get(cell.data, TUNING).split(), "--eval_freq", "100", "--seed", str(cell.seed)]
-        words += ["--tune_from", str(self.weights(cell.start))] if cell.start else []
-        runs = self.runs or self.root
-        return [
-            "python",
-            "main.py",
-            *words,
-            "--root_log",
-            str(runs / "log"),
-            "--root_model",
-            str(runs / "checkpoint"),
-            "--suffix",
-            cell.name,
-            "--resume",
-            "auto",
-        ]
-
-    def agreement(self, net: str, seed: int) -> list[str]:
-        """The command that compares gradients of frames in a `trained` or `untrained` network."""
-        cell = Cell("t128", "slope", 16, seed)
-        return [
-            "python",
-            "tools/gradient_agreement.py",
-            "movingmnist",
-            "RGB",
-            "--root_path",
-            str(self.data(cell.data, seed)),
-            "--weights",
-            str(self.weights(cell)),
-            "--num_pairs",
-            "32",
-            "--seed",
-            str(seed),
-            "--csv",
-            str(self.root / "gradients" / f"{net}-s{seed}.csv"),
-            *(["--untrained"] if net == "untrained" else []),
-        ]
-
-    def pictures(self, seed: int) -> list[list[str]]:
-        """The commands that draw a video of each class with its clusters, and slope's cuts on four data sets."""
-        draw = [
-            "python",
-            "tools/draw_clusters.py",
-            str(self.data("t128", seed)),
-            "--weights",
-            str(self.weights(Cell("t128", "slope", 16, seed))),
-            "--out",
-            str(self.root / "pictures"),
-        ]
-        others = [name for name in EMPTINESS if name != "t128"]
-        compare = [
-            "--compare",
-            *(str(self.data(name, seed)) for name in others),
-            "--titles",
-            EMPTINESS["t128"],
-            *(EMPTINESS[name] for name in others),
-        ]
-        return [draw, [*draw, *compare]]
-
-
 # ---------------------------------------------------------------- experiments
 
 
@@ -289,3 +167,98 @@ def choose_cells(seeds: Sequence[int], quick: bool = False) -> list[Cell]:
                 line.append(before)
             found.update(dict.fromkeys(reversed(line)))
     return list(found)
+
+
+# ---------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True)
+class Move4MNIST(Study):
+    """All methods on made videos: docs/results.md."""
+
+    name, page = "move4mnist", "results"
+    seeds = (0, 1, 2)
+    cell = Cell
+    files = {"gradients/*.csv": "docs/gradients", "cost.json": "docs", "pictures/clusters_*.png": "images"}
+
+    def choose_cells(self, seeds: Sequence[int], quick: bool = False) -> list[Cell]:
+        return choose_cells(seeds, quick)
+
+    def data_of(self, cell: Cell) -> str:
+        return f"{cell.data}-s{cell.seed}"
+
+    def make_data(self, name: str) -> Commands:
+        kind, seed = name.rsplit("-s", 1)
+        num_train, num_val, how = SETS[kind]
+        frames, packs = f"{self.data(name)}-frames", str(self.data(name))
+        make = f"{how} --digits glyphs --num_train {num_train} --num_val {num_val} --seed {seed} -j 1"
+        commands = [
+            ["python", "tools/make_move4mnist.py", "--out", frames, *make.split()],
+            ["python", "tools/pack_frames.py", frames, packs, "--raw", "-j", "1"],
+            ["rm", "-r", frames],
+        ]
+        return commands[Path(frames).exists() :]
+
+    def commands(self, cell: Cell) -> Commands:
+        words = ["movingmnist", "RGB", "--root_path", str(self.data(self.data_of(cell))), "-j", "0"]
+        if cell.g_test is not None:
+            confusion = str(self.output(cell).with_suffix(""))
+            options = ["--weights", str(self.weights(cell)), "--test_segments", str(cell.g_test)]
+            return [["python", "test_models.py", *words, *options, "--confusion", confusion]]
+        words += [*NETWORK.split(), "--num_segments", str(cell.g), *METHODS[cell.method].split()]
+        words += [] if cell.method in SAMPLING else ["--cluster_after", cell.after]
+        words += [*GRADIENTS[cell.gradient].split(), "--epochs", str(cell.epochs)]
+        words += [*SCHEDULES.get(cell.data, TUNING).split(), "--eval_freq", "100", "--seed", str(cell.seed)]
+        words += ["--tune_from", str(self.weights(cell.start))] if cell.start else []
+        runs = self.runs or self.root
+        words += ["--root_log", str(runs / "log"), "--root_model", str(runs / "checkpoint")]
+        return [["python", "main.py", *words, "--suffix", cell.name, "--resume", "auto"]]
+
+    def other_commands(self, seeds: Sequence[int]) -> dict[str, Commands]:
+        """How gradients agree, what a step costs, pictures of clusters."""
+        commands = {f"gradients-{net}-s{seed}": [self.agreement(net, seed)] for net in NETS for seed in seeds}
+        commands["cost"] = [["python", "tools/benchmark.py", *COST.split(), "--json", str(self.root / "cost.json")]]
+        commands["pictures"] = self.pictures(seeds[0])
+        return commands
+
+    def agreement(self, net: str, seed: int) -> list[str]:
+        """The command that compares gradients of frames in a `trained` or `untrained` network."""
+        cell = Cell("t128", "slope", 16, seed)
+        return [
+            "python",
+            "tools/gradient_agreement.py",
+            "movingmnist",
+            "RGB",
+            "--root_path",
+            str(self.data(self.data_of(cell))),
+            "--weights",
+            str(self.weights(cell)),
+            "--num_pairs",
+            "32",
+            "--seed",
+            str(seed),
+            "--csv",
+            str(self.root / "gradients" / f"{net}-s{seed}.csv"),
+            *(["--untrained"] if net == "untrained" else []),
+        ]
+
+    def pictures(self, seed: int) -> list[list[str]]:
+        """The commands that draw a video of each class with its clusters, and slope's cuts on four data sets."""
+        draw = [
+            "python",
+            "tools/draw_clusters.py",
+            str(self.data(f"t128-s{seed}")),
+            "--weights",
+            str(self.weights(Cell("t128", "slope", 16, seed))),
+            "--out",
+            str(self.root / "pictures"),
+        ]
+        others = [name for name in EMPTINESS if name != "t128"]
+        compare = [
+            "--compare",
+            *(str(self.data(f"{name}-s{seed}")) for name in others),
+            "--titles",
+            EMPTINESS["t128"],
+            *(EMPTINESS[name] for name in others),
+        ]
+        return [draw, [*draw, *compare]]

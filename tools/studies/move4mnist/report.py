@@ -1,14 +1,32 @@
 """docs/results.md from results: every figure in it is computed here, and so are the verdicts."""
 
-from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ops.evaluation.gradient_agreement import ANGLES, agreements
-from tools.studies.hypotheses import HYPOTHESES, judge
-from tools.studies.plan import CLUSTERS, COST, CUTS, EMPTINESS, EPOCHS, EQUAL_TIME, FRAMES, METHODS, PAPER, SETS, Cell
-from tools.studies.results import Cost, Pairs, Results, over_seeds, seeds_of, spread
+from ops.files import write_whole
+from tools.studies.move4mnist import figures
+from tools.studies.move4mnist.hypotheses import HYPOTHESES, judge
+from tools.studies.move4mnist.plan import (
+    CLUSTERS,
+    COST,
+    CUTS,
+    EMPTINESS,
+    EPOCHS,
+    EQUAL_TIME,
+    FRAMES,
+    METHODS,
+    PAPER,
+    SETS,
+    Cell,
+    Move4MNIST,
+)
+from tools.studies.pages import table
+from tools.studies.results import Cost, Pairs, Results, over_seeds, read_cost, read_csv, read_pairs_of, seeds_of, spread
 
 HEAD = """\
 # Results of the study
+
+This page is on made videos; [gestures](gestures.md) has the same methods on real ones.
 
 Written by `python tools/study.py report` from the logs of the runs; nothing here is filled in by hand. All figures are
 in [results.csv](results.csv), a row a cell. `bash scripts/study.sh` makes data, runs and this page anew, and goes on
@@ -30,14 +48,6 @@ to 3 points to each run. Runs made now draw other crops and orders than these di
 **What this is not.** A toy set, a toy network and short tuning: it shows what the methods do and when they differ, not
 what they reach on real videos. None of the published accuracies has been reproduced.
 """
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; columns of figures stand to the right."""
-    rows = list(rows)
-    right = [all(row[i][:1] in "+-0123456789" for row in rows) for i in range(len(head))]
-    lines = [head, ["---:" if is_number else "---" for is_number in right], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def accuracy(results: Results, cell: Cell) -> str:
@@ -71,8 +81,8 @@ def hypotheses(results: Results) -> str:
 ## What was expected, and what came out
 
 Written down when the study had just begun, from what smaller runs had suggested
-([hypotheses.py](../tools/studies/hypotheses.py)). Each is compared seed by seed: **held** means for all seeds and
-settings that it names, **failed** for none, **mixed** for some.
+([hypotheses.py](../tools/studies/move4mnist/hypotheses.py)). Each is compared seed by seed: **held** means for all
+seeds and settings that it names, **failed** for none, **mixed** for some.
 
 {table(head, rows)}"""
 
@@ -270,7 +280,7 @@ better than plain differences of pixels in {wins("pixel_distance")}.
 """
 
 
-def cost(rows: Cost) -> str:
+def cost_section(rows: Cost) -> str:
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     frames = sorted({int(row["frames"]) for row in rows})
     by_place = {(row["kind"], int(row["frames"])): row for row in rows}
@@ -302,5 +312,19 @@ def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     if pairs:
         parts.append(agreement(pairs))
     if costs:
-        parts.append(cost(costs))
+        parts.append(cost_section(costs))
     return "\n".join(parts)
+
+
+def write_page(out: Path) -> None:
+    """The page and its figures from the tables in `out`/docs."""
+    docs, images = out / "docs", out / "images"
+    cells = read_csv(docs / "results.csv", Move4MNIST)
+    pairs, cost = read_pairs_of(docs / "gradients"), read_cost(docs / "cost.json")
+    write_whole(docs / "results.md", write(cells, pairs, cost).encode())
+    figures.draw_sparsity(cells, images / "sparsity.png")
+    figures.draw_emptiness(cells, images / "emptiness.png")
+    if pairs:
+        figures.draw_agreement(pairs, images / "gradient_agreement.png")
+    if cost:
+        figures.draw_cost(cost, images / "cost.png")
