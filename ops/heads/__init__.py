@@ -6,6 +6,7 @@ from ops.heads.actionvlad import ActionVLAD
 from ops.heads.average import Average, Identity
 from ops.heads.head import Head
 from ops.heads.trn import TRN, TRNMultiscale
+from ops.heads.videograph import VideoGraph
 
 HEADS: dict[str, type[Head]] = {
     "avg": Average,
@@ -13,6 +14,7 @@ HEADS: dict[str, type[Head]] = {
     "TRN": TRN,
     "TRNmultiscale": TRNMultiscale,
     "ActionVLAD": ActionVLAD,
+    "VideoGraph": VideoGraph,
 }
 
 

@@ -170,7 +170,7 @@ class Config:
         "avg",
         "avg: a video's scores are the mean over its representations; identity: every representation is trained by"
         " itself; TRN, TRNmultiscale: an MLP over their features, one or several; ActionVLAD: visual words of all their"
-        " places",
+        " places; VideoGraph: a graph of actions over time",
         role="model",
         choices=HEADS,
     )
