@@ -20,7 +20,6 @@ class Purpose(IntEnum):
     MIXING = 5  # (seed, epoch, batch): how its videos are mixed
     HEAD = 6  # (seed, epoch, batch, process): what a head draws
     HEAD_START = 7  # (seed,): from what of the training videos a head starts
-    TEST_TUPLES = 8  # (number of representations, scale): the tuples that temporal relations look at in testing
 
 
 def _sequence(purpose: Purpose, *place: int) -> np.random.SeedSequence:

@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ops.data.seeds import Purpose, generator
 from ops.heads.head import Head
 
 FEATURES = 256  # of a representation
@@ -151,7 +150,7 @@ def draw_tuples(num_segments: int, scale: int, rng: np.random.Generator) -> Sequ
 
 def seeded_tuples(num_segments: int, scale: int) -> Sequence[tuple[int, ...]]:
     """Tuples that were drawn once and for all."""
-    return draw_tuples(num_segments, scale, generator(Purpose.TEST_TUPLES, num_segments, scale))
+    return draw_tuples(num_segments, scale, np.random.default_rng([num_segments, scale]))
 
 
 def all_tuples(num_segments: int, scale: int) -> Sequence[tuple[int, ...]]:

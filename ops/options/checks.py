@@ -142,24 +142,24 @@ def check_stages(config: Config) -> None:
 def check_head(config: Config, given: frozenset[str]) -> None:
     """What only some heads have, and what only some can do."""
     name, options = config.consensus_type, vars(config)
-    head = head_of(name, options)
+    head, chosen_by = head_of(name, options), HEADS[name].form_option
+    what = f"--consensus_type {name}"
+    if chosen_by:
+        what += f" --{chosen_by} {options[chosen_by]}"
     idle = known_options() - options_of(name, options)
     if head.needs_maps:
         idle |= {"dropout"}
-    for option in OPTIONS:
-        if option in given and option in idle:
-            form = f" --{head_form} {options[head_form]}" if (head_form := HEADS[name].form_option) else ""
-            raise InputError(f"--{option} has no effect with --consensus_type {name}{form}; leave it out")
+    for option in sorted(idle & given):
+        raise InputError(f"--{option} has no effect with {what}; leave it out")
     if head.before_relu and not ARCHS[config.arch].drops_relu:
         raise InputError(
-            f"--consensus_type {name} takes maps before their last ReLU, which --arch {config.arch} cannot give; take"
-            " another of either"
+            f"{what} takes maps before their last ReLU, which --arch {config.arch} cannot give; take another arch or head"
         )
     steps = config.num_segments
     if config.temporal_pool:
         steps = -(-steps // 2)
     if problem := head.problem(steps, options):
-        raise InputError(f"--consensus_type {name} {problem}")
+        raise InputError(f"{what} {problem}")
 
 
 def check_stem(config: Config) -> None:

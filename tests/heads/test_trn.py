@@ -13,6 +13,7 @@ from torch import nn
 from ops.heads import HEADS
 from ops.heads.trn import TRN_MLPS, draw_tuples
 from ops.models import build_model
+from ops.training.optim import parameter_groups
 
 SHARED = {"consensus_type": "TRNmultiscale", "trn_mlps": "shared", "trn_tuples": "seeded"}
 FORMS = [{"consensus_type": "TRN"}, SHARED, SHARED | {"trn_mlps": "per_tuple"}, SHARED | {"trn_tuples": "all"}]
@@ -145,6 +146,7 @@ def test_shapes_gradients_and_an_empty_batch(options):
     frames = torch.randint(0, 256, (11, 3, 32, 32), dtype=torch.uint8)
     logits = model(frames, torch.tensor([4, 7]), (0, 0, 0, 0))
     assert logits.shape == (2, 5) and model.new_fc.out_features == 256
+    assert {group["name"] for group in parameter_groups(model)} == {"weights", "biases", "norms"}
     logits.square().sum().backward()
     for name, parameter in [*model.consensus.named_parameters(), *model.new_fc.named_parameters()]:
         assert parameter.grad is not None and parameter.grad.any(), name
