@@ -153,7 +153,7 @@ def check_head(config: Config, given: frozenset[str]) -> None:
         raise InputError(f"--{option} has no effect with {what}; leave it out")
     if head.before_relu and not ARCHS[config.arch].drops_relu:
         raise InputError(
-            f"{what} takes maps before their last ReLU, which --arch {config.arch} cannot give; take another arch or head"
+            f"{what} takes maps before their last ReLU, which --arch {config.arch} cannot give; take another of either"
         )
     steps = config.num_segments
     if config.temporal_pool:
