@@ -17,7 +17,7 @@ from archs.backbone import Backbone
 from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
-from ops.heads import HEADS, Head
+from ops.heads import Head, head_of, known_options
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
 from ops.temporal import TEMPORAL
 from ops.temporal.maximum import TemporalMax
@@ -158,11 +158,11 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def classify(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
-        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
+    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
+        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
 
         `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
-        backbone's stages run in its precision, classifier and head in float32.
+        backbone's stages run in its precision.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
@@ -176,7 +176,26 @@ class TSN(nn.Module):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             if self.new_fc is not None:
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-            logits = self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+        return x.unflatten(0, (num_videos, self.consensus.num_segments))  # (n*g, ...) -> (n, g, ...)
+
+    def draw_for_head(self, key: Sequence[int]) -> list[Tensor] | None:
+        """What the head draws for a batch of training; None in testing, and for a head that draws nothing."""
+        if not self.training or not self.consensus.draws:
+            return None
+        return [drawn.to(self.device) for drawn in self.consensus.draw(generator(Purpose.HEAD, *key))]
+
+    def classify(
+        self,
+        x: Tensor,
+        num_videos: int,
+        draws: dict[str, Tensor | None] | None = None,
+        head_draw: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`; draws as in `to_head`."""
+        x = self.to_head(x, num_videos, draws)
+        drawn = () if head_draw is None else (head_draw,)
+        with without_autocast(x.device):
+            logits = self.consensus(x, *drawn)  # (n, g, ...) -> (n, K)
         shape = tuple(logits.shape)
         if len(shape) not in (2, 3) or shape[0] != num_videos or shape[-1] != self.num_class:
             raise ValueError(
@@ -195,8 +214,8 @@ class TSN(nn.Module):
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
-        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
-        `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
+        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients, and what
+        else is drawn in training. `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -209,17 +228,18 @@ class TSN(nn.Module):
         if mix is not None:
             x = mix(x, len(lengths))
         draws = {stage: self.draw(again, len(lengths), key) for stage, again in self.cascade.items()}
-        return self.classify(x, len(lengths), draws)
+        return self.classify(x, len(lengths), draws, self.draw_for_head(key))
 
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
     """The head of a model, with those of the `options` that it names; ValueError for others that no head knows."""
-    make_head = HEADS[name]
-    known = {option for head in HEADS.values() for option in head.options}
-    if unknown := options.keys() - known:
+    if unknown := options.keys() - known_options():
         raise ValueError(f"no head has an option {', '.join(sorted(unknown))}")
+    make_head = head_of(name, options)
     if missing := set(make_head.options) - options.keys():
         raise ValueError(f"head {name} needs the option {', '.join(sorted(missing))}")
+    if problem := make_head.problem(num_segments, options):
+        raise ValueError(f"head {name} {problem}")
     head = make_head(feature_dim, num_class, num_segments, **{option: options[option] for option in make_head.options})
     if head.needs_maps and head.in_dim is not None:
         raise ValueError(f"head {name} takes maps, which no linear layer can come before: its in_dim must be None")
@@ -328,6 +348,8 @@ def build_model(
         steps = 1
 
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
+    if head.before_relu:
+        base_model.drop_last_relu()
     return TSN(
         base_model,
         head,

@@ -10,6 +10,7 @@ from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_name
 from ops.errors import InputError
+from ops.heads import HEADS, head_of, known_options, options_of
 from ops.models import cluster_places
 from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.temporal import TEMPORAL
@@ -82,6 +83,7 @@ def check(config: Config, given: frozenset[str]) -> None:
     check_effect(config, given)
     check_sampling(config, given)
     check_stages(config)
+    check_head(config, given)
     check_stem(config)
     check_sync_bn(config)
     check_epochs(config, given)
@@ -171,6 +173,29 @@ def check_stages(config: Config) -> None:
             raise InputError(f"--{name} finds no stage to work in {place}")
     if config.temporal_pool and stage not in trunk:
         raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
+
+
+def check_head(config: Config, given: frozenset[str]) -> None:
+    """What only some heads have, and what only some can do."""
+    name, options = config.consensus_type, vars(config)
+    head, chosen_by = head_of(name, options), HEADS[name].form_option
+    what = f"--consensus_type {name}"
+    if chosen_by:
+        what += f" --{chosen_by} {options[chosen_by]}"
+    idle = known_options() - options_of(name, options)
+    if head.needs_maps:
+        idle |= {"dropout"}
+    for option in sorted(idle & given):
+        raise InputError(f"--{option} has no effect with {what}; leave it out")
+    if head.before_relu and not ARCHS[config.arch].drops_relu:
+        raise InputError(
+            f"{what} takes maps before their last ReLU, which --arch {config.arch} cannot give; take another of either"
+        )
+    steps = config.num_segments
+    if config.temporal_pool:
+        steps = -(-steps // 2)
+    if problem := head.problem(steps, options):
+        raise InputError(f"{what} {problem}")
 
 
 def check_stem(config: Config) -> None:

@@ -13,7 +13,9 @@ from archs import ARCHS
 from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
-from ops.heads import HEADS
+from ops.heads import HEADS, known_options, options_of
+from ops.heads.actionvlad import VLAD_FORMS
+from ops.heads.trn import TRN_MLPS, TRN_TUPLES
 from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS
@@ -105,6 +107,12 @@ class Config:
         type=number(int, least=16),
         metavar="S",
     )
+    trn_tuples: str = option(
+        "seeded",
+        "of TRNmultiscale in testing: three seeded tuples of representations a scale, or all",
+        role="protocol",
+        choices=TRN_TUPLES,
+    )
     seed: int = option(
         0,
         "seed of weights, order, crops and random clusters",
@@ -181,9 +189,22 @@ class Config:
     consensus_type: str = option(
         "avg",
         "avg: a video's scores are the mean over its representations; identity: every representation is trained by"
-        " itself",
+        " itself; TRN, TRNmultiscale: an MLP over their features, one or several; ActionVLAD: visual words of all their"
+        " places; VideoGraph: a graph of actions over time",
         role="model",
         choices=HEADS,
+    )
+    trn_mlps: str = option(
+        "shared",
+        "of TRNmultiscale: one MLP for all tuples of a scale, or one for each of its three",
+        role="model",
+        choices=TRN_MLPS,
+    )
+    vlad_form: str = option(
+        "paper",
+        "of ActionVLAD: the paper's, or the one that VideoGraph's authors compare with on Breakfast",
+        role="model",
+        choices=VLAD_FORMS,
     )
 
     # training
@@ -269,6 +290,13 @@ class Config:
     )
     dropout: float = option(
         0.5, "dropout before the classifier", role="training", type=number(float, least=0, most=1), metavar="P"
+    )
+    vlad_stage: int = option(
+        2,
+        "of ActionVLAD's paper: in stage 1 its words stay as K-means found them, in stage 2 they train",
+        role="training",
+        type=number(int, least=1, most=2),
+        metavar="1|2",
     )
     npb: bool = option(
         False, "train all BatchNorms; without it only the first (TSN's partial BatchNorm)", role="training"
@@ -512,7 +540,11 @@ class Config:
             ]
         if self.temporal_max:
             parts.append("tmax")
-        parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
+        parts.append(self.consensus_type)
+        for name in sorted(options_of(self.consensus_type, vars(self)) & OPTIONS.keys()):
+            if getattr(self, name) != OPTIONS[name].default:
+                parts.append(f"{name}-{getattr(self, name)}")
+        parts += [f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")
         if self.dense_sample:
@@ -578,7 +610,7 @@ class Config:
     @property
     def model_options(self) -> dict:
         """What `ops.models.build_model` takes besides the number of classes."""
-        return {name: getattr(self, name) for name in names_of("model")} | {
+        return {name: getattr(self, name) for name in {*names_of("model"), *known_options() & OPTIONS.keys()}} | {
             "dropout": self.dropout,
             "partial_bn": not self.npb,
             "freeze_stem_bn": self.freeze_stem_bn,

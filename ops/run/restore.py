@@ -101,9 +101,11 @@ def count_classes(content: dict) -> int | None:
     if "num_class" in content:
         most = sum(value.numel() for value in weights.values())  # every class has a weight
         return content["num_class"] if 0 < content["num_class"] <= most else None
-    for key, value in weights.items():
-        if plain_name(key) == "new_fc.weight" and value.ndim == 2:
-            return len(value)
+    head = HEADS[read_weights(weights).get("consensus_type", Config.consensus_type)]
+    named = {plain_name(key): value for key, value in weights.items()}
+    for name in head.classifiers:
+        if name in named and named[name].ndim == 2:
+            return len(named[name])
     return None
 
 

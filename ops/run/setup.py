@@ -24,7 +24,7 @@ from ops.run.header import describe
 from ops.run.identity import changed_lists, check_batches, describe_data
 from ops.run.restore import restore
 from ops.run.saving import newest_checkpoint, stamp
-from ops.run.start import load_start, warn_of_frozen_norms, weights_source
+from ops.run.start import load_start, start_head, warn_of_frozen_norms, weights_source
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
@@ -94,6 +94,8 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     say(describe(config, model, loaders, device, processes))
     if not content and weights_source(config) == "none":
         warn_of_frozen_norms(config, model, warn)
+    if not content and (boost or not config.tune_from):  # else it has learned already
+        start_head(config, model, device, say)
     return Run(config, model, loaders, device, processes, content, boost, data, last, say, warn)
 
 
@@ -176,7 +178,13 @@ def check_shapes(config: Config, model: TSN, loader: DataLoader, processes: Proc
     batches = loader.batch_sampler
     smallest = batches.num_videos % batches.batch_size or min(batches.num_videos, batches.batch_size)
     synchronised = config.sync_bn and processes.world_size > 1
-    if model.consensus.num_segments > 1 or smallest >= 2 * processes.world_size or synchronised:
+    alone = smallest < 2 * processes.world_size and not synchronised
+    if alone and model.consensus.norms_videos:
+        raise InputError(
+            f"a batch of this run leaves one video to a process, and --consensus_type {config.consensus_type} has a"
+            " BatchNorm over videos, which cannot train on one; take another --batch_size"
+        )
+    if model.consensus.num_segments > 1 or not alone:
         return
     steps, size = model.num_segments, config.frame_size
     frames = torch.zeros(steps, model.base_model.in_channels, size, size)

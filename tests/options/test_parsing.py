@@ -59,6 +59,10 @@ OPTIONS = {
     "non_local": (None, True),
     "dense_sample": (None, True),
     "consensus_type": ("identity", "identity"),
+    "trn_mlps": ("per_tuple", "per_tuple"),
+    "trn_tuples": ("all", "all"),
+    "vlad_form": ("breakfast", "breakfast"),
+    "vlad_stage": ("1", 1),
     "dropout": ("0.8", 0.8),
     "input_size": ("112", 112),
     "epochs": ("40", 40),
@@ -116,6 +120,10 @@ NEEDS = {
     "shift_direction": ["--temporal=shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "trn_mlps": ["--consensus_type=TRNmultiscale"],
+    "trn_tuples": ["--consensus_type=TRNmultiscale"],
+    "vlad_form": ["--consensus_type=ActionVLAD"],
+    "vlad_stage": ["--consensus_type=ActionVLAD"],
     "scores": ["--evaluate", "--resume=c.pth"],
 }
 
