@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
     config = replace(config, keep_damaged=args.keep_damaged)
-    if model.clustering is None or config.modality == "Flow":
+    if model.clustering is None or config.modality in ("Flow", "Features"):
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
             " trained with --cluster"

@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ops.data.ffmpeg import find_ffmpeg
+from ops.data.modality import MODALITIES
 from ops.data.video_file import read_video
 from ops.errors import InputError
 from ops.evaluation.predict import category_names, frame_names, hold, left_out, predict, read_folder, shrink
@@ -78,6 +79,8 @@ def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
     if config.modality == "Flow":
         raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
+    if MODALITIES[config.modality].features:
+        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
     if video.is_dir():
         names = frame_names(video, config)
         if others := left_out(video, names):

@@ -1,4 +1,5 @@
-"""What one time step of a video is: a frame, a stack of optical flow fields, or of differences between frames.
+"""What one time step of a video is: a frame, a stack of optical flow fields, or of differences between frames; or
+features that a network has made of it before.
 
 Wang et al., TSN, ECCV 2016: a step of `Flow` holds 5 pairs of horizontal and vertical flow, one of `RGBDiff` the 5
 differences between 6 neighbouring frames.
@@ -40,12 +41,23 @@ def of_differences(mean: Sequence[float], std: Sequence[float]) -> Statistics:
     return (0.0,), (1.0,)
 
 
+def floats(steps: Tensor) -> Tensor:
+    """float16 (t, d, h, w), as features are kept -> float."""
+    return steps.float()
+
+
+def of_features(mean: Sequence[float], std: Sequence[float]) -> Statistics:
+    """Features are taken as they are."""
+    return (0.0,), (1.0,)
+
+
 @dataclass(frozen=True)
 class Modality:
     """`stack` neighbouring frames make a time step, which a network takes in as `channels` float channels.
 
     `to_float` makes them of a step as loaded; `statistics` normalise them, made from those that a backbone has for
-    colours.
+    colours. Of `features`, which are no pictures, the data say how many channels they have; `arch` names the only
+    backbone that takes them.
     """
 
     stack: int
@@ -53,10 +65,13 @@ class Modality:
     to_float: Callable[[Tensor], Tensor]
     statistics: Callable[[Sequence[float], Sequence[float]], Statistics]
     crop_scales: tuple[float, ...] = CROP_SCALES[:3]
+    features: bool = False
+    arch: str | None = None
 
 
 MODALITIES = {
     "RGB": Modality(1, 3, levels, of_colours, CROP_SCALES),
     "Flow": Modality(5, 10, levels, of_flow),
     "RGBDiff": Modality(6, 15, frame_differences, of_differences),
+    "Features": Modality(1, 0, floats, of_features, features=True, arch="features"),
 }

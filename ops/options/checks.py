@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from archs import ARCHS
 from ops.clustering import CLUSTERINGS
+from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import cluster_places
@@ -56,6 +57,16 @@ WITHOUT_EFFECT = (
         passes_default=True,
     ),
     Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
+    Idle(
+        ("input_size", "crop_scales", "no_flip", "rand_augment", "erasing"),
+        lambda config: MODALITIES[config.modality].features,
+        "with Features, which are no pictures any more; leave it out",
+    ),
+    Idle(
+        ("feature_dim",),
+        lambda config: not MODALITIES[config.modality].features,
+        "but with the modality Features; leave it out",
+    ),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
     Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
@@ -72,6 +83,7 @@ WITHOUT_EFFECT = (
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
     check_suffix(config)
+    check_arch(config)
     check_effect(config, given)
     check_sampling(config, given)
     check_stages(config)
@@ -96,6 +108,16 @@ def check_start(config: Config) -> None:
 def check_suffix(config: Config) -> None:
     if config.suffix and Path(config.suffix).name != config.suffix:
         raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
+
+
+def check_arch(config: Config) -> None:
+    """Features pass the backbone of their own, and nothing else does."""
+    takes = {source.arch: name for name, source in MODALITIES.items() if source.arch}
+    own = MODALITIES[config.modality].arch
+    if own and config.arch != own:
+        raise InputError(f"--arch {config.arch} takes frames, not {config.modality}; leave --arch out")
+    if not own and config.arch in takes:
+        raise InputError(f"--arch {config.arch} takes {takes[config.arch]} alone, not {config.modality}; take another")
 
 
 def check_effect(config: Config, given: frozenset[str]) -> None:

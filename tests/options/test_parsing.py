@@ -40,6 +40,7 @@ OPTIONS = {
     "clip_share": ("0.7", 0.7),
     "clip_speed": ("1.5", 1.5),
     "arch": ("resnet_thin", "resnet_thin"),
+    "feature_dim": ("512", 512),
     "pretrain": ("none", "none"),
     "tune_from": ("x.pth", "x.pth"),
     "num_segments": ("16", 16),
@@ -116,8 +117,11 @@ NEEDS = {
 }
 
 
+OF_MODALITY = {"feature_dim": ["movingmnist", "Features"]}
+
+
 def value_of(name, *words):
-    return getattr(parse([*DATA, *NEEDS.get(name, []), *words])[0], name)
+    return getattr(parse([*OF_MODALITY.get(name, DATA), *NEEDS.get(name, []), *words])[0], name)
 
 
 def usage_error(capsys, *words):
