@@ -158,7 +158,7 @@ def test_every_option_in_every_spelling(name):
 def test_what_was_given_is_known(name):
     text, _ = OPTIONS[name]
     needed = NEEDS.get(name, [])
-    _, given = parse([*DATA, *needed, f"--{name}", *(text.split() if text else [])])
+    _, given = parse([*OF_MODALITY.get(name, DATA), *needed, f"--{name}", *(text.split() if text else [])])
     assert given == {"dataset", "modality", name} | {word[2:].partition("=")[0] for word in needed}
 
 
