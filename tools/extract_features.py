@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,12 @@ from ops.data.dataset import VideoDataset
 from ops.data.frame_names import is_picture
 from ops.data.lists import Video, read_list
 from ops.data.modality import MODALITIES
-from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, walk
+from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
 from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec
+from ops.data.stores import open_store
 from ops.data.stores.features import ENDING
+from ops.data.stores.video import VideoStore
+from ops.data.video_file import VIDEOS
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.features import PLACES, VideoSteps, check_place, mixes_time, write_features
@@ -43,10 +46,10 @@ EXAMPLE = """examples:
   # of every frame, by a network that was trained here; one vector a cluster, by one that clusters
   python tools/extract_features.py ucf101 RGB --weights checkpoint/NAME/ckpt.best.pth.tar --at pool
   python tools/extract_features.py ucf101 RGB --weights checkpoint/NAME/ckpt.best.pth.tar --at clusters
-  # a folder of frame folders without lists, as tools/extract_frames.py leaves them
-  python tools/extract_features.py frames/holidays RGB --weights imagenet --at pool
+  # a folder of video files, or of frame folders, without lists
+  python tools/extract_features.py videos/holidays RGB --weights imagenet --at pool
 
-A video's folder, zip or pack a/v_001 becomes, in the folder --out,
+A video's folder, zip, pack or file a/v_001 becomes, in the folder --out,
 
   a/v_001.features.npy   float16 (rows, d), with --at layer4 (rows, d, h, w), in the order of time
   a/v_001.spans.npy      int64 (rows, 2): the first and the last frame, counted from 0, that each row is made of
@@ -57,6 +60,7 @@ mirrored. A file appears when it is complete: after an interruption the same com
 pass in chunks, so memory does not grow with a video.
 """
 RECORD = "features.json"  # what the features of a folder are of
+StepsOf = Callable[[int], np.ndarray]  # number of time steps -> those that are read, by their first frames
 
 
 def build_parser() -> cli.ArgumentParser:
@@ -89,6 +93,13 @@ def build_parser() -> cli.ArgumentParser:
         metavar="all|N",
         help="of a video, all, or N evenly spaced: frame floor(i t / N) of t, which repeats those of short ones"
         " (default all; as many as the model was trained on where it mixes them)",
+    )
+    data.add_argument(
+        "--short_side",
+        type=number(int, least=0),
+        default=256,
+        metavar="PX",
+        help="of a folder's video files: shrink frames to this short side first, as tools/extract_frames.py does (256)",
     )
     run = parser.add_argument_group("run")
     run.add_argument(
@@ -168,24 +179,34 @@ def find_videos(config: Config) -> Job:
 
 
 def find_unlabelled(root: Path, config: Config) -> Job:
-    """All frame folders at any depth below a folder; InputError where they are not numbered without gaps."""
-    folders = [path for path, _ in walk(root) if any(map(is_picture, os.listdir(root / path)))]
-    if not folders:
-        raise InputError(
-            f"{root} holds neither a {DESCRIPTION} nor frames; tools/extract_frames.py cuts videos into them"
-        )
+    """All frame folders and video files at any depth below a folder; the frames of files are counted later.
+
+    InputError where there is none, or frames are not numbered without gaps.
+    """
+    folders, files = [], []
+    for folder, _ in walk(root):
+        names = visible(root / folder)
+        if any(map(is_picture, names)):
+            folders.append(folder)
+        files += [
+            os.path.join(folder, name) for name in sorted(names) if name.lower().rpartition(".")[2] in VIDEOS.split(",")
+        ]
+    if not folders and not files:
+        raise InputError(f"{root} holds no {DESCRIPTION}, no folders of frames and no video files")
     if "" in folders:
         raise InputError(f"{root} itself holds frames: give the folder around it")
-    template = config.image_tmpl or guess_template(root, folders)
-    first = guess_first(root, folders, template) if config.first_frame is None else config.first_frame
-    counter = FrameCounter(template, first)
-    videos = []
-    for path in folders:
-        count, problem = counter.count(str(root / path))
-        if problem:
-            raise InputError(f"{root / path}: {problem}")
-        videos.append(Video(path, count, 0))
-    return Job(root, DatasetSpec(1, template, first, keep_damaged=config.keep_damaged), {"": videos})
+    spec, videos = DatasetSpec(1, "{}.jpg", keep_damaged=config.keep_damaged), [Video(path, 0, 0) for path in files]
+    if folders:
+        template = config.image_tmpl or guess_template(root, folders)
+        first = guess_first(root, folders, template) if config.first_frame is None else config.first_frame
+        counter = FrameCounter(template, first)
+        for path in folders:
+            count, problem = counter.count(str(root / path))
+            if problem:
+                raise InputError(f"{root / path}: {problem}")
+            videos.append(Video(path, count, 0))
+        spec = replace(spec, image_tmpl=template, first_frame=first)
+    return Job(root, spec, {"": videos})
 
 
 def first_frames(num_steps: int, number: int | None) -> np.ndarray:
@@ -193,7 +214,7 @@ def first_frames(num_steps: int, number: int | None) -> np.ndarray:
     return np.arange(num_steps) if number is None else np.arange(number) * num_steps // number
 
 
-def choose_steps(args: argparse.Namespace, model: TSN, config: Config):
+def choose_steps(args: argparse.Namespace, model: TSN, config: Config) -> tuple[StepsOf, object]:
     """Which time steps of a video are read: a function of their number; and how that is called in the record."""
     given = "frames" in args
     if model.clustering:
@@ -237,21 +258,36 @@ def target_of(out: Path, video: Video) -> Path:
     return out / video.path.lstrip("/")
 
 
-def write_dataset(out: Path, job: Job, rows: dict[str, int], shape: list[int], classes: Path) -> None:
-    """Lists with the numbers of rows, class names and the description that make the folder a dataset of features."""
+def write_dataset(out: Path, job: Job, shapes: dict[str, tuple[int, ...]], classes: Path) -> None:
+    """Lists with the numbers of rows, class names and the description that make the folder a dataset of features.
+
+    `shapes` are those of the videos' arrays, by their paths.
+    """
     for name, videos in job.lists.items():
-        lines = [f"{video.path.lstrip('/')} {rows[video.path]} {video.label}\n" for video in videos]
+        lines = [f"{video.path.lstrip('/')} {shapes[video.path][0]} {video.label}\n" for video in videos]
         write_whole(out / name, "".join(lines).encode())
-    facts = asdict(job.spec) | {"features": shape, "train_list": [*job.lists][0], "val_list": [*job.lists][-1]}
+    shape = next(iter(shapes.values()))[1:]
+    facts = asdict(job.spec) | {"features": [*shape], "train_list": [*job.lists][0], "val_list": [*job.lists][-1]}
     if classes.is_file():
         write_whole(out / classes.name, classes.read_bytes())
         facts["category_file"] = classes.name
     write_whole(out / DESCRIPTION, (json.dumps(facts, indent=1) + "\n").encode())
 
 
-def shape_in(path: Path) -> list[int]:
-    """The shape of a row of features that were written before."""
-    return [*np.load(path, mmap_mode="r").shape[1:]]
+def open_steps(dataset: VideoDataset, video: Video, short_side: int, steps_of: StepsOf, bar: tqdm) -> VideoSteps:
+    """The time steps of a video; the frames of a video file are counted first."""
+    store = None
+    if not video.num_frames:
+        store = VideoStore(dataset.root / video.path, short_side)
+        video = replace(video, num_frames=store.count(dataset.spec))
+    seen = [0]
+
+    def show(steps: int) -> None:
+        seen[0] += steps
+        bar.set_postfix_str(f"{seen[0]} frames of this one")
+
+    store = store or open_store(dataset.root / video.path)
+    return VideoSteps(dataset, video, store, steps_of(dataset.num_steps(video)), show)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -282,30 +318,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_record(out / RECORD, record)
         remove_partial(out)
         write_whole(out / RECORD, (json.dumps(record, indent=1) + "\n").encode())
-        rows, written, shape = {}, 0, None
+        shapes, written = {}, 0
         with tqdm(videos, unit="video", disable=None) as bar:
             for video in bar:
-                first, target = steps_of(dataset.num_steps(video)), target_of(out, video)
-                rows[video.path] = len(first) if model.clustering is None else model.num_segments
+                target = target_of(out, video)
                 done = Path(f"{target}{ENDING}")
-                if done.exists():
-                    shape = shape or shape_in(done)
-                    continue
-                seen = partial(show_frames, bar, [0])
-                shape = write_features(
-                    model, VideoSteps(dataset, video, first, seen), args.at, chunk, args.workers, target
-                )
-                written += 1
+                if not done.exists():
+                    steps = open_steps(dataset, video, args.short_side, steps_of, bar)
+                    threads = 1 if isinstance(steps.store, VideoStore) else args.workers
+                    write_features(model, steps, args.at, chunk, threads, target)
+                    written += 1
+                shapes[video.path] = np.load(done, mmap_mode="r").shape
         if "" not in job.lists:
-            write_dataset(out, job, rows, shape, category_path(config))
-    told = f"{written} videos written, {len(videos) - written} already there, in {out}: rows of"
-    print(f"{told} {' x '.join(map(str, shape))} float16, {sum(rows.values())} in all")
-
-
-def show_frames(bar: tqdm, seen: list[int], steps: int) -> None:
-    """Tell how many frames of the present video were read so far."""
-    seen[0] += steps
-    bar.set_postfix_str(f"{seen[0]} frames of this one")
+            write_dataset(out, job, shapes, category_path(config))
+    row = " x ".join(map(str, shapes[videos[0].path][1:]))
+    told = f"{written} videos written, {len(videos) - written} already there, in {out}"
+    print(f"{told}: rows of {row} float16, {sum(shape[0] for shape in shapes.values())} in all")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
-from ops.data.stores import open_store
+from ops.data.stores import Store
 from ops.data.stores.features import ENDING, SPANS
 from ops.errors import InputError
 from ops.files import whole_file, write_whole
@@ -130,7 +130,7 @@ def _spans(assignment: np.ndarray, num_clusters: int, merged: list[np.ndarray]) 
 
 
 class VideoSteps:
-    """The time steps of one video, read when a slice asks for them: those that begin at the frames `first` (t,).
+    """The time steps of a video in a store, read when a slice asks for them: those that begin at frames `first` (t,).
 
     `on_read` hears how many steps were read.
     """
@@ -139,11 +139,11 @@ class VideoSteps:
         self,
         dataset: VideoDataset,
         video: Video,
+        store: Store,
         first: np.ndarray,
         on_read: Callable[[int], object] = lambda steps: None,
     ):
-        self.dataset, self.video, self.first, self.on_read = dataset, video, first, on_read
-        self.store = open_store(dataset.root / video.path)
+        self.dataset, self.video, self.store, self.first, self.on_read = dataset, video, store, first, on_read
 
     def __len__(self) -> int:
         return len(self.first)
@@ -190,28 +190,25 @@ class ReadAhead:
 
 @torch.inference_mode()
 @full_precision()
-def write_features(model: TSN, steps: VideoSteps, at: str, chunk: int, threads: int, path: Path) -> list[int]:
-    """Write the features of a video and their spans -> the shape of a row.
+def write_features(model: TSN, steps: VideoSteps, at: str, chunk: int, threads: int, path: Path) -> None:
+    """Write the features of a video and their spans.
 
     They are `path` with the endings of `ops/data/stores/features.py`; the features come last, and are whole or not
     there. Raises InputError where one is no number of float16.
     """
     num_rows = len(steps) if model.clustering is None else model.num_segments
     spans: list[np.ndarray] = []
-    shape: list[int] = []
     with whole_file(Path(f"{path}{ENDING}")) as file, ReadAhead(steps, threads) as ahead:
         for values, some in rows_of(model, ahead, at, chunk):
             if not values.isfinite().all():
                 raise InputError(
                     f"{steps.video.path}: a feature is none, or beyond what float16 can hold; the weights are spoiled"
                 )
-            if not shape:
-                shape = [*values.shape[1:]]
-                header = {"descr": "<f2", "fortran_order": False, "shape": (num_rows, *shape)}
+            if not spans:
+                header = {"descr": "<f2", "fortran_order": False, "shape": (num_rows, *values.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(values.numpy().astype("<f2", copy=False).tobytes())
             spans.append(steps.frames(some))
         index = io.BytesIO()
         np.save(index, np.concatenate(spans))
         write_whole(Path(f"{path}{SPANS}"), index.getvalue())
-    return shape

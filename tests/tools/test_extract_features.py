@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ops.data.ffmpeg import find_ffmpeg
 from ops.data.specs import DATASETS
 from ops.data.stores import open_store
 from ops.data.views import eval_transform
@@ -29,6 +31,14 @@ def make_checkpoint(path: Path, **given) -> Path:
     model = build_model(num_class=4, **config.model_options)
     ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config), "num_class": 4})
     return path
+
+
+def make_video(path: Path, seconds: float) -> None:
+    """A video of 10 frames a second."""
+    path.parent.mkdir(parents=True)
+    source = f"testsrc2=s=96x72:r=10:d={seconds}"
+    command = [find_ffmpeg()[0][0], "-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", path]
+    subprocess.run(command, check=True)
 
 
 def frames_of(folder: Path) -> torch.Tensor:
@@ -151,8 +161,25 @@ def test_a_folder_without_lists(extract, tiny_data, tmp_path):
     )
     assert sorted(path.name for path in (tmp_path / "holidays_features").iterdir())[0] == "down_0.features.npy"
     assert json.loads((tmp_path / "holidays_features/features.json").read_text())["frames"] == 2
+    assert "already there" in extract(*THIN, "--at", "pool", "--frames", "2", data=("holidays", "RGB")).out
     (tmp_path / "holidays/up_0/7.jpg").unlink()
     assert "gap" in extract(*THIN, "--at", "pool", "--out", "g", data=("holidays", "RGB")).error
+
+
+@pytest.mark.parametrize("frames, words", [("all", []), ("5", []), ("all", ["--weights", "slope.pth.tar"])])
+def test_a_folder_of_video_files_gives_what_their_frames_give(run_program, tmp_path, frames, words):
+    make_checkpoint(tmp_path / "slope.pth.tar", cluster="slope")
+    make_video(tmp_path / "videos/a/clip.mp4", 9)  # 90 frames
+    run_program("tools/extract_frames.py", "videos", "frames")
+    words = [*(words or THIN), "--at", "clusters" if words else "pool", "--frames", frames, "--device", "cpu"]
+    done = run_program(TOOL, "videos", "RGB", *words, "--out", "f", "--chunk", "20")
+    assert done.out.startswith("1 videos written"), done
+    run_program(TOOL, "frames", "RGB", *words, "--out", "g")
+    of_file, of_frames = np.load(tmp_path / "f/a/clip.mp4.features.npy"), np.load(tmp_path / "g/a/clip.features.npy")
+    np.testing.assert_allclose(of_file, of_frames, rtol=1e-2, atol=1e-3)
+    assert len(of_file) == {"all": 4 if "slope.pth.tar" in words else 90, "5": 5}[frames]
+    spans = [np.load(tmp_path / name).tolist() for name in ("f/a/clip.mp4.spans.npy", "g/a/clip.spans.npy")]
+    assert spans[0] == spans[1]
 
 
 @pytest.mark.parametrize(
