@@ -156,17 +156,18 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def classify(self, x: Tensor, num_videos: int, key: Sequence[int] = ()) -> Tensor:
+    def classify(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
         """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
 
-        Under autocast the backbone's stages run in its precision, classifier and head in float32.
+        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
+        backbone's stages run in its precision, classifier and head in float32.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
             if num_videos and stage in self.cascade:
                 again = self.cascade[stage]
                 lengths = torch.full((num_videos,), len(x) // num_videos)
-                x, _ = again(x, lengths, self.draw(again, num_videos, key))
+                x, _ = again(x, lengths, None if draws is None else draws[stage])
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
         with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
@@ -205,7 +206,8 @@ class TSN(nn.Module):
         x, _ = self.represent(frames, lengths, key)
         if mix is not None:
             x = mix(x, len(lengths))
-        return self.classify(x, len(lengths), key)
+        draws = {stage: self.draw(again, len(lengths), key) for stage, again in self.cascade.items()}
+        return self.classify(x, len(lengths), draws)
 
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:

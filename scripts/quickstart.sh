@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/venv.sh requirements.txt requirements-plot.txt
 SEED=${SEED:-0}
-BASE=${BASE:-slope}
+BASE=${BASE:-random}
 DATA=data/quickstart$SEED
 PATH=$(cd "$(dirname "$PYTHON")" && pwd):$PATH # so that the commands below are what a user would type
 
@@ -30,23 +30,40 @@ train() { # PRESET SUFFIX OPTIONS
         --suffix "qs$SEED-$BASE-$2" "${@:3}"
 }
 
-echo "This takes about 10 minutes on 2 CPU cores: three data sets, two stages of pre-training, five methods."
+tune() { # METHOD OPTIONS
+    train long "$1" -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)" "${@:2}"
+}
+
+pair() { # METHOD METHOD: both at once, each on one core; what they print goes to files
+    local method pids=()
+    echo "training $1 and $2 at once; what they print: $DATA/$1.txt and $DATA/$2.txt"
+    for method in "$@"; do
+        OMP_NUM_THREADS=1 tune "$method" --cluster "$method" --epochs 3 >"$DATA/$method.txt" 2>&1 &
+        pids+=($!)
+    done
+    for method in "$@"; do
+        wait "${pids[0]}" || { tail -n 3 "$DATA/$method.txt" >&2 && exit 1; }
+        pids=("${pids[@]:1}")
+        grep "^best" "$DATA/$method.txt" || true
+    done
+}
+
+echo "This takes about 6 minutes on 2 CPU cores: three data sets, two stages of pre-training, five methods."
 started=$SECONDS
 make_data easy 1000 200
 make_data medium 1000 200
 make_data long 500 300
 
 echo
-echo "== Pre-training on 32 frames: every method below starts from these weights"
+echo "== Pre-training on 32 frames, with random cuts: every method below starts from these weights"
 train easy easy --cluster "$BASE" --epochs 5 -b 16 --lr 0.02
-train medium medium --cluster "$BASE" --epochs 4 -b 16 --lr 0.02 --lr_type cos --tune_from "$(best easy)"
+train medium medium --cluster "$BASE" --epochs 3 -b 16 --lr 0.02 --lr_type cos --tune_from "$(best easy)"
 
 echo
 echo "== The same 128-frame videos and starting weights for all methods, 16 representations a video"
-train long uniform --cluster none --epochs 10 -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)"
-for method in random even cumulative slope; do
-    train long "$method" --cluster "$method" --epochs 4 -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)"
-done
+tune uniform --cluster none --epochs 8
+pair random even
+pair cumulative slope
 
 echo
 run python tools/compare_runs.py log/*_"qs$SEED-$BASE-"{uniform,random,even,cumulative,slope} \

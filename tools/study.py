@@ -24,6 +24,7 @@ from tools.studies.move4mnist.plan import Move4MNIST
 from tools.studies.move4mnist.report import write_page as write_move4mnist
 from tools.studies.runner import Job, run_all, run_job
 
+PROGRAM = "python tools/study.py"
 EXAMPLE = """examples:
   python tools/study.py plan --quick                  # the commands, without running them
   python tools/study.py run --quick --jobs 2          # goes on where it was interrupted
@@ -41,7 +42,7 @@ class Kind(NamedTuple):
     write_page: Callable[[Path], None]
 
 
-STUDIES = {"move4mnist": Kind(Move4MNIST, write_move4mnist), "gestures": Kind(Gestures, write_gestures)}
+STUDIES = {kind.study.name: kind for kind in (Kind(Move4MNIST, write_move4mnist), Kind(Gestures, write_gestures))}
 
 
 def build_parser() -> cli.ArgumentParser:
@@ -109,7 +110,7 @@ def run(study: Study, cells: Sequence[Cell], others: Sequence[Job], at_once: int
 
         run_all(jobs, at_once, tell)
         run_all(others, 1, tell)  # whose times count
-    print(f"all {len(cells)} cells are done; `python tools/study.py report` writes docs/{study.page}.md")
+    print(f"all {len(cells)} cells are done; `{PROGRAM} report --study {study.name}` writes docs/{study.page}.md")
 
 
 def check(study: Study, name: str) -> int:
@@ -136,7 +137,7 @@ def collect(study: Study, out: Path) -> None:
     """Bring what the page is made of from logs into `out`/docs and `out`/images."""
     cells = results.gather(study, study.choose_cells(study.seeds_run()))
     if not cells:
-        raise InputError(f"{study.root} holds no cell that has been run; `python tools/study.py run` does it")
+        raise InputError(f"{study.root} holds no cell that has been run; `{PROGRAM} run --study {study.name}` does it")
     (out / "docs").mkdir(parents=True, exist_ok=True)
     results.write_csv(out / "docs" / f"{study.page}.csv", cells)
     for pattern, folder in study.files.items():

@@ -337,6 +337,7 @@ VALUES = {
     },
     "tools/benchmark.py step": {
         "--frames": "0",
+        "--frame_keep": "0",
         "--size": "x",
         "--arch": "vgg",
         "--num_segments": "0",

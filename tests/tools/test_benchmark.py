@@ -101,7 +101,9 @@ def test_impossible_wishes(words, message):
 def test_steps_and_their_parts(tmp_path, frozen):
     """In chunks only where BatchNorm of the stem is frozen."""
     words = ["--frames", "5", "8", "--size", "32", "--arch", "resnet_thin", "--num_segments", "4", "--repeat", "1"]
-    kinds = [*step.KINDS] if frozen else ["TSM, all frames", "TSM, sampled", "slope", "cumulative"]
+    kinds = (
+        [*step.KINDS] if frozen else ["TSM, all frames", "TSM, sampled", "slope", "cumulative", "cumulative, a share"]
+    )
     if frozen:
         words.append("--freeze_stem_bn")
     benchmark.main(["step", *words, "--json", str(tmp_path / "step.json")])
@@ -111,17 +113,20 @@ def test_steps_and_their_parts(tmp_path, frozen):
         parts = [row[f"{part} ms"] for part in step.PARTS]
         assert min(parts) > 0 and row["step ms"] == pytest.approx(sum(parts[1:]))
     assert [row["step/TSM"] for row in rows if row["kind"] == "TSM, all frames"] == [1, 1]
+    assert [row["step/sampled"] for row in rows if row["kind"] == "TSM, sampled"] == [1, 1]
 
 
 def test_a_step_trains_on_every_frame(tmp_path):
     """The kinds differ in what passes the trunk, not in what is loaded."""
     write_video(tmp_path / "video", step.SPEC, 8, 48, 36)
-    args = Namespace(arch="resnet_thin", num_segments=4, freeze_stem_bn=True, stem_chunk=3, size=32)
+    args = Namespace(arch="resnet_thin", num_segments=4, freeze_stem_bn=True, stem_chunk=3, size=32, frame_keep=0.75)
     loaded = {}
     for kind in step.KINDS:
         _, _, load, _ = step.prepare(args, kind, 8, tmp_path, torch.device("cpu")).args
         loaded[kind] = load().frames
     assert len(loaded.pop("TSM, sampled")) == 4
+    shares = [loaded.pop(kind) for kind in ("cumulative, a share", "cumulative, a share, representative")]
+    assert torch.equal(*shares) and len(shares[0]) == 6
     assert all(torch.equal(frames, loaded["slope"]) and len(frames) == 8 for frames in loaded.values())
 
 

@@ -30,6 +30,7 @@ class Study(ABC):
     runs: Path | None = None
     videos: Path | None = None
 
+    name: ClassVar[str]
     page: ClassVar[str]  # docs/PAGE.md and docs/PAGE.csv
     seeds: ClassVar[tuple[int, ...]]  # that `run` takes where none are given; with --quick the first
     cell: ClassVar[type]

@@ -49,8 +49,7 @@ def draw_methods(results: Results, path: Path) -> None:
         if uniform := score(results, Cell("gestures", "uniform", 16, 0, 0)):
             left.axvline(uniform.percent, color="0.6", linestyle=":", linewidth=1, zorder=0)
         left.set_yticks(range(len(methods)), methods)
-        left.invert_yaxis()
-        left.set(title="gestures, g = 16", xlabel="top-1 accuracy (%)")
+        left.set(title="gestures, g = 16", xlabel="top-1 accuracy (%)", ylim=(max(1, len(methods)) - 0.5, -0.5))
         for text, face in SHADES.values():
             left.plot([], [], "o", color="black", markerfacecolor=face, markersize=5, label=text)
         for place, method in enumerate(("uniform", *CUTS)):
@@ -65,7 +64,9 @@ def draw_methods(results: Results, path: Path) -> None:
         middle.set_xticks(range(1 + len(CUTS)), ("uniform", *CUTS), rotation=35, ha="right")
         middle.set(title="among held frames", xlim=(-0.5, len(CUTS) + 0.5), ylim=(0, 100))
         right.set_xticks(range(1 + len(FEWER)), [str(g) for g in sorted((*FEWER, 16))])
-        right.set(title="fewer representations", xlabel="representations g", ylim=(0, 100))
+        right.set(
+            title="fewer representations", xlabel="representations g", xlim=(-0.5, len(FEWER) + 0.5), ylim=(0, 100)
+        )
         middle.set_ylabel("top-1 accuracy (%)")
         left.legend(loc="lower left", bbox_to_anchor=(0, -0.3), ncols=2, handletextpad=0.1, columnspacing=0.8)
         right.legend(loc="lower right", bbox_to_anchor=(1.05, -0.3), ncols=2, handletextpad=0.1, columnspacing=0.8)
@@ -80,12 +81,12 @@ def draw_cuts(rows: list[dict[str, str]], path: Path) -> None:
             some = {row["method"]: row for row in shown if row["video"] == video}
             distances = 100 * np.array(some["slope"]["distances"].split(), float)
             axis.plot(distances, color="black", linewidth=0.8)
-            for place, method in enumerate(("slope", "cumulative")):
+            for height, method in ((0.11, "slope"), (0.03, "cumulative")):  # as shares of the axis
                 starts = np.cumsum(np.array(some[method]["sizes"].split(), int))[:-1]
-                low = -distances.max() * (0.12 + 0.1 * place)
-                axis.plot(
-                    starts, [low] * len(starts), "|", color=LOOK[method][0], markersize=7, label=f"{method}'s cuts"
-                )
+                look = {"color": LOOK[method][0], "linewidth": 1, "label": f"{method}'s cuts"}
+                axis.vlines(starts, height, height + 0.06, transform=axis.get_xaxis_transform(), **look)
             axis.set(title=Path(video).name.removeprefix("testvideo_"), xlabel="frame")
-        axes[0].set_ylabel("signs that differ (%)")
+        top = axes[0].get_ylim()[1]
+        axes[0].set_yticks([tick for tick in axes[0].get_yticks() if 0 <= tick <= top])
+        axes[0].set(ylim=(-0.25 * top, top), ylabel="signs that differ (%)")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -2,19 +2,18 @@
 
 A cell is one run of `main.py`, from scratch, and its test by `test_models.py`, which leaves the scores of every test
 video. Four folds, which share no scene, test each of the 217 videos once; a seed decides weights, order and whatever is
-drawn in training, and methods are compared video by video. Cells run on one thread each. They stand in the order of
-what matters most, and of each experiment fold after fold, so that a study that is not finished compares most methods on
-the same videos.
+drawn in training, and methods are compared video by video. Cells run on one thread each. The main comparison comes
+first, on all folds, then all others fold after fold, so that a study that is not finished compares most methods on the
+same videos.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ops.data.prepare.annotations import EGOGESTAR_FOLDS
 from ops.errors import InputError
+from ops.evaluation.result_files import read_scores
 from ops.options.parsing import parse
 from tools.studies.base import Commands, Study
 from tools.studies.results import Result, log_rows
@@ -56,6 +55,7 @@ RECIPES = {
     "erasing": "--erasing 0.25",
     "mixup": "--mixup 0.2",
     "cutmix": "--cutmix 1.0",
+    "randaugment": "--rand_augment",
     "decay": "--layer_decay 0.8",
 }
 EXTRAS = {"plain": "", **AUGMENTATIONS, **RECIPES}
@@ -161,7 +161,7 @@ def whole(fold: int, seed: int) -> Iterator[Cell]:
     yield from (Cell("gestures", method, 16, fold, seed) for method in CLUSTERED)
 
 
-EXPERIMENTS = (few, held, kept, longer, kept_too, recipes, fewer, whole)
+OTHERS = (held, kept, longer, kept_too, recipes, fewer, whole)
 
 
 # ---------------------------------------------------------------- commands
@@ -171,7 +171,7 @@ EXPERIMENTS = (few, held, kept, longer, kept_too, recipes, fewer, whole)
 class Gestures(Study):
     """All methods on real videos: docs/gestures.md."""
 
-    page = "gestures"
+    name = page = "gestures"
     seeds = (0, 1)
     cell = Cell
     result = GestureResult
@@ -180,10 +180,10 @@ class Gestures(Study):
 
     def choose_cells(self, seeds: Sequence[int], quick: bool = False) -> list[Cell]:
         """`quick` leaves the first experiment: 5 cells a fold."""
-        experiments = EXPERIMENTS[:1] if quick else EXPERIMENTS
-        cells = (
-            cell for seed in seeds for experiment in experiments for fold in FOLDS for cell in experiment(fold, seed)
-        )
+        cells = []
+        for seed in seeds:
+            for experiments in ([few], [] if quick else OTHERS):
+                cells += [cell for fold in FOLDS for experiment in experiments for cell in experiment(fold, seed)]
         return list(dict.fromkeys(cells))
 
     def data_of(self, cell: Cell) -> str:
@@ -230,8 +230,7 @@ class Gestures(Study):
         return self.output(cell).with_suffix(".npz")
 
     def figures_of(self, cell: Cell) -> dict:
-        with np.load(self.scores(cell)) as scores:
-            hits = scores["scores"].argmax(1) == scores["labels"]
+        hits = read_scores(self.scores(cell)).right
         last = [row for row in log_rows(self, cell) if row["split"] == "train"][-1]
         found = {"right": int(hits.sum()), "videos": len(hits), "train": float(last["top1"])}
         found |= {"frames": int(last["frames"]), "hits": "".join("x" if hit else "." for hit in hits)}

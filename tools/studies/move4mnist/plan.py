@@ -176,7 +176,7 @@ def choose_cells(seeds: Sequence[int], quick: bool = False) -> list[Cell]:
 class Move4MNIST(Study):
     """All methods on made videos: docs/results.md."""
 
-    page = "results"
+    name, page = "move4mnist", "results"
     seeds = (0, 1, 2)
     cell = Cell
     files = {"gradients/*.csv": "docs/gradients", "cost.json": "docs", "pictures/clusters_*.png": "images"}
