@@ -38,21 +38,24 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Of two programs that write it at once, the last to end leaves its own.
     """
-    with whole_file(path) as file:
-        file.write(content)
+    with _renamed(path) as trial:
+        trial.write_bytes(content)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that gets the name `path` when the block ends well, and is gone otherwise; makes its folder.
+    """A file to write to that gets the name `path` when the block ends well and is gone otherwise; makes its folder."""
+    with _renamed(path) as trial, trial.open("wb") as file:
+        yield file
 
-    Raises InputError where it cannot be written.
-    """
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Another name for a file that becomes `path` when the block ends well; InputError where it cannot be written."""
     trial = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with trial.open("wb") as file:
-            yield file
+        yield trial
         trial.replace(path)
     except BaseException as error:
         with suppress(OSError):  # or it would hide what went wrong first

@@ -9,6 +9,7 @@ import _path
 
 from ops.errors import InputError
 from ops.evaluation.comparison import ACCURACY_KEY, PAIRED_KEY, accuracy_rows, paired_rows, repeated
+from ops.evaluation.cost import SAMPLING
 from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
 from ops.evaluation.result_files import read_scores
 from ops.options import cli
@@ -42,8 +43,9 @@ def summarise(folder: Path) -> dict[str, str]:
         last = [row for row in rows if row["split"] == "val"][-1]
         sampled = given["cluster"] == "none"
         seen = int(last["frames"]) / int(last["videos"])
+        temporal = given.get("temporal", "shift" if given["shift"] else "none")
         values = (
-            f"uniform ({'TSM' if given['shift'] else 'TSN'})" if sampled else given["cluster"],
+            f"uniform ({SAMPLING[temporal]})" if sampled else given["cluster"],
             f"{seen:.0f} sampled" if sampled else f"{seen:.0f}",
             "-" if sampled else str(given["num_segments"]),
             f"{float(last['top1']):.1f}",

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from ops.data.dataset import VideoDataset
-from ops.data.frame_names import is_picture
+from ops.data.frame_names import VIDEOS, is_picture
 from ops.data.lists import Video, read_list
 from ops.data.modality import MODALITIES
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
@@ -23,7 +23,6 @@ from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec
 from ops.data.stores import open_store
 from ops.data.stores.features import ENDING
 from ops.data.stores.video import VideoStore
-from ops.data.video_file import VIDEOS
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.features import PLACES, VideoSteps, check_place, mixes_time, write_features
@@ -151,8 +150,7 @@ def digest(source: str) -> str:
     """What tells weights from others, whatever their file is called."""
     if not Path(source).is_file():
         return source
-    with open(source, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------- which frames of which videos
@@ -188,9 +186,7 @@ def find_unlabelled(root: Path, config: Config) -> Job:
         names = visible(root / folder)
         if any(map(is_picture, names)):
             folders.append(folder)
-        files += [
-            os.path.join(folder, name) for name in sorted(names) if name.lower().rpartition(".")[2] in VIDEOS.split(",")
-        ]
+        files += [os.path.join(folder, name) for name in sorted(names) if name.lower().endswith(VIDEOS)]
     if not folders and not files:
         raise InputError(f"{root} holds no {DESCRIPTION}, no folders of frames and no video files")
     if "" in folders:

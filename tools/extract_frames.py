@@ -20,9 +20,8 @@ import _path
 from tqdm import tqdm
 
 from ops.data.ffmpeg import damage_of, find_ffmpeg, jpeg_command
-from ops.data.frame_names import is_hidden
+from ops.data.frame_names import VIDEOS, is_hidden
 from ops.data.prepare.discovery import leads_back
-from ops.data.video_file import VIDEOS
 from ops.errors import InputError
 from ops.files import claimed
 from ops.options import cli
@@ -110,7 +109,7 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one per core)")
     parser.add_argument(
         "--ext",
-        default=VIDEOS,
+        default=",".join(ending[1:] for ending in VIDEOS),
         metavar="A,B",
         help="endings of video files, in either case (%(default)s)",
     )

@@ -1,4 +1,5 @@
-"""How the files of frames are called: which endings are pictures', and what a template such as `img_{:05d}.jpg` says.
+"""How the files of frames are called: which endings are pictures', which are videos', and what a template such as
+`img_{:05d}.jpg` says.
 
 All that asks whether a file is a picture, or how many frames a folder holds, asks here.
 """
@@ -11,6 +12,8 @@ from functools import cache
 from ops.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".mts", ".m2ts", ".ts")
+VIDEOS += (".3gp", ".ogv")
 
 
 def is_hidden(name: str) -> bool:

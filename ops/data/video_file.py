@@ -14,7 +14,6 @@ from ops.data.decoding import decode
 from ops.data.ffmpeg import damage_of, jpeg_command
 from ops.errors import InputError
 
-VIDEOS = "mp4,avi,webm,mkv,mov,mpg,mpeg,m4v,wmv,flv,mts,m2ts,ts,3gp,ogv"  # endings of video files
 END = b"\xff\xd9"  # of a JPEG; inside of one these two bytes do not follow each other
 
 

@@ -28,6 +28,7 @@ from ops.training.meters import peak_memory
 from ops.training.placement import full_precision
 
 PARTS = ("stem", "clustering", "trunk", "head")
+SAMPLING = {"none": "TSN", "shift": "TSM", "stm": "STM"}  # what networks on sampled frames are called
 MOST = 2**31  # bytes of activations on which a clustering of whole videos is run to be counted
 
 
@@ -175,7 +176,7 @@ def cost_of_run(folder: Path) -> RunCost:
 def method_of(config: Config) -> str:
     """What tells runs apart, in a few words; seeds do not."""
     if config.cluster == "none":
-        words = [f"{'TSM' if config.shift else 'TSN'}, {config.num_segments} frames"]
+        words = [f"{SAMPLING[config.temporal]}, {config.num_segments} frames"]
     else:
         words = [f"{config.cluster}, {config.num_segments} clusters"]
     if config.consensus_type != "avg":
