@@ -20,6 +20,7 @@ from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
 from ops.temporal import TEMPORAL
+from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import TemporalPool
 
@@ -273,6 +274,7 @@ def build_model(
     shift_place: str = "blockres",
     shift_direction: str = "both",
     temporal_pool: bool = False,
+    temporal_max: bool = False,
     non_local: bool = False,
     consensus_type: str = "avg",
     dropout: float = 0.5,
@@ -284,9 +286,9 @@ def build_model(
 ) -> TSN:
     """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
 
-    Everything temporal stands behind the clustering: what `temporal` names of `TEMPORAL`, or "none", non-local blocks
-    and temporal pooling go to trunk stages only. `shift` is another word for `temporal="shift"`. `cluster_after` is the
-    backbone's own where it is None, and may name several places (`cluster_places`).
+    Everything temporal stands behind the clustering: what `temporal` names of `TEMPORAL`, or "none", non-local blocks,
+    temporal pooling and temporal maximum go to trunk stages only. `shift` is another word for `temporal="shift"`.
+    `cluster_after` is the backbone's own where it is None, and may name several places (`cluster_places`).
     `feature_dim` is the width of features, where the modality is these.
     `head_options` holds at least those options that the head names. Raises ValueError for what cannot go together.
     """
@@ -303,8 +305,13 @@ def build_model(
     first = backbone.stages.index(next(iter(places))) + 1 if places else 0
     if temporal_pool and (len(places) > 1 or backbone.temporal_pool_stage not in backbone.stages[first:]):
         raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
-
     mixing = TEMPORAL.get(temporal or ("shift" if shift else "none"))
+    last = backbone.block_stages[-1] if temporal_max else None
+    if temporal_max and (mixing or last in places or last not in backbone.stages[first:]):
+        raise ValueError(
+            f"{arch} has no place for a temporal maximum: it stands in {last}, without shift or STM, clustered before"
+        )
+
     temporal_options = {"shift_div": shift_div, "shift_place": shift_place, "shift_direction": shift_direction}
     steps = next(iter(places.values()), num_segments)
     for stage in backbone.stages[first:]:
@@ -320,6 +327,10 @@ def build_model(
     if temporal_pool:
         stage = backbone.temporal_pool_stage
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
+    if temporal_max:
+        block = base_model.blocks(last)[-1]
+        block.put(TemporalMax(block.module, steps))
+        steps = 1
 
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
     return TSN(

@@ -374,6 +374,7 @@ def graph_of(loss):
         {"cluster": "none", "non_local": True},
         {"cluster": "slope", "shift": True, "shift_place": "block", "non_local": True, "temporal_pool": True},
         {"cluster": "cumulative", "consensus_type": "identity"},
+        {"cluster": "slope", "temporal_max": True},
         {"cluster": "slope", "temporal": "stm"},
     ],
 )

@@ -129,7 +129,7 @@ def measure(model: TSN, frames: int, size: int, repeat: int) -> Measured:
     if source.features:
         video = torch.rand(frames, channels, size, size).half()
     else:
-        loaded = source.stack * (2 if channels % 3 else 3)  # pairs of flow, or colours
+        loaded = source.stack * (2 if source.flow else 3)
         video = torch.randint(0, 256, (frames, loaded, size, size), dtype=torch.uint8)
     lengths, seconds = torch.tensor([frames]), []
     for _ in range(repeat + 1):

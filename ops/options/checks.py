@@ -170,6 +170,15 @@ def check_stages(config: Config) -> None:
         place = f"behind --cluster_after {config.cluster_after}"
         if config.temporal_pool and len(places) > 1:
             raise InputError("--temporal_pool takes one place of --cluster_after; leave one of them out")
+    if config.temporal_max and not arch.block_stages:
+        raise InputError(f"--temporal_max finds no stage to work in {place}")
+    if config.temporal_max and arch.block_stages[-1] not in trunk:
+        raise InputError(f"--temporal_max takes place in {arch.block_stages[-1]}, which must stand {place}")
+    if config.temporal_max and config.cluster != "none" and arch.block_stages[-1] in places:
+        raise InputError(f"--temporal_max leaves nothing to cluster after {arch.block_stages[-1]}; take another place")
+    if config.temporal_max and config.temporal in TEMPORAL:
+        flag = "--shift" if config.shift else f"--temporal {config.temporal}"
+        raise InputError(f"--temporal_max leaves one representation, which {flag} cannot mix; leave one of them out")
     wanted = {}
     if config.temporal in TEMPORAL:
         wanted["shift" if config.shift else f"temporal {config.temporal}"] = TEMPORAL[config.temporal].stages(arch)
@@ -224,7 +233,7 @@ def check_epochs(config: Config, given: frozenset[str]) -> None:
 
 
 def check_recipe(config: Config) -> None:
-    if config.rand_augment and config.modality == "Flow":
+    if config.rand_augment and MODALITIES[config.modality].flow:
         raise InputError("--rand_augment changes colours and shapes, which flow fields do not have; leave it out")
     if config.momentum == 1 and config.optimizer != "sgd":
         raise InputError(f"--momentum 1 is no beta of --optimizer {config.optimizer}; take one below 1")

@@ -44,8 +44,9 @@ class Config:
     )
     modality: str = option(
         MISSING,
-        "what the network sees: frames, pairs of flow images, or differences between frames; Features: what"
-        " tools/extract_features.py has made of them",
+        "what the network sees: frames (RGB, SI), differences between frames (RGBDiff), pairs of flow images (Flow:"
+        " 5 at a time, OF: 1), or dynamic images, of 10 frames (DI) or 10 pairs (DOF); Features: what"
+        " tools/extract_features.py has made of frames",
         role="model",
         choices=MODALITIES,
     )
@@ -181,6 +182,11 @@ class Config:
         choices=DIRECTIONS,
     )
     temporal_pool: bool = option(False, "halve the time steps before layer2", role="model")
+    temporal_max: bool = option(
+        False,
+        "one representation per video before the last residual block: of each activation the largest over time",
+        role="model",
+    )
     non_local: bool = option(False, "non-local blocks in layer2 and layer3", role="model")
     consensus_type: str = option(
         "avg",
@@ -516,6 +522,8 @@ class Config:
             parts += [
                 getattr(self, name) for name in ("distance", "reduce") if getattr(self, name) != OPTIONS[name].default
             ]
+        if self.temporal_max:
+            parts.append("tmax")
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")

@@ -61,7 +61,7 @@ def known_arch(name: str) -> str:
     return name.lower() if name not in ARCHS and name.lower() in ARCHS else name
 
 
-MODALITY_OF = {modality.channels: name for name, modality in MODALITIES.items()}
+MODALITY_OF = {MODALITIES[name].channels: name for name in ("RGB", "Flow", "RGBDiff")}  # those that TSM has
 
 
 def read_weights(weights: dict[str, Tensor], arch: str | None = None) -> dict:

@@ -26,6 +26,7 @@ ROLES = {
         "shift_place",
         "shift_direction",
         "temporal_pool",
+        "temporal_max",
         "non_local",
         "consensus_type",
     },

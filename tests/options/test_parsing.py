@@ -56,6 +56,7 @@ OPTIONS = {
     "temporal": ("stm", "stm"),
     "shift_direction": ("past", "past"),
     "temporal_pool": (None, True),
+    "temporal_max": (None, True),
     "non_local": (None, True),
     "dense_sample": (None, True),
     "consensus_type": ("identity", "identity"),

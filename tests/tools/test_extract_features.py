@@ -210,7 +210,8 @@ def test_features_and_frames_are_not_taken_for_each_other(extract, run_program, 
     assert "holds features, not frames" in run_program("main.py", "f", "RGB", *SMALL).error
     on_frames = run_program("main.py", "movingmnist", "Features", "--root_path", tiny_data, *SMALL)
     assert "holds no features" in on_frames.error
-    assert "finds no stage" in run_program("main.py", *on_vectors, "--cluster", "none", "--shift").error
+    for flag in ("--shift", "--temporal_max"):
+        assert "finds no stage" in run_program("main.py", *on_vectors, "--cluster", "none", flag).error
     assert (
         "features of width 96, and --feature_dim says 8"
         in run_program("main.py", *on_vectors, "--cluster", "even", "--feature_dim", "8").error
