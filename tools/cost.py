@@ -184,6 +184,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("runs tell of their models and frames themselves; leave --weights, --measure and --frames out")
     if args.picture and not args.runs:
         raise InputError("--picture draws finished runs; give their log folders, too")
+    if args.device and not args.measure:
+        raise InputError("--device has no effect without --measure; leave it out")
     if args.json:
         check_writable(args.json, "--json")
     figures = compare(args) if args.runs else cost(args)
