@@ -283,6 +283,7 @@ def build_model(
     num_segments: int,
     *,
     modality: str = "RGB",
+    feature_dim: int | None = None,
     cluster: str = "cumulative",
     cluster_after: str | None = None,
     distance: str = "hamming",
@@ -308,10 +309,14 @@ def build_model(
     Everything temporal stands behind the clustering: what `temporal` names of `TEMPORAL`, or "none", non-local blocks,
     temporal pooling and temporal maximum go to trunk stages only. `shift` is another word for `temporal="shift"`.
     `cluster_after` is the backbone's own where it is None, and may name several places (`cluster_places`).
+    `feature_dim` is the width of features, where the modality is these.
     `head_options` holds at least those options that the head names. Raises ValueError for what cannot go together.
     """
     backbone, source = ARCHS[arch], MODALITIES[modality]
-    base_model = backbone.build(source.channels)
+    channels = feature_dim if source.features else source.channels
+    if channels is None:
+        raise ValueError(f"{modality} may be of any width; give feature_dim")
+    base_model = backbone.build(channels)
     backbone.check(base_model)
     places = {}
     if cluster != "none":

@@ -23,6 +23,8 @@ class DatasetSpec:
     the first one, None where each video has its own. `flip` tells whether a mirrored video keeps its label. Lists lie
     in the dataset's folder and give paths relative to it; `category_file` there names the classes, one per line in the
     order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen.
+
+    Where there are `features` in place of frames, this is the shape of a time step: [d] of vectors, [d, h, w] of maps.
     """
 
     num_class: int
@@ -34,6 +36,7 @@ class DatasetSpec:
     category_file: str = "category.txt"
     flow_tmpl: str | None = None
     keep_damaged: bool = False
+    features: list | None = None
 
     @property
     def is_flow(self) -> bool:
@@ -91,6 +94,8 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
     """
     given = {name: value for name, value in given.items() if value is not None}
     facts = _read_description(root / DESCRIPTION) | given
+    if facts.get("features") is not None:
+        facts = {"image_tmpl": "{}.jpg"} | facts  # of the frames that they were made of; nothing reads these
     if dataset in DATASETS:
         spec = replace(DATASETS[dataset], **facts)
     else:
@@ -107,6 +112,7 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
                 " (`tools/make_lists.py folder` writes one)"
             )
         spec = DatasetSpec(**facts)
+    check_features(spec.features, modality, root)
     flow = MODALITIES[modality].flow
     if flow and "image_tmpl" not in given:
         if spec.flow_tmpl is None:
@@ -120,6 +126,24 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
         if getattr(spec, name) is not None and getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec
+
+
+def check_features(shape: list | None, modality: str, root: Path) -> None:
+    """InputError where a dataset holds features and the modality wants frames, or the other way round."""
+    wanted = MODALITIES[modality].features
+    if shape is None and wanted:
+        raise InputError(
+            f"{root} holds no features: there is no {DESCRIPTION} in it that tells their shape; make some with"
+            " tools/extract_features.py, and give the folder where it wrote them"
+        )
+    if shape is not None and not wanted:
+        raise InputError(
+            f"{root} holds features, not frames, as its {DESCRIPTION} says; give the modality Features, or the dataset"
+            " that they were made of"
+        )
+    sizes = shape or [1]
+    if len(sizes) not in (1, 3) or not all(type(size) is int and size > 0 for size in sizes):
+        raise InputError(f"{root / DESCRIPTION}: features is {shape}, must be [d] for vectors or [d, h, w] for maps")
 
 
 def _read_description(path: Path) -> dict:

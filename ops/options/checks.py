@@ -63,6 +63,16 @@ WITHOUT_EFFECT = (
         lambda config: config.temporal != "shift",
         "without --shift; add --shift or leave it out",
     ),
+    Idle(
+        ("input_size", "crop_scales", "no_flip", "rand_augment", "erasing"),
+        lambda config: MODALITIES[config.modality].features,
+        "with Features, which are no pictures any more; leave it out",
+    ),
+    Idle(
+        ("feature_dim",),
+        lambda config: not MODALITIES[config.modality].features,
+        "but with the modality Features; leave it out",
+    ),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
     Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
@@ -79,6 +89,7 @@ WITHOUT_EFFECT = (
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
     check_suffix(config)
+    check_arch(config)
     check_shift(config)
     check_effect(config, given)
     check_sampling(config, given)
@@ -105,6 +116,16 @@ def check_start(config: Config) -> None:
 def check_suffix(config: Config) -> None:
     if config.suffix and Path(config.suffix).name != config.suffix:
         raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
+
+
+def check_arch(config: Config) -> None:
+    """Features pass the backbone of their own, and nothing else does."""
+    takes = {source.arch: name for name, source in MODALITIES.items() if source.arch}
+    own = MODALITIES[config.modality].arch
+    if own and config.arch != own:
+        raise InputError(f"--arch {config.arch} takes frames, not {config.modality}; leave --arch out")
+    if not own and config.arch in takes:
+        raise InputError(f"--arch {config.arch} takes {takes[config.arch]} alone, not {config.modality}; take another")
 
 
 def check_shift(config: Config) -> None:
@@ -151,6 +172,8 @@ def check_stages(config: Config) -> None:
         place = f"behind --cluster_after {config.cluster_after}"
         if config.temporal_pool and len(places) > 1:
             raise InputError("--temporal_pool takes one place of --cluster_after; leave one of them out")
+    if config.temporal_max and not arch.block_stages:
+        raise InputError(f"--temporal_max finds no stage to work in {place}")
     if config.temporal_max and arch.block_stages[-1] not in trunk:
         raise InputError(f"--temporal_max takes place in {arch.block_stages[-1]}, which must stand {place}")
     if config.temporal_max and config.cluster != "none" and arch.block_stages[-1] in places:

@@ -47,7 +47,8 @@ class Config:
     modality: str = option(
         MISSING,
         "what the network sees: frames (RGB, SI), differences between frames (RGBDiff), pairs of flow images (Flow:"
-        " 5 at a time, OF: 1), or dynamic images, of 10 frames (DI) or 10 pairs (DOF)",
+        " 5 at a time, OF: 1), or dynamic images, of 10 frames (DI) or 10 pairs (DOF); Features: what"
+        " tools/extract_features.py has made of frames",
         role="model",
         choices=MODALITIES,
     )
@@ -123,7 +124,16 @@ class Config:
     )
 
     # model
-    arch: str = option("resnet50", "backbone", role="model", choices=ARCHS)
+    arch: str | None = option(
+        None, "backbone (default: resnet50; for Features, features, which is none)", role="model", choices=ARCHS
+    )
+    feature_dim: int | None = option(
+        None,
+        "how wide Features are (default: as the dataset says)",
+        role="model",
+        type=number(int, least=1),
+        metavar="D",
+    )
     num_segments: int = option(
         8,
         "clusters per video, g; with --cluster none the number of sampled frames",
@@ -516,6 +526,8 @@ class Config:
     print_freq: int = option(20, "steps between two reports", role="place", type=number(int, least=1), metavar="N")
 
     def __post_init__(self):
+        if self.arch is None and self.modality in MODALITIES:
+            object.__setattr__(self, "arch", MODALITIES[self.modality].arch or "resnet50")
         if self.cluster_after is None and self.arch in ARCHS:
             object.__setattr__(self, "cluster_after", ARCHS[self.arch].cluster_after)
         if self.temporal is None:

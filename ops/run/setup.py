@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.files import check_writable
 from ops.models import TSN, build_model
@@ -19,7 +20,7 @@ from ops.move4mnist.generator import PRESETS, make_dataset
 from ops.options.checks import check, check_mixing, check_processes, check_within_epoch
 from ops.options.config import Config
 from ops.options.parsing import parse
-from ops.run.data import known_class_names, load_videos
+from ops.run.data import known_class_names, load_videos, with_feature_dim
 from ops.run.header import describe
 from ops.run.identity import changed_lists, check_batches, describe_data
 from ops.run.restore import restore
@@ -82,6 +83,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     if content:
         boost = content.get("boost_classifier", True)  # checkpoints without this fact are TSM's, which boosts
     else:
+        config = with_feature_dim(config)
         torch.manual_seed(config.seed)
         model = build_model(num_class=config.spec.num_class, **config.model_options)
         boost = load_start(config, model, say)
@@ -239,7 +241,8 @@ def place(config: Config, model: TSN, device: torch.device, processes: Processes
 
 def make_data(config: Config, say: Say) -> None:
     """Generate movingmnist where its folder is missing."""
-    if config.dataset != "movingmnist" or config.root.exists() or config.train_list or config.val_list:
+    given = config.root.exists() or config.train_list or config.val_list or MODALITIES[config.modality].features
+    if config.dataset != "movingmnist" or given:
         return
     say(f"generating Move4MNIST in {config.root} (once; other presets: tools/make_move4mnist.py --help)")
     bar = partial(tqdm, desc="videos", leave=False, dynamic_ncols=True)

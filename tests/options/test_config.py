@@ -14,6 +14,7 @@ ROLES = {
     "model": {
         "modality",
         "arch",
+        "feature_dim",
         "num_segments",
         "cluster",
         "cluster_after",

@@ -40,6 +40,7 @@ OPTIONS = {
     "clip_share": ("0.7", 0.7),
     "clip_speed": ("1.5", 1.5),
     "arch": ("resnet_thin", "resnet_thin"),
+    "feature_dim": ("512", 512),
     "pretrain": ("none", "none"),
     "tune_from": ("x.pth", "x.pth"),
     "num_segments": ("16", 16),
@@ -128,8 +129,11 @@ NEEDS = {
 }
 
 
+OF_MODALITY = {"feature_dim": ["movingmnist", "Features"]}
+
+
 def value_of(name, *words):
-    return getattr(parse([*DATA, *NEEDS.get(name, []), *words])[0], name)
+    return getattr(parse([*OF_MODALITY.get(name, DATA), *NEEDS.get(name, []), *words])[0], name)
 
 
 def usage_error(capsys, *words):
@@ -166,7 +170,7 @@ def test_every_option_in_every_spelling(name):
 def test_what_was_given_is_known(name):
     text, _ = OPTIONS[name]
     needed = NEEDS.get(name, [])
-    _, given = parse([*DATA, *needed, f"--{name}", *(text.split() if text else [])])
+    _, given = parse([*OF_MODALITY.get(name, DATA), *needed, f"--{name}", *(text.split() if text else [])])
     assert given == {"dataset", "modality", name} | {word[2:].partition("=")[0] for word in needed}
 
 

@@ -3,24 +3,42 @@
     data/mine/a/v_001/       a folder of pictures
     data/mine/a/v_001.zip    the same pictures as members of a zip
     data/mine/a/v_001.npy    their pixels, numpy's own format: uint8 (t, H, W) if grey, else (t, H, W, 3)
+    data/mine/a/v_001.features.npy    what a network made of them: float16 (t, d) or (t, d, h, w)
 
-A list line `a/v_001 40 3` means the first of these that is there. `tools/pack_frames.py` writes the latter two. A new
-kind is a class that keeps the contract of `Store`, and an entry in `STORES`: nothing else learns of it.
+A list line `a/v_001 40 3` means the first of these that is there. `tools/pack_frames.py` writes the second and third,
+`tools/extract_features.py` the last. A new kind is a class that keeps the contract of `Store`, and an entry in
+`STORES`: nothing else learns of it.
 """
 
 import errno
 import os
 from pathlib import Path
 
+from ops.data.stores.features import FeatureStore
 from ops.data.stores.folder import FolderStore
 from ops.data.stores.raw import RawStore
 from ops.data.stores.store import MissingStore, Store, ViewOf
 from ops.data.stores.zipped import ZipStore
 from ops.errors import InputError
 
-__all__ = ["STORES", "FolderStore", "MissingStore", "RawStore", "Store", "ViewOf", "ZipStore", "open_store"]
+__all__ = [
+    "STORES",
+    "FeatureStore",
+    "FolderStore",
+    "MissingStore",
+    "RawStore",
+    "Store",
+    "ViewOf",
+    "ZipStore",
+    "open_store",
+]
 
-STORES: dict[str, type[Store]] = {"": FolderStore, ".zip": ZipStore, ".npy": RawStore}  # by ending, the first wins
+STORES: dict[str, type[Store]] = {  # by ending, the first wins
+    "": FolderStore,
+    ".zip": ZipStore,
+    ".npy": RawStore,
+    ".features.npy": FeatureStore,
+}
 
 
 def open_store(path: Path) -> Store:
