@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from archs import ARCHS
-from archs.backbone import Backbone
+from archs.backbone import Arch, Backbone
 from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import Head, head_of, known_options
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
-from ops.temporal import TEMPORAL
+from ops.temporal import TEMPORAL, Mixing
 from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import TemporalPool
@@ -277,6 +277,52 @@ def cluster_places(text: str, num_segments: int, stages: Sequence[str]) -> dict[
     return places
 
 
+def mix_time(
+    base_model: Backbone,
+    arch: Arch,
+    places: dict[str, int],
+    num_segments: int,
+    *,
+    temporal: Mixing | None,
+    options: dict,
+    pool: bool,
+    maximum: bool,
+    non_local: bool,
+) -> int:
+    """Put what mixes time into the stages behind the first clustering; gives the steps that leave the last stage.
+
+    `places` are those of `cluster_places`, none without clustering. Raises ValueError where there is no place.
+    """
+    first = arch.stages.index(next(iter(places))) + 1 if places else 0
+    trunk = arch.stages[first:]
+    if pool and (len(places) > 1 or arch.temporal_pool_stage not in trunk):
+        raise ValueError(f"there is no place for temporal pooling: it stands before {arch.temporal_pool_stage}")
+    last = arch.block_stages[-1] if maximum else None
+    if maximum and (temporal or last in places or last not in trunk):
+        raise ValueError(
+            f"there is no place for a temporal maximum: it stands in {last}, without shift or STM, clustered before"
+        )
+
+    steps = next(iter(places.values()), num_segments)
+    for stage in trunk:
+        if pool and stage == arch.temporal_pool_stage:
+            steps = -(-steps // 2)
+        if temporal and stage in temporal.stages(arch):
+            temporal.add(base_model, stage, steps, **{name: options[name] for name in temporal.options})
+        if non_local and stage in arch.non_local_stages:
+            for block in base_model.blocks(stage)[::2]:
+                block.put(NonLocalWrapper(block.module, base_model.channels[stage], steps))
+        steps = places.get(stage, steps)
+    if pool:
+        stage = arch.temporal_pool_stage
+        setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
+    if maximum:
+        block = base_model.blocks(last)[-1]
+        block.put(TemporalMax(block.module, steps))
+        steps = 1
+    return steps
+
+
 def build_model(
     arch: str,
     num_class: int,
@@ -322,36 +368,18 @@ def build_model(
     if cluster != "none":
         places = cluster_places(cluster_after or backbone.cluster_after, num_segments, backbone.stages)
     clusterings = {after: TemporalClustering(g, cluster, seed, distance, reduce) for after, g in places.items()}
-    first = backbone.stages.index(next(iter(places))) + 1 if places else 0
-    if temporal_pool and (len(places) > 1 or backbone.temporal_pool_stage not in backbone.stages[first:]):
-        raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
-    mixing = TEMPORAL.get(temporal or ("shift" if shift else "none"))
-    last = backbone.block_stages[-1] if temporal_max else None
-    if temporal_max and (mixing or last in places or last not in backbone.stages[first:]):
-        raise ValueError(
-            f"{arch} has no place for a temporal maximum: it stands in {last}, without shift or STM, clustered before"
-        )
-
-    temporal_options = {"shift_div": shift_div, "shift_place": shift_place, "shift_direction": shift_direction}
-    steps = next(iter(places.values()), num_segments)
-    for stage in backbone.stages[first:]:
-        steps = places.get(backbone.stages[backbone.stages.index(stage) - 1], steps)
-        if temporal_pool and stage == backbone.temporal_pool_stage:
-            steps = -(-steps // 2)
-        blocks = base_model.blocks(stage)
-        if mixing and stage in mixing.stages(backbone):
-            mixing.add(base_model, stage, steps, **{name: temporal_options[name] for name in mixing.options})
-        if non_local and stage in backbone.non_local_stages:
-            for block in blocks[::2]:
-                block.put(NonLocalWrapper(block.module, base_model.channels[stage], steps))
-    if temporal_pool:
-        stage = backbone.temporal_pool_stage
-        setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
-    if temporal_max:
-        block = base_model.blocks(last)[-1]
-        block.put(TemporalMax(block.module, steps))
-        steps = 1
-
+    options = {"shift_div": shift_div, "shift_place": shift_place, "shift_direction": shift_direction}
+    steps = mix_time(
+        base_model,
+        backbone,
+        places,
+        num_segments,
+        temporal=TEMPORAL.get(temporal or ("shift" if shift else "none")),
+        options=options,
+        pool=temporal_pool,
+        maximum=temporal_max,
+        non_local=non_local,
+    )
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
     if head.before_relu:
         base_model.drop_last_relu()
