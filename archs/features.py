@@ -19,8 +19,11 @@ class Passing(Backbone):
     def run_stage(self, stage: str, x: Tensor) -> Tensor:
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
+    def drop_last_relu(self) -> None:
+        """Whether maps end before a ReLU was decided where they were made."""
+
     def stage_modules(self, stage: str) -> list[nn.Module]:
         return []
 
 
-FEATURES = Arch(Passing, stages=("features",), block_stages=(), cluster_after="features", input_size=1)
+FEATURES = Arch(Passing, stages=("features",), block_stages=(), cluster_after="features", input_size=1, drops_relu=True)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from archs import ARCHS
 from ops.data.dataset import VideoDataset
 from ops.data.frame_names import VIDEOS, is_picture
 from ops.data.lists import Video, read_list
@@ -83,6 +84,11 @@ def build_parser() -> cli.ArgumentParser:
     network.add_argument(
         "--at", required=True, choices=PLACES, help="maps of the last stage, vectors, or those of clusters"
     )
+    network.add_argument(
+        "--before_relu",
+        action="store_true",
+        help="of --at layer4: maps without the last ReLU, which the paper's form of ActionVLAD takes",
+    )
     add_options(network, ["arch"], default=None, help="backbone of weights that are no checkpoint of main.py")
     add_options(network, ["input_size"], default=None, help="side of the squares (default: as the model was trained)")
     network.add_argument(
@@ -144,6 +150,21 @@ def load_network(args: argparse.Namespace) -> tuple[TSN, Config]:
         raise InputError(f"{source} was trained on {config.modality}, not {args.modality}; give {config.modality}")
     facts = dict.fromkeys(DATASET_OPTIONS) | {"no_flip": False, "keep_damaged": False} | given
     return model, replace(config, **facts, input_size=args.input_size or config.input_size)
+
+
+def open_last_relu(args: argparse.Namespace, model: TSN, config: Config) -> bool:
+    """Whether maps that are kept end before their last ReLU: as --before_relu says, or as the model's own head wants.
+
+    InputError where that cannot be had.
+    """
+    own = model.consensus.before_relu
+    if args.before_relu and args.at != "layer4":
+        raise InputError(f"--before_relu is for maps, and --at {args.at} keeps vectors; take --at layer4")
+    if args.before_relu and not own:
+        if not ARCHS[config.arch].drops_relu:
+            raise InputError(f"--before_relu: the last stage of --arch {config.arch} cannot end before its last ReLU")
+        model.base_model.drop_last_relu()
+    return args.at == "layer4" and (args.before_relu or own)
 
 
 def digest(source: str) -> str:
@@ -254,7 +275,7 @@ def target_of(out: Path, video: Video) -> Path:
     return out / video.path.lstrip("/")
 
 
-def write_dataset(out: Path, job: Job, shapes: dict[str, tuple[int, ...]], classes: Path) -> None:
+def write_dataset(out: Path, job: Job, shapes: dict[str, tuple[int, ...]], classes: Path, before_relu: bool) -> None:
     """Lists with the numbers of rows, class names and the description that make the folder a dataset of features.
 
     `shapes` are those of the videos' arrays, by their paths.
@@ -264,6 +285,7 @@ def write_dataset(out: Path, job: Job, shapes: dict[str, tuple[int, ...]], class
         write_whole(out / name, "".join(lines).encode())
     shape = next(iter(shapes.values()))[1:]
     facts = asdict(job.spec) | {"features": [*shape], "train_list": [*job.lists][0], "val_list": [*job.lists][-1]}
+    facts["before_relu"] = before_relu
     if classes.is_file():
         write_whole(out / classes.name, classes.read_bytes())
         facts["category_file"] = classes.name
@@ -291,6 +313,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     model, config = load_network(args)
     check_place(model, args.at, args.weights)
+    before_relu = open_last_relu(args, model, config)
     steps_of, number = choose_steps(args, model, config)
     chunk = args.chunk if model.clustering or not mixes_time(model) else config.num_segments
     job = find_videos(config)
@@ -302,7 +325,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "weights": digest(args.weights),
         "arch": config.arch,
         "modality": config.modality,
-        "at": args.at,
+        "at": f"{args.at} before its last ReLU" if before_relu else args.at,
         "frames": number,
         "input_size": config.frame_size,
     }
@@ -326,7 +349,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     written += 1
                 shapes[video.path] = np.load(done, mmap_mode="r").shape
         if "" not in job.lists:
-            write_dataset(out, job, shapes, category_path(config))
+            write_dataset(out, job, shapes, category_path(config), before_relu)
     row = " x ".join(map(str, shapes[videos[0].path][1:]))
     told = f"{written} videos written, {len(videos) - written} already there, in {out}"
     print(f"{told}: rows of {row} float16, {sum(shape[0] for shape in shapes.values())} in all")

@@ -24,7 +24,8 @@ class DatasetSpec:
     in the dataset's folder and give paths relative to it; `category_file` there names the classes, one per line in the
     order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen.
 
-    Where there are `features` in place of frames, this is the shape of a time step: [d] of vectors, [d, h, w] of maps.
+    Where there are `features` in place of frames, this is the shape of a time step: [d] of vectors, [d, h, w] of maps;
+    `before_relu` are maps without the last ReLU of the network that made them.
     """
 
     num_class: int
@@ -37,6 +38,7 @@ class DatasetSpec:
     flow_tmpl: str | None = None
     keep_damaged: bool = False
     features: list | None = None
+    before_relu: bool = False
 
     @property
     def is_flow(self) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ops.data.views import Box, View, mirror
 
-DENSE_CLIPS, DENSE_WINDOW = 10, 64
+DENSE_CLIPS, DENSE_WINDOW, TEN = 10, 64, 10
 
 
 def uniform_clip(num_frames: int, num_segments: int) -> np.ndarray:
@@ -46,7 +46,18 @@ def dense_clips(num_frames: int, num_segments: int) -> np.ndarray:
     return (starts[:, None] + window // num_segments * np.arange(num_segments)) % num_frames
 
 
-CLIPS = {"uniform": (uniform_clip, 1), "twice": (two_clips, 2), "dense": (dense_clips, DENSE_CLIPS)}
+def ten_clips(num_frames: int, num_segments: int) -> np.ndarray:
+    """The frames at 5, 15, ... 95 % of equal segments: clips that all span the video -> (10, num_segments)."""
+    places = np.arange(num_segments) + (np.arange(TEN)[:, None] + 0.5) / TEN
+    return (places * num_frames / num_segments).astype(np.int64)
+
+
+CLIPS = {
+    "uniform": (uniform_clip, 1),
+    "twice": (two_clips, 2),
+    "dense": (dense_clips, DENSE_CLIPS),
+    "ten": (ten_clips, TEN),
+}
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ def parser() -> ArgumentParser:
         "--twice_sample", action="store_true", help="2 clips: the middle and the first frames of equal segments"
     )
     sampling.add_argument("--dense_sample", action="store_true", help="10 clips: windows of 64 frames")
+    sampling.add_argument("--ten_sample", action="store_true", help="10 clips: frames at ten places of equal segments")
 
     outputs = parser.add_argument_group("files written")
     outputs.add_argument("--csv_file", type=Path, metavar="FILE", help="the five best classes of every video")
@@ -186,8 +187,8 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     }
     if not sum(each["coeff"]):
         raise InputError("--coeff is zero for all --weights; at least one must count")
-    clips = next((name for name in ("twice", "dense") if values[f"{name}_sample"]), None)
-    del values["twice_sample"], values["dense_sample"]
+    chosen = {name: values.pop(f"{name}_sample") for name in ("twice", "dense", "ten")}
+    clips = next((name for name, wanted in chosen.items() if wanted), None)
     confusion = values.pop("confusion") or str(Path(weights[0]).parent / f"{base_name(weights[0])}_confusion")
     own = {name: values.pop(name) for name in [*Settings.__dataclass_fields__] if name in values}
     return Settings(given=values, clips=clips, confusion=confusion, **own, **each)

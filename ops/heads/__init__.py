@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ops.heads.actionvlad import ActionVLAD
 from ops.heads.average import Average, Identity
 from ops.heads.head import Head
+from ops.heads.mlp import MLP
 from ops.heads.trn import TRN, TRNMultiscale
 from ops.heads.videograph import VideoGraph
 
@@ -15,6 +16,7 @@ HEADS: dict[str, type[Head]] = {
     "TRNmultiscale": TRNMultiscale,
     "ActionVLAD": ActionVLAD,
     "VideoGraph": VideoGraph,
+    "MLP": MLP,
 }
 
 

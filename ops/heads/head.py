@@ -18,6 +18,7 @@ class Head(nn.Module):
 
         in_dim            dropout and a linear layer `new_fc` map features to this width before; None: no such layer
         needs_maps        it takes maps as the last stage leaves them, (n, g, d, h, w), not pooled; `in_dim` is None
+        takes_features    it takes their means over places, (n, g, d), without dropout; `in_dim` is None
         before_relu       the last stage leaves them without its last ReLU
         fixed_segments    it works for the g that it was built for only
         draws             it draws in training: `forward` then gets what `draw` gave as a second argument
@@ -34,6 +35,7 @@ class Head(nn.Module):
 
     options: tuple[str, ...] = ()
     needs_maps = False
+    takes_features = False
     before_relu = False
     fixed_segments = False
     draws = False

@@ -206,7 +206,7 @@ def check_head(config: Config, given: frozenset[str]) -> None:
     if chosen_by:
         what += f" --{chosen_by} {options[chosen_by]}"
     idle = known_options() - options_of(name, options)
-    if head.needs_maps:
+    if head.needs_maps or head.takes_features:
         idle |= {"dropout"}
     for option in sorted(idle & given):
         raise InputError(f"--{option} has no effect with {what}; leave it out")

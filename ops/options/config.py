@@ -200,7 +200,7 @@ class Config:
         "avg",
         "avg: a video's scores are the mean over its representations; identity: every representation is trained by"
         " itself; TRN, TRNmultiscale: an MLP over their features, one or several; ActionVLAD: visual words of all their"
-        " places; VideoGraph: a graph of actions over time",
+        " places; VideoGraph: a graph of actions over time; MLP: two layers on the mean of their features",
         role="model",
         choices=HEADS,
     )

@@ -18,6 +18,7 @@ from ops.data.sampling import FrameSampler
 from ops.data.specs import dataset_file
 from ops.data.views import eval_transform, train_transform
 from ops.errors import InputError
+from ops.heads import head_of
 from ops.options.config import Config
 from ops.training.processes import ALONE, Processes
 
@@ -41,7 +42,7 @@ def make_sampler(config: Config, train: bool = False) -> FrameSampler:
 def with_feature_dim(config: Config) -> Config:
     """The config completed by the width of the dataset's features, where there are such in place of frames.
 
-    Raises InputError where it is of another width, or clusters by what such features do not have.
+    Raises InputError where it is of another width, has a head that takes others, or clusters by what they do not have.
     """
     shape = config.spec.features
     if shape is None:
@@ -51,6 +52,14 @@ def with_feature_dim(config: Config) -> Config:
         raise InputError(
             f"{config.root} holds features of width {shape[0]}, and {origin} {config.feature_dim}; use features of the"
             " same network"
+        )
+    wanted = head_of(config.consensus_type, vars(config)).before_relu
+    if wanted != config.spec.before_relu:
+        told = ("behind", "without"), ("before", "with")
+        (there, _), (place, flag) = told[not wanted], told[wanted]
+        raise InputError(
+            f"{config.root} holds features from {there} the last ReLU, and --consensus_type {config.consensus_type} takes"
+            f" those from {place} it; extract them {flag} --before_relu, or take another head"
         )
     clustering = CLUSTERINGS.get(config.cluster)
     signs = clustering and (clustering.of_signs or clustering.by_distance and config.distance == "hamming")

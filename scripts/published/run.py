@@ -1,74 +1,111 @@
 """Train and test one row of a published table: what the scripts beside this file have in common."""
 
+import argparse
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
+from ops.data.frame_names import is_flow
+from ops.data.modality import MODALITIES
+from ops.data.specs import DATASETS
+from ops.data.stores import open_store
 from ops.errors import InputError
 from ops.evaluation import settings
+from ops.evaluation.cost import count
+from ops.evaluation.protocols import CLIPS
+from ops.models import build_model
 from ops.options import cli, types
 from ops.options.config import DATASET_OPTIONS, Config
 from ops.options.parsing import main_parser, parse
+from ops.run.data import listed_videos
 from ops.run.saving import newest_checkpoint
 from ops.training.checkpoint import BEST
 
 WEIGHTS = "github.com/mit-han-lab/temporal-shift-module (Pretrained Models, Kinetics-400, uniform sampling)"
 # options of main.py that test_models.py takes, too, and needs where they are given
 SHARED = (*DATASET_OPTIONS, "workers", "device", "stem_chunk")
+# those that tools/extract_features.py takes where a head trains on features: of these, the first go there alone
+OF_FRAMES, OF_BOTH = (*DATASET_OPTIONS, "arch", "input_size"), ("workers", "device", "trust_checkpoint")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one dataset: its published top-1 accuracy in %, and words for main.py and test_models.py."""
+    """One method on one dataset: its published top-1 accuracy in %, and words for the programs.
+
+    Each of `train` is a modality and words for main.py. With words for tools/extract_features.py to `extract`, it sees
+    what that makes of the dataset's frames.
+    """
 
     dataset: str
     published: str
-    train: list[str]
+    extract: list[str]
+    train: list[list[str]]
     test: list[str]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a row comes down to: the options of its training, and both programs with their words."""
+    """What a row comes down to: the options of its trainings and of the frames they need, and programs with words."""
 
-    config: Config
-    train: list[str]
+    configs: list[Config]
+    frames: list[Config]
+    extract: list[list[str]]
+    train: list[list[str]]
     test: list[str]
 
 
-def read_rows(datasets: str, rows: str, test: str) -> dict[str, Row]:
-    """Lines `name accuracy ... options [| test options]`, an accuracy for each dataset -> rows by `dataset-name`."""
+def read_rows(datasets: str, rows: str) -> dict[str, Row]:
+    """Lines `name accuracies [extraction >] training [+ training ...] | test` -> rows by `dataset-name`.
+
+    There is an accuracy for each dataset, `-` where none is known and `.` where the line is not of that dataset.
+    Extraction, training and test are options of tools/extract_features.py, main.py and test_models.py; a training may
+    begin with its modality, which else is RGB.
+    """
     names, table = datasets.split(), {}
     for line in filter(str.strip, rows.splitlines()):
-        facts, _, views = line.partition("|")
+        facts, _, test = line.partition("|")
         name, *facts = facts.split()
-        for dataset, published in zip(names, facts, strict=False):
-            table[f"{dataset}-{name}"] = Row(dataset, published, facts[len(names) :], test.split() + views.split())
+        published, words = facts[: len(names)], " ".join(facts[len(names) :])
+        extract, _, trainings = words.rpartition(">")
+        train = [part.split() for part in trainings.split("+")]
+        train = [["RGB", *part] if part[0].startswith("-") else part for part in train]
+        for dataset, accuracy in zip(names, published, strict=True):
+            if accuracy != ".":
+                table[f"{dataset}-{name}"] = Row(dataset, accuracy, extract.split(), train, test.split())
     return table
 
 
-def parser(script: str, rows: dict[str, Row]) -> cli.ArgumentParser:
+def parser(script: str, rows: dict[str, Row], frames: int) -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
         prog=f"bash {script}",
-        usage="%(prog)s ROW [--list] [--dry_run] [--gpus N] [options of main.py]",
+        usage="%(prog)s ROW [--list] [--costs] [--dry_run] [--gpus N] [options of main.py]",
         description="Train and test what a row of a published table says. Run again, it goes on where it stopped.\n"
         "Options of main.py win over the row's; with another -b or --accum, and without --lr, the rate is scaled.",
     )
-    listing = "\n".join(f"{name:<24}{row.published:>5}" for name, row in rows.items())
+    listing = "\n".join(f"{name:<28}{row.published:>5}" for name, row in rows.items())
     parser.add_argument("row", choices=rows, metavar="ROW", help=f"one of {', '.join(rows)}")
     parser.add_argument(
         "--list",
         action="version",
         version=listing,
         help="show the rows and their published top-1 accuracies in %%, and do nothing",
+    )
+    parser.add_argument(
+        "--costs",
+        action=ShowCosts,
+        rows=rows,
+        frames=frames,
+        help=f"show the views of the rows' tests, and parameters and multiply-adds of one view (all frames are {frames}),"
+        " and do nothing",
     )
     parser.add_argument("--dry_run", action="store_true", help="print the commands and do nothing")
     parser.add_argument(
@@ -95,33 +132,70 @@ def as_words(parser: cli.ArgumentParser, values: dict) -> list[str]:
     return words
 
 
-def make_plan(row: Row, schedule: list[str], extras: list[str]) -> Plan:
-    """The commands of a row, with a learning rate in proportion to the videos of a step; InputError as main.py's."""
-    place, reader = [row.dataset, "RGB"], main_parser()
-    given = vars(reader.parse_args([*place, *extras]))
-    values = vars(reader.parse_args([*place, *schedule, *row.train, "--suffix", "published", *extras]))
-    usual = vars(reader.parse_args([*place, *schedule]))
+# ---------------------------------------------------------------- commands
+
+
+def make_plan(row: Row, extras: list[str]) -> Plan:
+    """The commands of a row; InputError as main.py's."""
+    given = vars(main_parser().parse_args([row.dataset, row.train[0][0], *extras]))
+    dataset, extract, frames = row.dataset, [], []
+    del given["dataset"], given["modality"]
+    if row.extract:
+        of_frames = {name: given[name] for name in (*OF_FRAMES, *OF_BOTH) if name in given}
+        weights = ["--weights", given.pop("pretrain")] if "pretrain" in given else []
+        facts = {name: value for name, value in of_frames.items() if name in DATASET_OPTIONS}
+        frames = [Config(dataset, "RGB", **facts)]
+        dataset = f"{frames[0].root}_features"
+        words = [*row.extract, *weights, *as_words(main_parser(), of_frames), "--out", dataset]
+        extract = [["tools/extract_features.py", row.dataset, "RGB", *words]]
+        given = {name: value for name, value in given.items() if name not in OF_FRAMES}
+    trainings = [make_training(dataset, modality, words, given) for modality, *words in row.train]
+    configs = [parse(words)[0] for words in trainings]
+    if not given.keys() & {"resume", "overwrite"}:
+        trainings = [[*words, "--resume", "auto"] for words in trainings]
+    place = [dataset, configs[0].modality] if len(configs) == 1 else [dataset]
+    weights = ",".join(str(config.run_folder / BEST) for config in configs)
+    shared = as_words(settings.parser(), {name: given[name] for name in SHARED if name in given})
+    test = ["test_models.py", *place, "--weights", weights, *row.test, *shared]
+    return Plan(configs, frames or configs, extract, [["main.py", *words] for words in trainings], test)
+
+
+def make_training(dataset: str, modality: str, words: list[str], given: dict) -> list[str]:
+    """The words of main.py for a training, with options that are `given`; its rate goes with the videos of a step."""
+    place, reader = [dataset, modality], main_parser()
+    usual = vars(reader.parse_args([*place, *words]))
+    values = usual | {"suffix": "published"} | given
     if "lr" not in given:
-        values["lr"] = usual["lr"] * values["batch_size"] * values.get("accum", 1) / usual["batch_size"]
+        values["lr"] *= videos_of_a_step(values) / videos_of_a_step(usual)
     if given.get("lr_type") == "cos" and "lr_steps" not in given:
         values.pop("lr_steps", None)  # the row's schedule is another
-    train = [*place, *as_words(reader, values)]
-    config, _ = parse(train)
-    if not given.keys() & {"resume", "overwrite"}:
-        train += ["--resume", "auto"]
-    shared = as_words(settings.parser(), {name: given[name] for name in SHARED if name in given})
-    test = [*place, "--weights", str(config.run_folder / BEST), *row.test, *shared]
-    return Plan(config, ["main.py", *train], ["test_models.py", *test])
+    for one, other in (("tune_from", "pretrain"), ("pretrain", "tune_from")):
+        if one in given and other not in given:
+            values.pop(other, None)  # weights come from one place
+    if "image_tmpl" in given and is_flow(given["image_tmpl"]) != MODALITIES[modality].flow:
+        del values["image_tmpl"]  # a row may see both frames and flow
+    return [*place, *as_words(reader, values)]
+
+
+def videos_of_a_step(values: dict) -> int:
+    return values["batch_size"] * values.get("accum", 1)
 
 
 def check_data(config: Config, source: str) -> None:
-    """Raise InputError where a list is missing; movingmnist is generated."""
+    """Raise InputError where a list, or the flow of its first video, is missing; movingmnist is generated."""
     for name in (config.spec.train_list, config.spec.val_list):
         if config.dataset != "movingmnist" and not config.list_file(name).is_file():
             raise InputError(
                 f"no list file {config.list_file(name)}: get the videos from {source}, extract their"
                 f" frames (tools/extract_frames.py) and make lists (`python tools/make_lists.py {config.dataset}`); or"
                 " name their folder with --root_path, or the one above it with $FULL_VIDEO_DATA"
+            )
+    if MODALITIES[config.modality].flow:
+        video = listed_videos(config)[0]
+        if problem := open_store(config.root / video.path).problem(config.spec, video.num_frames):
+            raise InputError(
+                f"{problem}: this row sees optical flow, too; make it with `python tools/extract_flow.py {config.root}"
+                f" {config.root}`, or name its pictures with --image_tmpl"
             )
 
 
@@ -132,6 +206,53 @@ def is_trained(config: Config) -> bool:
     if not stored and start and not Path(start).is_file():
         raise InputError(f"no Kinetics weights {start}: get them from {WEIGHTS}, or name yours with --tune_from")
     return bool(stored) and stored.get("epoch", 0) >= config.epochs
+
+
+# ---------------------------------------------------------------- costs
+
+
+def cost_of(row: Row, frames: int) -> tuple[str, ...]:
+    """What the test of a row shows its model, and what that costs, in words; all frames of a video are `frames`."""
+    test = settings.parse([row.dataset, "--weights", ",".join("x" for _ in row.train), *row.test])
+    parameters = multiply_adds = 0
+    for (modality, *words), segments in zip(row.train, test.test_segments, strict=True):
+        if row.extract:  # the network that makes the features counts, too
+            place = row.extract.index("--arch")
+            modality, words = "RGB", [*row.extract[place : place + 2], *words]
+        config, _ = parse([row.dataset, modality, *words])
+        config = replace(config, num_segments=segments or config.num_segments)
+        seen = config.num_segments if config.cluster == "none" else frames
+        side = config.frame_size * 256 // 224 if test.full_res else config.frame_size
+        with torch.device("meta"):
+            model = build_model(num_class=DATASETS[row.dataset].num_class, **config.model_options)
+        parts = count(model, seen, side)
+        parameters += sum(part.parameters for part in parts)
+        multiply_adds += sum(part.multiply_adds for part in parts)
+    clips = CLIPS[test.clips][1] if test.clips else 1
+    views = f"{len(row.train)} x {seen}" if len(row.train) > 1 else f"{seen}"
+    return views, f"{test.test_crops} x {clips}, {side} px", f"{parameters:,}", f"{multiply_adds / 1e9:.4g}"
+
+
+def cost_table(rows: dict[str, Row], frames: int) -> str:
+    """A Markdown table of rows."""
+    lines = [("row", "frames", "crops x clips", "parameters", "G multiply-adds a view"), ("---",) * 5]
+    lines += [(f"`{name}`", *cost_of(row, frames)) for name, row in rows.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+class ShowCosts(argparse.Action):
+    """`--costs`: print the table and end, as --help does."""
+
+    def __init__(self, *, rows: dict[str, Row], frames: int, **about):
+        super().__init__(nargs=0, **about)
+        self.rows, self.frames = rows, frames
+
+    def __call__(self, parser, *_) -> NoReturn:
+        print(cost_table(self.rows, self.frames))
+        parser.exit()
+
+
+# ---------------------------------------------------------------- run
 
 
 def run(command: list[str]) -> int:
@@ -152,24 +273,28 @@ def run(command: list[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    if len(argv) < 6:
+    if len(argv) < 5:
         raise InputError("this is part of the scripts beside it; try `bash scripts/published/something.sh --list`")
-    script, datasets, schedule, test, source, rows = argv[:6]
-    table = read_rows(datasets, rows, test)
-    args, extras = parser(script, table).parse_known_args(argv[6:])
-    plan = make_plan(table[args.row], schedule.split(), extras)
-    python = [sys.executable]
+    script, datasets, frames, source, lines = argv[:5]
+    table = read_rows(datasets, lines)
+    args, extras = parser(script, table, int(frames)).parse_known_args(argv[5:])
+    plan, python = make_plan(table[args.row], extras), [sys.executable]
     several = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={args.gpus}"]
     launcher = [*python, *several] if args.gpus > 1 else python
-    commands = {"train": [*launcher, *plan.train], "test": [*python, *plan.test]}
+    before, trainings = [[*python, *words] for words in plan.extract], [[*launcher, *words] for words in plan.train]
+    after = [*python, *plan.test]
     if args.dry_run:
-        print("\n".join(map(shlex.join, commands.values())))
+        print("\n".join(map(shlex.join, [*before, *trainings, after])))
         return 0
-    check_data(plan.config, source)
-    if is_trained(plan.config) and not plan.config.overwrite:
-        print(f"{plan.config.run_folder} is trained to its end: only tested")
-        del commands["train"]
-    for command in commands.values():
+    for config in plan.frames:
+        check_data(config, source)
+    left = []
+    for config, command in zip(plan.configs, trainings, strict=True):
+        if is_trained(config) and not config.overwrite:
+            print(f"{config.run_folder} is trained to its end: only tested")
+        else:
+            left.append(command)
+    for command in [*(before if left else []), *left, after]:
         if code := run(command):
             return code
     print(f"published for {args.row}: {table[args.row].published} %")

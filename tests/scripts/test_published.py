@@ -43,38 +43,52 @@ def facts_of(script: str) -> list[str]:
 
 @cache
 def rows_of(script: str) -> dict:
-    _, datasets, _, test, _, rows = facts_of(script)
-    return load_program(RUNNER).read_rows(datasets, rows, test)
+    _, datasets, _, _, rows = facts_of(script)
+    return load_program(RUNNER).read_rows(datasets, rows)
 
 
 ROWS = [(script, row) for script in SCRIPTS for row in rows_of(script)]
+ON_FEATURES = ("resnet", "actionvlad", "videograph")
 
 
 @pytest.fixture
-def plan(run_program):
-    """`plan(script, row, *words)` -> what the commands of a dry run stand for: a Config, and Settings."""
+def dry_run(run_program):
+    """`dry_run(script, row, *words)` -> the words of each program of a row, its name first."""
 
-    def dry_run(script, row, *words):
+    def run(script, row, *words):
         ran = run_program(RUNNER, *facts_of(script), row, "--dry_run", "--gpus", "1", *words)
         assert ran.code == 0 and ran.err == "", ran
-        train, test = (shlex.split(line) for line in ran.out.splitlines())
-        assert train[:2] == [sys.executable, "main.py"] and test[:2] == [sys.executable, "test_models.py"]
-        return parse(train[2:])[0], settings.parse(test[2:])
+        commands = [shlex.split(line) for line in ran.out.splitlines()]
+        assert {command[0] for command in commands} == {sys.executable}
+        return [command[1:] for command in commands]
 
-    return dry_run
+    return run
+
+
+@pytest.fixture
+def plan(dry_run):
+    """`plan(script, row, *words)` -> what a row of a single training stands for: a Config, and Settings."""
+
+    def of(script, row, *words):
+        *_, train, test = dry_run(script, row, *words)
+        assert train[0] == "main.py" and test[0] == "test_models.py"
+        return parse(train[1:])[0], settings.parse(test[1:])
+
+    return of
 
 
 # ---------------------------------------------------------------- tables
 
 
 def rows_of_the_page() -> dict[tuple[str, str], list[str]]:
-    """(script, row without its dataset) -> the numbers of the page's line for it."""
+    """(script, row without its dataset) -> the cells of the page's line for it."""
     found, script = {}, None
     for line in PAGE.splitlines():
         script = (re.findall(r"scripts/published/(\w+\.sh)", line) or [script])[0]
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and (row := re.fullmatch(r"`(\w+)`", cells[-1])):
-            found[script, row[1]] = re.findall(r"\d\d\.\d|-", cells[2])
+            assert (script, row[1]) not in found
+            found[script, row[1]] = cells
     return found
 
 
@@ -82,34 +96,130 @@ def test_the_page_and_the_scripts_have_the_same_rows_and_numbers():
     scripted = {}
     for script, row in ROWS:
         scripted.setdefault((script, row.split("-", 1)[1]), []).append(rows_of(script)[row].published)
-    assert rows_of_the_page() == scripted and len(ROWS) == 26
+    paged = {place: re.findall(r"\d\d\.\d|-", cells[2]) for place, cells in rows_of_the_page().items()}
+    assert paged == scripted and len(ROWS) == 40
+    assert not re.search(r"\|\s*none\s*\|$", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("script, row", ROWS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_page_says_what_rows_cost(run_program, script):
+    """Views, parameters and multiply-adds are those of --costs, of V1 and of UCF101 where a line is of two datasets."""
+    ran, shown = run_program(RUNNER, *facts_of(script), "--costs"), {}
+    for line in ran.out.splitlines()[2:]:
+        row, _, views, parameters, multiply_adds = (cell.strip("` ") for cell in line.strip("|").split("|"))
+        shown.setdefault(row.split("-", 1)[1], []).append([views, parameters, multiply_adds])
+    paged = {row: cells[4:7] for (place, row), cells in rows_of_the_page().items() if place == script}
+    assert paged == {row: costs[0] for row, costs in shown.items()} and ran.code == 0
+
+
+def test_parameters_are_those_of_the_papers():
+    """Of backbones and heads that other programs count alike."""
+    shown = {place[1]: int(cells[5].replace(",", "")) for place, cells in rows_of_the_page().items()}
+    resnet152 = 58_143_808
+    assert shown["tsm16"] == 23_508_032 + 2049 * 10 and shown["trn8"] == 31_858_310 and shown["stm8"] == 24_035_194
+    assert shown["dynamic10"] == 2 * (23_186_853 + 23_183_717)
+    assert shown["resnet64"] == resnet152 + 1_055_242 and shown["actionvlad64"] == resnet152 + 5_280_554
+    assert shown["videograph64"] == resnet152 + 5_825_546
+
+
+TIMES = {"tsm": "shift", "slope": "shift", "cumulative": "shift", "stm": "stm"}
+CENTRE, TWO, TEN, ALL = (1, False, None), (3, True, "twice"), (3, True, "ten"), (3, True, None)
+
+
+def views_of(dataset: str, row: str, method: str) -> tuple:
+    """Crops, full resolution or not, and clips of a row's test."""
+    if row in ("stm8", "stm16"):
+        return TEN
+    if dataset in ("ucf101", "hmdb51"):
+        return ALL if method in ("slope", "cumulative") else TWO
+    return TWO if (dataset, row) == ("somethingv2", "tsm16") else CENTRE
+
+
+SINGLE = [(script, row) for script, row in ROWS if not row.endswith("dynamic10") and not rows_of(script)[row].extract]
+
+
+@pytest.mark.parametrize("script, row", SINGLE)
 def test_every_row_says_what_it_runs(plan, script, row):
     config, test = plan(script, row)
-    dataset, method, number = re.fullmatch(r"(\w+)-([a-z]+)(\d+)", row).groups()
+    dataset, method, number, _ = re.fullmatch(r"(\w+)-([a-z]+)(\d+)(_\w+)?", row).groups()
     assert (config.dataset, config.num_segments) == (dataset, int(number))
-    assert config.cluster == {"tsn": "none", "tsm": "none"}.get(method, method) and config.shift == (method != "tsn")
+    assert config.cluster == (method if method in ("slope", "cumulative") else "none")
+    assert config.temporal == TIMES.get(method, "none")
+    assert config.consensus_type == ("TRNmultiscale" if method == "trn" else "avg")
     assert config.arch == ("resnet18" if dataset == "movingmnist" else "resnet50")
     assert (config.resume, config.suffix, config.eval_freq, config.gd) == ("auto", "published", 1, 20)
     assert test.weights == (f"{config.run_folder}/ckpt.best.pth.tar",)
     assert test.given["dataset"] == dataset and test.modality == "RGB"
-    start, views = ("imagenet", None), (1, False, None)
+    start = ("imagenet", None)
     if dataset in ("ucf101", "hmdb51"):
         network = "shift8_blockres_avg_segment8" if config.shift else "avg_segment5"
         start = (None, f"pretrained/TSM_kinetics_RGB_resnet50_{network}_e50.pth")
-        views = (3, True, "twice" if config.cluster == "none" else None)
     assert (config.pretrain, config.tune_from) == start
-    assert (test.test_crops, test.full_res, test.clips) == views
+    assert (test.test_crops, test.full_res, test.clips) == views_of(dataset, row.split("-", 1)[1], method)
+
+
+def test_both_protocols_of_stm_test_one_training(plan):
+    assert plan("something.sh", "something-stm8")[0] == plan("something.sh", "something-stm8_one_view")[0]
+
+
+HEADS = {
+    "resnet64": ("MLP", "paper"),
+    "actionvlad64": ("ActionVLAD", "breakfast"),
+    "videograph64": ("VideoGraph", "paper"),
+}
+
+
+@pytest.mark.parametrize("row", HEADS)
+def test_rows_on_features_extract_them_first(dry_run, row):
+    extract, train, test = dry_run("breakfast.sh", f"breakfast-{row}")
+    assert extract == shlex.split(
+        "tools/extract_features.py breakfast RGB --weights imagenet --arch resnet152 --at layer4 --frames 64 --out"
+        " data/breakfast_features"
+    )
+    c, test = parse(train[1:])[0], settings.parse(test[1:])
+    assert (c.dataset, c.modality, c.num_segments, c.cluster) == ("data/breakfast_features", "Features", 64, "none")
+    assert (c.consensus_type, c.vlad_form) == HEADS[row]
+    assert (c.optimizer, c.lr, c.eps, c.wd, c.batch_size, c.epochs) == ("adam", 0.01, 1e-4, 0, 16, 100)
+    assert set(c.lr_steps) == {100}  # the rate stays
+    assert (test.given["dataset"], test.modality) == ("data/breakfast_features", "Features")
+    assert test.weights == (f"{c.run_folder}/ckpt.best.pth.tar",)
+
+
+def test_what_is_added_to_a_row_on_features_goes_where_it_belongs(dry_run):
+    words = "--root_path /disk/b --arch resnet50 --pretrain W.pth --input_size 64 -j 3 --device cpu --lr 0.1 --epochs 7"
+    extract, train, test = dry_run("breakfast.sh", "breakfast-videograph64", *words.split())
+    for own in ("--root_path /disk/b", "--arch resnet50", "--weights W.pth", "--input_size 64"):
+        assert own in " ".join(extract) and own not in " ".join(train + test)
+    for command in (extract, train, test):
+        assert (
+            "/disk/b_features" in command and "--workers 3" in " ".join(command) and "--device cpu" in " ".join(command)
+        )
+    assert "--lr 0.1" in " ".join(train) and "--epochs 7" in " ".join(train) and "--lr" not in extract
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "hmdb51"])
+def test_four_streams_are_trained_and_tested_together(dry_run, dataset):
+    *trainings, test = dry_run("ucf101_hmdb51.sh", f"{dataset}-dynamic10", "--image_tmpl", "f_{}_{}.png")
+    configs, test = [parse(train[1:])[0] for train in trainings], settings.parse(test[1:])
+    assert [(c.modality, c.dropout) for c in configs] == [("SI", 0.5), ("DI", 0.5), ("OF", 0.8), ("DOF", 0.8)]
+    assert [c.image_tmpl for c in configs] == [None, None, "f_{}_{}.png", "f_{}_{}.png"]
+    facts = {(c.arch, c.pretrain, c.batch_size, c.accum, c.lr, c.temporal_max, c.npb, c.num_segments) for c in configs}
+    assert facts == {("resnext50", "imagenet", 4, 32, 0.01, True, True, 10)}
+    assert test.weights == tuple(f"{c.run_folder}/ckpt.best.pth.tar" for c in configs)
+    assert (test.modality, test.softmax, test.test_segments, test.coeff) == (None, True, (25,) * 4, (1,) * 4)
+    assert (test.test_crops, test.full_res, test.clips) == CENTRE
 
 
 SCHEDULES = {
     ("something.sh", "something-tsm8"): (50, 0.01, (20, 40), 64, 5e-4, 0.5, True, 0),
     ("something.sh", "somethingv2-cumulative16"): (50, 0.01, (20, 40), 64, 5e-4, 0.5, True, 0),
+    ("something.sh", "something-trn8"): (120, 0.001, (50, 100), 64, 5e-4, 0.8, False, 0),
+    ("something.sh", "something-stm8"): (50, 0.01, (30, 40, 45), 64, 5e-4, 0.5, True, 0),
+    ("something.sh", "somethingv2-stm16"): (50, 0.01, (30, 40, 45), 32, 5e-4, 0.5, True, 0),
     ("breakfast.sh", "breakfast-tsm16"): (50, 0.01, (20, 40), 64, 5e-4, 0.5, True, 0),
     ("breakfast.sh", "breakfast-slope16"): (50, 0.00125, (20, 40), 8, 5e-4, 0.5, True, 0),
     ("ucf101_hmdb51.sh", "hmdb51-slope8"): (25, 0.001, (10, 20), 64, 5e-4, 0.8, False, 0),
+    ("ucf101_hmdb51.sh", "ucf101-stm16"): (25, 0.001, (15,), 32, 5e-4, 0.8, True, 0),
     ("movingmnist.sh", "movingmnist-cumulative16"): (40, 0.001, (50, 100), 16, 5e-4, 0.8, True, 6),
 }
 
@@ -120,14 +230,8 @@ def test_schedules(plan, script, row):
     assert (c.epochs, c.lr, c.lr_steps, c.batch_size, c.wd, c.dropout, c.npb, c.cluster_start_epoch) == SCHEDULES[
         script, row
     ]
-    assert (c.momentum, c.lr_type, c.shift_div, c.shift_place, c.cluster_after, c.consensus_type) == (
-        0.9,
-        "step",
-        8,
-        "blockres",
-        "layer1",
-        "avg",
-    )
+    assert (c.optimizer, c.momentum, c.lr_type) == ("sgd", 0.9, "step")
+    assert (c.shift_div, c.shift_place, c.cluster_after) == (8, "blockres", "layer1")
 
 
 # ---------------------------------------------------------------- what is added to a row
@@ -183,6 +287,9 @@ def test_the_list(run_program):
     ran = run_program(RUNNER, *facts_of("breakfast.sh"), "--list")
     assert ran.code == 0
     assert [line.split() for line in ran.out.splitlines()] == [
+        ["breakfast-resnet64", "41.1"],
+        ["breakfast-actionvlad64", "55.5"],
+        ["breakfast-videograph64", "59.1"],
         ["breakfast-tsm16", "72.1"],
         ["breakfast-slope16", "74.9"],
         ["breakfast-cumulative16", "76.6"],
