@@ -58,8 +58,8 @@ def with_feature_dim(config: Config) -> Config:
         told = ("behind", "without"), ("before", "with")
         (there, _), (place, flag) = told[not wanted], told[wanted]
         raise InputError(
-            f"{config.root} holds features from {there} the last ReLU, and --consensus_type {config.consensus_type} takes"
-            f" those from {place} it; extract them {flag} --before_relu, or take another head"
+            f"{config.root} holds features from {there} the last ReLU, and --consensus_type {config.consensus_type}"
+            f" takes those from {place} it; extract them {flag} --before_relu, or take another head"
         )
     clustering = CLUSTERINGS.get(config.cluster)
     signs = clustering and (clustering.of_signs or clustering.by_distance and config.distance == "hamming")

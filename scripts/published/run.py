@@ -17,7 +17,6 @@ import torch
 from ops.data.frame_names import is_flow
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS
-from ops.data.stores import open_store
 from ops.errors import InputError
 from ops.evaluation import settings
 from ops.evaluation.cost import count
@@ -104,8 +103,8 @@ def parser(script: str, rows: dict[str, Row], frames: int) -> cli.ArgumentParser
         action=ShowCosts,
         rows=rows,
         frames=frames,
-        help=f"show the views of the rows' tests, and parameters and multiply-adds of one view (all frames are {frames}),"
-        " and do nothing",
+        help="show the views of the rows' tests, and parameters and multiply-adds of one view of a video of"
+        f" {frames} frames, and do nothing",
     )
     parser.add_argument("--dry_run", action="store_true", help="print the commands and do nothing")
     parser.add_argument(
@@ -142,6 +141,8 @@ def make_plan(row: Row, extras: list[str]) -> Plan:
     del given["dataset"], given["modality"]
     if row.extract:
         of_frames = {name: given[name] for name in (*OF_FRAMES, *OF_BOTH) if name in given}
+        if "workers" in given:
+            of_frames["workers"] = max(1, given["workers"])  # threads there
         weights = ["--weights", given.pop("pretrain")] if "pretrain" in given else []
         facts = {name: value for name, value in of_frames.items() if name in DATASET_OPTIONS}
         frames = [Config(dataset, "RGB", **facts)]
@@ -182,7 +183,7 @@ def videos_of_a_step(values: dict) -> int:
 
 
 def check_data(config: Config, source: str) -> None:
-    """Raise InputError where a list, or the flow of its first video, is missing; movingmnist is generated."""
+    """Raise InputError where a list, or flow that is needed, is missing; movingmnist is generated."""
     for name in (config.spec.train_list, config.spec.val_list):
         if config.dataset != "movingmnist" and not config.list_file(name).is_file():
             raise InputError(
@@ -190,13 +191,15 @@ def check_data(config: Config, source: str) -> None:
                 f" frames (tools/extract_frames.py) and make lists (`python tools/make_lists.py {config.dataset}`); or"
                 " name their folder with --root_path, or the one above it with $FULL_VIDEO_DATA"
             )
-    if MODALITIES[config.modality].flow:
-        video = listed_videos(config)[0]
-        if problem := open_store(config.root / video.path).problem(config.spec, video.num_frames):
-            raise InputError(
-                f"{problem}: this row sees optical flow, too; make it with `python tools/extract_flow.py {config.root}"
-                f" {config.root}`, or name its pictures with --image_tmpl"
-            )
+    if not MODALITIES[config.modality].flow:
+        return
+    try:
+        listed_videos(config)
+    except InputError as error:
+        raise InputError(
+            f"{error}. This row sees optical flow, too: make it with `python tools/extract_flow.py {config.root}"
+            f" {config.root}`, or name its pictures with --image_tmpl"
+        ) from None
 
 
 def is_trained(config: Config) -> bool:

@@ -16,7 +16,9 @@ from conftest import ROOT, load_program
 from PIL import Image
 
 from archs import ARCHS
+from ops.data.specs import DATASETS
 from ops.evaluation import settings
+from ops.heads import videograph
 from ops.models import build_model
 from ops.options.parsing import parse
 from ops.training import checkpoint as ckpt
@@ -433,3 +435,74 @@ while True:
             signal.signal(number, handler)
     assert capfd.readouterr().out.endswith("saved\n")
     assert load_program(RUNNER).run(["sh", "-c", "kill -KILL $$"]) == 137
+
+
+# ---------------------------------------------------------------- every row, on a few small videos
+
+
+def make_videos(root: Path, dataset: str) -> None:
+    """Two videos to train on and two to test on, of 3 and 4 frames, as the dataset names them, with flow if it has."""
+    spec = DATASETS[dataset]
+    for k, name in enumerate(["train", "train", "val", "val"]):
+        video = root / str(k + 1)
+        video.mkdir(parents=True)
+        names = [spec.image_tmpl.format(spec.first_frame + i) for i in range(3 + k % 2)]
+        if spec.flow_tmpl and "img" in spec.image_tmpl:
+            names += [spec.flow_tmpl.format(axis, 1 + i) for axis in "xy" for i in range(3 + k % 2)]
+        for shade, frame in enumerate(names):
+            Image.new("L", (32, 24), 20 * shade + 40 * k).save(video / frame)
+        with (root / f"{name}_videofolder.txt").open("a") as file:
+            file.write(f"{k + 1} {3 + k % 2} {k % 2}\n")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """The programs that a row runs, their names in order; they run here, which takes less than a process each."""
+    programs, runner = [], load_program(RUNNER)
+
+    def run(command):
+        programs.append(command[1])
+        load_program(command[1]).main(command[2:])
+        return 0
+
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.setattr(load_program("test_models.py"), "confusion_picture", lambda *_: b"")  # of 174 classes: slow
+    return programs
+
+
+ONE_STEP = shlex.split("--arch resnet_thin --input_size 16 --num_segments 2 --epochs 1 -b 2 -j 0 --device cpu --gpus 0")
+
+
+@pytest.mark.parametrize("script, row", ROWS)
+def test_every_row_takes_a_step_and_is_tested(
+    run_program, tiny_data, kinetics, monkeypatch, in_this_process, script, row
+):
+    for name in ("CHANNELS", "NODES"):
+        monkeypatch.setattr(videograph, name, 16)
+    dataset, root = row.split("-")[0], tiny_data
+    if dataset != "movingmnist":
+        root = Path("videos")
+        make_videos(root, dataset)
+    start = ["--pretrain", "none"]
+    if any("--tune_from" in words for words in rows_of(script)[row].train):
+        start = ["--tune_from", kinetics]
+    clusters = ["--cluster_start_epoch", "0"] if dataset == "movingmnist" else []
+    ran = run_program(RUNNER, *facts_of(script), row, *ONE_STEP, *clusters, *start, "--root_path", root)
+    assert ran.code == 0 and "Testing Results: Prec@1" in ran.out, ran
+    assert ran.out.endswith(f"published for {row}: {rows_of(script)[row].published} %\n")
+    trainings = len(rows_of(script)[row].train)
+    before = ["tools/extract_features.py"] * bool(rows_of(script)[row].extract)
+    assert in_this_process == [*before, *["main.py"] * trainings, "test_models.py"]
+    for log in Path("log").glob("*/log.csv"):
+        with log.open(newline="") as file:
+            (trained,) = [line for line in csv.DictReader(file) if line["split"] == "train"]
+        assert trained["videos"] == ("8" if dataset == "movingmnist" else "2")
+
+
+def test_flow_that_is_missing_is_missed_before_anything_is_trained(run_program, kinetics, in_this_process):
+    make_videos(Path("videos"), "ucf101")
+    for picture in Path("videos/3").glob("flow*"):
+        picture.unlink()
+    words = ["ucf101-dynamic10", *ONE_STEP, "--pretrain", "none", "--root_path", "videos"]
+    ran = run_program(RUNNER, *facts_of("ucf101_hmdb51.sh"), *words)
+    assert "make it with `python tools/extract_flow.py videos videos`" in ran.error and not in_this_process
