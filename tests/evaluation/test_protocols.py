@@ -16,6 +16,7 @@ from ops.evaluation.protocols import (
     Crop,
     crop_transform,
     dense_clips,
+    ten_clips,
     scale_frames,
     two_clips,
     uniform_clip,
@@ -61,6 +62,12 @@ def test_powers_of_two_have_no_such_cases(num_frames, num_segments):
 def test_two_clips():
     assert two_clips(40, 4).tolist() == [[5, 15, 25, 35], [0, 10, 20, 30]]
     assert two_clips(37, 8).tolist() == [[2, 6, 11, 16, 20, 25, 30, 34], [0, 4, 9, 13, 18, 23, 27, 32]]
+
+
+def test_ten_clips_of_the_whole_video():
+    assert ten_clips(40, 2).tolist() == [[i, 20 + i] for i in range(1, 20, 2)]
+    assert ten_clips(48, 8)[:, 0].tolist() == [0, 0, 1, 2, 2, 3, 3, 4, 5, 5]
+    assert ten_clips(3, 4)[9].tolist() == [0, 1, 2, 2]  # of a short video, frames repeat
 
 
 def test_ten_dense_clips():

@@ -91,6 +91,7 @@ def contradiction(*words):
             ["--vlad_stage has no effect with --consensus_type ActionVLAD --vlad_form breakfast"],
         ),
         ("--consensus_type ActionVLAD --dropout 0.5", ["--dropout has no effect with --consensus_type ActionVLAD"]),
+        ("--consensus_type MLP --dropout 0.5", ["--dropout has no effect with --consensus_type MLP"]),
         ("--suffix a/b", ["--suffix", "'a/b'"]),
         ("--resume a.pth --tune_from b.pth", ["--resume a.pth", "--tune_from b.pth"]),
         ("--resume auto --tune_from b.pth --pretrain a.pth", ["--tune_from b.pth", "--pretrain a.pth"]),

@@ -151,6 +151,7 @@ def test_in_a_process_of_its_own_with_a_worker(run_main, run_process, tmp_path, 
         ("", "4 frames x 1 crop x 1 clip, 32 px, uniform sampling"),
         ("--test_crops 3 --twice_sample --full_res", "4 frames x 3 crops x 2 clips, 36 px, twice sampling"),
         ("--test-crops 5 --dense-sample", "4 frames x 5 crops x 10 clips, 32 px, dense sampling"),
+        ("--test_crops 3 --ten_sample", "4 frames x 3 crops x 10 clips, 32 px, ten sampling"),
         ("--test_segments 1", "1 frame x 1 crop x 1 clip, 32 px, uniform sampling"),
     ],
 )

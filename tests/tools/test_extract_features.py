@@ -104,6 +104,29 @@ def test_maps_of_64_frames_that_short_videos_repeat(extract, run_main, tmp_path)
     assert run.code == 0, run  # maps may be compared by signs
 
 
+def test_maps_before_their_last_relu_are_for_actionvlad_alone(extract, run_main, tmp_path):
+    thin = [*THIN, "--input_size", "64"]
+    done = extract(*thin, "--at", "layer4", "--frames", "8", "--before_relu", "--out", "open")
+    assert "rows of 96 x 2 x 2 float16" in done.out, done
+    extract(*thin, "--at", "layer4", "--frames", "8", "--out", "closed")
+    before, after = (np.load(tmp_path / f"{name}/train/up_0.features.npy") for name in ("open", "closed"))
+    assert before.min() < 0 and np.array_equal(before.clip(0), after)
+    words = ["Features", "--cluster", "none", "--num_segments", "8", "--epochs", "1", *SMALL]
+    run = run_main("open", *words, "--consensus_type", "ActionVLAD", "--vlad_stage", "1")
+    assert run.code == 0 and "ActionVLAD starts from 8 training videos" in run.out, run
+    assert (
+        "from before the last ReLU, and --consensus_type avg takes those from behind it"
+        in run_main("open", *words).error
+    )
+    error = run_main("closed", *words, "--consensus_type", "ActionVLAD").error
+    assert (
+        error.startswith("closed holds features from behind the last ReLU")
+        and "extract them with --before_relu" in error
+    )
+    refused = extract(*thin, "--at", "layer4", "--frames", "8", "--out", "open").error
+    assert "holds features of at layer4 before its last ReLU, not layer4" in refused
+
+
 @pytest.mark.parametrize("at, shape", [("clusters", (4, 96)), ("layer4", (4, 96, 1, 1))])
 def test_clusters_come_with_their_first_and_last_frame(extract, tiny_data, tmp_path, at, shape):
     weights = make_checkpoint(tmp_path / "slope.pth.tar", cluster="slope", shift=True)
@@ -191,6 +214,11 @@ def test_a_folder_of_video_files_gives_what_their_frames_give(run_program, tmp_p
         (["--weights", "nowhere.pth.tar", "--at", "pool"], "nowhere.pth.tar"),
         (["--weights", "imagenet", "--arch", "resnet_thin", "--at", "pool"], "no ImageNet weights for resnet_thin"),
         (["--weights", "none", "--arch", "features", "--at", "pool"], "takes features, and makes none"),
+        (["--weights", "none", "--arch", "resnet_thin", "--at", "pool", "--before_relu"], "--at pool keeps vectors"),
+        (
+            ["--weights", "none", "--arch", "bninception", "--at", "layer4", "--before_relu"],
+            "cannot end before its last",
+        ),
         (["--weights", "none", "--arch", "resnet_thin", "--at", "pool", "--out", "DATA"], "is the dataset itself"),
     ],
 )
