@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -214,6 +215,15 @@ def is_trained(config: Config) -> bool:
 # ---------------------------------------------------------------- costs
 
 
+@cache
+def count_all(frames: int, side: int, **options) -> tuple[int, int]:
+    """Parameters of a model, and its multiply-adds for one video."""
+    with torch.device("meta"):
+        model = build_model(**options)
+    parts = count(model, frames, side)
+    return sum(part.parameters for part in parts), sum(part.multiply_adds for part in parts)
+
+
 def cost_of(row: Row, frames: int) -> tuple[str, ...]:
     """What the test of a row shows its model, and what that costs, in words; all frames of a video are `frames`."""
     test = settings.parse([row.dataset, "--weights", ",".join("x" for _ in row.train), *row.test])
@@ -226,11 +236,8 @@ def cost_of(row: Row, frames: int) -> tuple[str, ...]:
         config = replace(config, num_segments=segments or config.num_segments)
         seen = config.num_segments if config.cluster == "none" else frames
         side = config.frame_size * 256 // 224 if test.full_res else config.frame_size
-        with torch.device("meta"):
-            model = build_model(num_class=DATASETS[row.dataset].num_class, **config.model_options)
-        parts = count(model, seen, side)
-        parameters += sum(part.parameters for part in parts)
-        multiply_adds += sum(part.multiply_adds for part in parts)
+        own, ran = count_all(seen, side, num_class=DATASETS[row.dataset].num_class, **config.model_options)
+        parameters, multiply_adds = parameters + own, multiply_adds + ran
     clips = CLIPS[test.clips][1] if test.clips else 1
     views = f"{len(row.train)} x {seen}" if len(row.train) > 1 else f"{seen}"
     return views, f"{test.test_crops} x {clips}, {side} px", f"{parameters:,}", f"{multiply_adds / 1e9:.4g}"

@@ -16,8 +16,8 @@ from ops.evaluation.protocols import (
     Crop,
     crop_transform,
     dense_clips,
-    ten_clips,
     scale_frames,
+    ten_clips,
     two_clips,
     uniform_clip,
 )
