@@ -19,6 +19,7 @@ from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
+from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import SHIFT_PLACES, TemporalPool
 
@@ -269,6 +270,7 @@ def build_model(
     shift_div: int = 8,
     shift_place: str = "blockres",
     temporal_pool: bool = False,
+    temporal_max: bool = False,
     non_local: bool = False,
     consensus_type: str = "avg",
     dropout: float = 0.5,
@@ -280,9 +282,10 @@ def build_model(
 ) -> TSN:
     """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
 
-    Everything temporal stands behind the clustering: shift, non-local blocks and temporal pooling go to trunk stages
-    only. `cluster_after` is the backbone's own where it is None, and may name several places (`cluster_places`).
-    `head_options` holds at least those options that the head names. Raises ValueError for what cannot go together.
+    Everything temporal stands behind the clustering: shift, non-local blocks, temporal pooling and temporal maximum go
+    to trunk stages only. `cluster_after` is the backbone's own where it is None, and may name several places
+    (`cluster_places`). `head_options` holds at least those options that the head names. Raises ValueError for what
+    cannot go together.
     """
     backbone, source = ARCHS[arch], MODALITIES[modality]
     base_model = backbone.build(source.channels)
@@ -294,6 +297,11 @@ def build_model(
     first = backbone.stages.index(next(iter(places))) + 1 if places else 0
     if temporal_pool and (len(places) > 1 or backbone.temporal_pool_stage not in backbone.stages[first:]):
         raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
+    last = backbone.block_stages[-1] if temporal_max else None
+    if temporal_max and (shift or last in places or last not in backbone.stages[first:]):
+        raise ValueError(
+            f"{arch} has no place for a temporal maximum: it stands in {last}, without shift, clustered before"
+        )
 
     steps = next(iter(places.values()), num_segments)
     for stage in backbone.stages[first:]:
@@ -309,6 +317,10 @@ def build_model(
     if temporal_pool:
         stage = backbone.temporal_pool_stage
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
+    if temporal_max:
+        blocks = base_model.blocks(last)
+        blocks[-1] = TemporalMax(blocks[-1], steps)
+        steps = 1
 
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
     return TSN(

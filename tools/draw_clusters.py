@@ -12,6 +12,7 @@ import numpy as np
 
 from ops.clustering import CLUSTERINGS
 from ops.data.lists import Video, read_list
+from ops.data.modality import MODALITIES
 from ops.data.specs import DESCRIPTION
 from ops.data.stores import open_store
 from ops.data.views import eval_transform
@@ -168,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
     config = replace(config, keep_damaged=args.keep_damaged)
-    if model.clustering is None or config.modality == "Flow":
+    if model.clustering is None or MODALITIES[config.modality].flow:
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
             " trained with --cluster"

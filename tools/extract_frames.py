@@ -1,29 +1,33 @@
 """Cut every video of a folder into JPEG frames: `python tools/extract_frames.py videos frames` (see --help)."""
 
 import argparse
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import _path
-from tqdm import tqdm
 
 from ops.data.ffmpeg import damage_of, find_ffmpeg, jpeg_command
-from ops.data.frame_names import is_hidden
-from ops.data.prepare.discovery import leads_back
+from ops.data.prepare.extraction import (
+    VIDEO_ENDINGS,
+    Broken,
+    check_record,
+    cores,
+    find_videos,
+    left_out,
+    new_folder,
+    partial_folder,
+    run_all,
+    write_lines,
+)
 from ops.errors import InputError
-from ops.files import claimed
 from ops.options import cli
 
 EXAMPLE = """example:
@@ -34,11 +38,7 @@ A video SRC/class/name.avi becomes the folder DST/class/name. A folder appears w
 interruption the same command goes on where it stopped. A video that is cut off or in which ffmpeg meets an error gets
 no folder but a line in DST/failed.txt (exit code 1). Files and folders whose name starts with a dot are left alone.
 """
-PARTIAL, RECORD, FAILED, DAMAGED = ".partial", "frames.json", "failed.txt", "damaged.txt"  # in DST
-
-
-class Broken(Exception):
-    """A video that cannot be extracted; the message is the reason in one line, mostly ffmpeg's."""
+RECORD, FAILED, DAMAGED = "frames.json", "failed.txt", "damaged.txt"  # in DST
 
 
 def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
@@ -109,88 +109,11 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one per core)")
     parser.add_argument(
         "--ext",
-        default="mp4,avi,webm,mkv,mov,mpg,mpeg,m4v,wmv,flv,mts,m2ts,ts,3gp,ogv",
+        default=VIDEO_ENDINGS,
         metavar="A,B",
         help="endings of video files, in either case (%(default)s)",
     )
     return parser
-
-
-def find_videos(src: Path, dst: Path, extensions: str) -> tuple[dict[Path, Path], Counter[str]]:
-    """Frame folder (relative to `dst`) -> video (relative to `src`), sorted, and the endings of all other files.
-
-    Folders that clash are an error.
-    """
-    endings = {"." + ending.strip().lstrip(".").lower() for ending in extensions.split(",") if ending.strip(" .")}
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: {error.strerror}")
-
-    videos, others, real_dst = [], Counter(), os.path.realpath(dst)
-    for folder, folders, files in os.walk(src, onerror=refuse, followlinks=True):
-        folders[:] = [
-            name
-            for name in folders
-            if not is_hidden(name)
-            and not leads_back(Path(folder, name))
-            and os.path.realpath(os.path.join(folder, name)) != real_dst
-        ]
-        for name in files:
-            ending = os.path.splitext(name)[1].lower()
-            if ending in endings and not is_hidden(name):
-                videos.append(Path(folder, name).relative_to(src))
-            else:
-                others["hidden" if is_hidden(name) else ending or "no ending"] += 1
-    if not videos:
-        raise InputError(f"{src} holds no video file (--ext {extensions}); {left_out(others) or 'it is empty'}")
-    found = {}
-    for video in sorted(videos):
-        target = video.with_suffix("")
-        if target in found:
-            raise InputError(f"{found[target]} and {video} would both become {dst / target}: rename one")
-        found[target] = video
-    for target, video in found.items():
-        if inside := next((parent for parent in target.parents if parent in found), None):
-            raise InputError(f"the frames of {video} would lie inside those of {found[inside]}: rename one")
-    return found, others
-
-
-def left_out(others: Counter[str]) -> str:
-    """How many files are no videos by their names, in words; "" for none."""
-    shown = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
-    return f"left out by their names: {shown}; --ext says which endings are videos'" if shown else ""
-
-
-def check_record(dst: Path, settings: dict, made_with: str, frames_there: bool) -> None:
-    """Write down how the frames in `dst` are made; raises `InputError` if others there were made otherwise."""
-    path = dst / RECORD
-    if not path.exists():
-        if frames_there:
-            raise InputError(
-                f"{dst} holds frames of these videos but no {RECORD} that says how they were made: give another DST"
-            )
-        path.write_text(json.dumps(settings | {"ffmpeg": made_with}, indent=1) + "\n")
-        return
-    try:
-        old = json.loads(path.read_text())
-        differ = [f"--{key} {old[key]} there, {new} now" for key, new in settings.items() if old[key] != new]
-    except (ValueError, LookupError, TypeError):
-        raise InputError(f"{path} is damaged: delete it together with the frames beside it") from None
-    if differ:
-        asked = "; ".join(differ).replace("None", "(every frame)")
-        raise InputError(f"{dst} holds frames made otherwise: {asked}. Give the same options or another DST")
-
-
-@contextmanager
-def partial_folder(dst: Path) -> Iterator[Path]:
-    """A new empty folder in `dst`, gone at the end, as is what a killed run left; one run at a time has it."""
-    with claimed(dst):
-        try:
-            shutil.rmtree(dst / PARTIAL, ignore_errors=True)
-            (dst / PARTIAL).mkdir(exist_ok=True)
-            yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: a killed run's ffmpeg may still be at work
-        finally:
-            shutil.rmtree(dst / PARTIAL, ignore_errors=True)
 
 
 def ends_well(path: Path) -> bool:
@@ -202,15 +125,15 @@ def ends_well(path: Path) -> bool:
 class Extractor:
     """Extracts one video a call, from any thread, until `stop()`."""
 
-    def __init__(self, ffmpeg: list[str], settings: dict, keep_damaged: bool, threads: int, partial: Path):
+    def __init__(self, ffmpeg: list[str], settings: dict, keep_damaged: bool, threads: int, dst: Path, partial: Path):
         self.ffmpeg, self.settings, self.keep_damaged = ffmpeg, settings, keep_damaged
-        self.threads, self.partial = threads, partial
+        self.threads, self.dst, self.partial = threads, dst, partial
         self.running, self.stopped, self.lock = set(), False, threading.Lock()
 
-    def __call__(self, video: Path, target: Path) -> tuple[int, str]:
-        """Number of frames now in `target`, and ffmpeg's complaint if the video is damaged; or raises `Broken`."""
-        work = Path(tempfile.mkdtemp(dir=self.partial))
-        work.chmod(self.partial.parent.stat().st_mode & 0o777)  # mkdtemp makes it for its owner only
+    def __call__(self, src: Path, name: Path, target: Path) -> int:
+        """Number of frames of the video `name` in `src` that are now in `target`; or raises `Broken`."""
+        video = src / name
+        work = new_folder(self.partial)
         code, complaints = self.decode(video, work, ["-xerror"])
         damage = damage_of(code, complaints)
         if damage and self.keep_damaged:  # once more, past the errors
@@ -230,7 +153,10 @@ class Extractor:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} holds something else than these frames: remove it or give another DST")
         os.rename(work, target)
-        return num_frames, damage
+        if damage:
+            with self.lock:
+                write_lines(self.dst / DAMAGED, [f"{name}\t{damage}"], "a")
+        return num_frames
 
     def command(self, video: Path, strictness: list[str]) -> list[str]:
         """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in."""
@@ -271,11 +197,6 @@ class Extractor:
                 process.kill()
 
 
-def write_lines(path: Path, lines: Sequence[str], mode: str = "w") -> None:
-    with path.open(mode, encoding="utf-8", errors="surrogateescape") as file:
-        file.writelines(line + "\n" for line in lines)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Extract what is not there yet; 1 if a video failed."""
     args = build_parser().parse_args(argv)
@@ -285,43 +206,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.path.realpath(src) == os.path.realpath(dst):
         raise InputError(f"SRC and DST are both {src}: give the frames a folder of their own")
     videos, others = find_videos(src, dst, args.ext)
+    if not videos:
+        raise InputError(f"{src} holds no video file (--ext {args.ext}); {left_out(others) or 'it is empty'}")
     ffmpeg, version = find_ffmpeg()
     settings = {key: getattr(args, key) for key in ("template", "first", "short_side", "fps", "quality")}
     todo = [target for target in videos if not (dst / target / args.template.format(args.first)).exists()]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = max(1, min(args.workers or cores, len(todo)))
-    threads = max(1, (args.workers or cores) // jobs)
-    failed, num_frames = {}, 0
+    workers = args.workers or cores()
+    jobs = max(1, min(workers, len(todo)))
     try:
         dst.mkdir(parents=True, exist_ok=True)
-        with (
-            partial_folder(dst) as partial,
-            ThreadPoolExecutor(jobs) as pool,
-            tqdm(total=len(todo), unit="video", disable=None) as bar,
-        ):  # a bar on a terminal only
-            check_record(dst, settings, version, frames_there=len(todo) < len(videos))
-            extract = Extractor(ffmpeg, settings, args.keep_damaged, threads, partial)
-            try:
-                futures = {pool.submit(extract, src / videos[target], dst / target): videos[target] for target in todo}
-                for future in as_completed(futures):
-                    try:
-                        frames, damage = future.result()
-                        num_frames += frames
-                        if damage:
-                            write_lines(dst / DAMAGED, [f"{futures[future]}\t{damage}"], "a")
-                    except Broken as error:
-                        failed[futures[future]] = str(error)
-                    bar.set_postfix(frames=num_frames, failed=len(failed), refresh=False)
-                    bar.update()
-            except BaseException:  # Ctrl-C, a full disk
-                extract.stop()
-                pool.shutdown(cancel_futures=True)
-                raise
-            finally:
-                with suppress(OSError):  # of a full disk, say: what went wrong first is to be heard
-                    (dst / FAILED).unlink(missing_ok=True)
-                    if failed:
-                        write_lines(dst / FAILED, [f"{video}\t{failed[video]}" for video in sorted(failed)])
+        with partial_folder(dst) as work:
+            check_record(dst / RECORD, "frames", settings, {"ffmpeg": version}, there=len(todo) < len(videos))
+            extract = Extractor(ffmpeg, settings, args.keep_damaged, max(1, workers // jobs), dst, work)
+            tasks = {str(videos[target]): partial(extract, src, videos[target], dst / target) for target in todo}
+            num_frames, failed = run_all(tasks, jobs, extract.stop, dst / FAILED)
     except OSError as error:
         raise InputError(f"{error.filename or dst}: {error.strerror or error}") from None
     see = f" (see {dst / FAILED})" if failed else ""

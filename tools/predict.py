@@ -8,14 +8,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ops.data.ffmpeg import find_ffmpeg
+from ops.data.modality import MODALITIES
 from ops.data.video_file import read_video
 from ops.errors import InputError
-from ops.evaluation.predict import category_names, frame_names, hold, left_out, predict, read_folder, shrink
+from ops.evaluation.predict import category_names, frame_names, hold, left_out, predict, read_flow, read_folder, shrink
 from ops.options import cli
 from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
+from ops.pictures.flow import flow_frames
 from ops.pictures.text import without_middle
 from ops.run.restore import load_model
 from ops.training.devices import pick_device
@@ -39,7 +41,9 @@ TOP = 5
 
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="predict.py", description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("video", type=Path, metavar="VIDEO_OR_FOLDER", help="a video file, or a folder of frames")
+    parser.add_argument(
+        "video", type=Path, metavar="VIDEO_OR_FOLDER", help="a video file, or a folder of frames, or of flow"
+    )
     parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
     parser.add_argument(
         "--picture",
@@ -76,8 +80,12 @@ def build_parser() -> cli.ArgumentParser:
 
 def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Tensor]:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
-    if config.modality == "Flow":
-        raise InputError("this checkpoint sees optical flow, which is not computed here; give one for RGB frames")
+    if MODALITIES[config.modality].flow:
+        if not video.is_dir():
+            raise InputError(
+                f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
+            )
+        return read_flow(video, config, chunk)
     if video.is_dir():
         names = frame_names(video, config)
         if others := left_out(video, names):
@@ -97,7 +105,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     place_model(model, device)
     names = category_names(config, model.num_class, args.category_file, class_names)
     clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
-    frames = hold(tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None))
+    flow = MODALITIES[config.modality].flow
+    frames = hold(
+        tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None), 2 if flow else 3
+    )
     with tqdm(desc="network", unit=" frames", leave=False, disable=None) as bar:
         seen = predict(model, config, frames, args.chunk, bar.update)
     best = seen.probabilities.topk(min(TOP, len(names)))
@@ -107,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for rank, (value, label) in enumerate(zip(best.values, best.indices, strict=True), 1):
         print(f"{rank}  {names[label]:<{width}}  {100 * value:6.2f} %")
     if args.picture:
+        if flow:
+            seen = seen._replace(frames=flow_frames(seen.frames))
         verdict = f"predicted: {names[best.indices[0]]} ({100 * best.values[0]:.1f} %)"
         title = f"{without_middle(name, 40)}: {seen.summary}"
         pictures.draw_prediction(seen, title, verdict, args.picture)

@@ -22,7 +22,7 @@ PINNED = 2**30  # bytes of a batch; pinned memory is rounded up to a power of tw
 class VideoBatch(NamedTuple):
     """The frames of n videos, packed one after another."""
 
-    frames: Tensor  # uint8 (sum t, 3, S, S), RGB; more channels for Flow and RGBDiff
+    frames: Tensor  # uint8 (sum t, 3, S, S), RGB; other modalities load other channels
     lengths: Tensor  # int64 (n,)
     labels: Tensor  # int64 (n,)
     names: list[str]

@@ -8,6 +8,7 @@ from types import NoneType
 from typing import get_args
 
 from ops.data.frame_names import check_template, is_flow
+from ops.data.modality import MODALITIES
 from ops.errors import InputError
 
 TRAIN_LIST, VAL_LIST = "train_videofolder.txt", "val_videofolder.txt"
@@ -85,8 +86,8 @@ def dataset_file(root: Path, name: str) -> Path:
 def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> DatasetSpec:
     """The facts of a dataset: those registered under its name, those in `root`/dataset.json, and `given` ones.
 
-    Later ones win; `given` fields that are None are not given. For modality Flow, `image_tmpl` becomes the template of
-    flow images. Raises InputError for facts that are missing or impossible.
+    Later ones win; `given` fields that are None are not given. For modalities of optical flow, `image_tmpl` becomes the
+    template of flow images. Raises InputError for facts that are missing or impossible.
     """
     given = {name: value for name, value in given.items() if value is not None}
     facts = _read_description(root / DESCRIPTION) | given
@@ -106,14 +107,15 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
                 " (`tools/make_lists.py folder` writes one)"
             )
         spec = DatasetSpec(**facts)
-    if modality == "Flow" and "image_tmpl" not in given:
+    flow = MODALITIES[modality].flow
+    if flow and "image_tmpl" not in given:
         if spec.flow_tmpl is None:
             raise InputError(
                 f"how the flow images of {dataset} are named is not known; give --image_tmpl, for example"
                 " 'flow_{}_{:05d}.jpg'"
             )
         spec = replace(spec, image_tmpl=spec.flow_tmpl)
-    check_template(spec.image_tmpl, flow=modality == "Flow")
+    check_template(spec.image_tmpl, flow)
     for name, least in (("num_class", 1), ("first_frame", 0)):
         if getattr(spec, name) is not None and getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")

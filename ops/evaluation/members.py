@@ -1,7 +1,7 @@
 """The members of a test: each a checkpoint's model and the videos as it is shown them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from torch.utils.data import DataLoader
@@ -21,6 +21,7 @@ from ops.options.config import Config
 from ops.pictures.text import counted
 from ops.run.data import listed_videos, make_sampler
 from ops.run.restore import restore
+from ops.run.tsm_layout import read_weights
 from ops.training.checkpoint import load_checkpoint
 
 
@@ -47,6 +48,8 @@ class Member:
             parts.append("non-local blocks")
         if config.temporal_pool:
             parts.append("temporal pooling")
+        if config.temporal_max:
+            parts.append("temporal max")
         return f"{self.path}: {', '.join(parts)}"
 
 
@@ -57,6 +60,8 @@ def load_member(settings: Settings, number: int) -> Member:
     """
     path, given = settings.weights[number], dict(settings.given)
     content = load_checkpoint(path, given.get("trust_checkpoint", False))
+    if len(settings.weights) > 1 and names_others(given.get("image_tmpl"), content):
+        del given["image_tmpl"]
     modality = settings.modality or "RGB"
     config = Config(modality=modality, cluster="none", evaluate=True, resume=path, **given)
     config, model, _, published = restore(
@@ -66,14 +71,18 @@ def load_member(settings: Settings, number: int) -> Member:
         num_segments=settings.test_segments[number],
         val_list=settings.test_list[number],
     )
-    if len(settings.weights) > 1 and config.image_tmpl:
-        names_flow = config.image_tmpl.count("{") > 1
-        if names_flow != (config.modality == "Flow"):
-            config = replace(config, image_tmpl=None)  # it names the frames of the others
     check_views(settings, config, path)
     videos = listed_videos(config)[: settings.max_num]
     views = Views(CLIPS[settings.clips][1] if settings.clips else 1, settings.test_crops)
     return Member(path, config, published, model, videos, views)
+
+
+def names_others(image_tmpl: str | None, content: dict) -> bool:
+    """Whether a template is of flow images and a checkpoint's model sees frames, or the other way round."""
+    stored = content.get("config")
+    told = stored if isinstance(stored, dict) else read_weights(content["state_dict"])
+    modality = MODALITIES.get(str(told.get("modality")))
+    return image_tmpl is not None and modality is not None and (image_tmpl.count("{") > 1) != modality.flow
 
 
 def check_views(settings: Settings, config: Config, path: str) -> None:
@@ -144,7 +153,7 @@ def make_test_loader(settings: Settings, member: Member, pin_memory: bool) -> Da
             size=side,
             scale=scale,
             crops=crops,
-            flow=config.modality == "Flow",
+            flow=modality.flow,
         )
     if settings.clips or member.published:
         sampler = ClipSampler(settings.clips or "uniform", config.num_segments)

@@ -3,8 +3,11 @@
 Of a video only its frames at input size are held, as bytes: 3 * S * S a frame, 12 KB at 64 pixels, 147 KB at 224.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ops.data.categories import read_categories
-from ops.data.frame_names import PICTURES, by_number, is_hidden, is_picture, name_pattern
+from ops.data.frame_names import PICTURES, by_number, frame_numbers, is_hidden, is_picture, name_pattern
 from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_file
 from ops.data.stores import FolderStore
@@ -95,19 +98,39 @@ def read_folder(folder: Path, names: list[str], chunk: int, size: int, keep_dama
         yield FolderStore(folder).clip(names[start : start + chunk], view_of, keep_damaged=keep_damaged)
 
 
+def read_flow(folder: Path, config: Config, chunk: int) -> Iterator[Tensor]:
+    """The flow pictures in a folder as the model sees them, `chunk` frames at a time, uint8 (t, 2, size, size).
+
+    They are named as in the dataset the model was trained on; InputError where there are none.
+    """
+    spec = config.spec
+    numbers = frame_numbers(spec.image_tmpl, os.listdir(folder))
+    if not numbers:
+        raise InputError(
+            f"{folder} holds no optical flow named {spec.image_tmpl}, which this checkpoint sees;"
+            " tools/extract_flow.py computes it"
+        )
+    store, spec = FolderStore(folder), replace(spec, first_frame=numbers[0])
+    view_of = partial(eval_transform, rng=None, size=config.frame_size)
+    for start in range(0, len(numbers), chunk):
+        clip = store.load(spec, range(start, min(start + chunk, len(numbers))), view_of)  # all x, then all y
+        yield torch.cat(clip.chunk(2), 1)
+
+
 def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
     """Clips of whole frames, uint8 (t, c, H, W), as the model sees them, uint8 (t, c, size, size)."""
     for clip in clips:
         yield eval_transform(*clip.shape[-2:], None, size)(clip)
 
 
-def hold(clips: Iterable[Tensor]) -> list[Tensor]:
-    """All frames of a video, uint8 (t, c, S, S) a clip -> uint8 (3, S, S) each."""
-    return [frame for clip in clips for frame in clip.expand(-1, 3, -1, -1)]
+def hold(clips: Iterable[Tensor], channels: int = 3) -> list[Tensor]:
+    """All frames of a video, uint8 (t, c, S, S) a clip, grey ones too -> uint8 (channels, S, S) each."""
+    return [frame for clip in clips for frame in clip.expand(-1, channels, -1, -1)]
 
 
 class Steps:
-    """What the model takes in, as `ops/data/dataset.py` loads it: slices give uint8 (t, stack * 3, S, S).
+    """What the model takes in, as `ops/data/dataset.py` loads it: slices give uint8 (t, stack * c, S, S), c = 3, or 2
+    for flow.
 
     Step i is made of the `stack` frames that begin at number `first[i]`; `on_read` hears how many steps were read.
     """
@@ -135,7 +158,7 @@ def make_steps(config: Config, frames: list[Tensor], on_read: Callable[[int], ob
 class Prediction(NamedTuple):
     """What a model makes of a video."""
 
-    frames: list[Tensor]  # all frames of the video, uint8 (3, S, S)
+    frames: list[Tensor]  # all frames of the video, uint8 (3, S, S), or (2, S, S) of flow
     seen: np.ndarray  # (t,) numbers of the frames that the model saw
     assignment: list[int] | None  # (t,) cluster of each of them, None without clustering
     distances: list[float] | None  # (t,) from the frame before, None without clustering

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from archs import ARCHS
 from ops.clustering import CLUSTERINGS
+from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import cluster_places
@@ -130,6 +131,12 @@ def check_stages(config: Config) -> None:
     for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
         if getattr(config, name) and not {*stages} & {*trunk}:
             raise InputError(f"--{name} finds no stage to work in {place}")
+    if config.temporal_max and arch.block_stages[-1] not in trunk:
+        raise InputError(f"--temporal_max takes place in {arch.block_stages[-1]}, which must stand {place}")
+    if config.temporal_max and config.cluster != "none" and arch.block_stages[-1] in places:
+        raise InputError(f"--temporal_max leaves nothing to cluster after {arch.block_stages[-1]}; take another place")
+    if config.temporal_max and config.shift:
+        raise InputError("--temporal_max leaves one representation, which --shift cannot mix; leave one of them out")
     stage = arch.temporal_pool_stage
     if config.temporal_pool and stage is None:
         raise InputError(f"--temporal_pool finds no stage to work in {place}")
@@ -174,7 +181,7 @@ def check_epochs(config: Config, given: frozenset[str]) -> None:
 
 
 def check_recipe(config: Config) -> None:
-    if config.rand_augment and config.modality == "Flow":
+    if config.rand_augment and MODALITIES[config.modality].flow:
         raise InputError("--rand_augment changes colours and shapes, which flow fields do not have; leave it out")
     if config.momentum == 1 and config.optimizer != "sgd":
         raise InputError(f"--momentum 1 is no beta of --optimizer {config.optimizer}; take one below 1")

@@ -43,7 +43,8 @@ class Config:
     )
     modality: str = option(
         MISSING,
-        "what the network sees: frames, pairs of flow images, or differences between frames",
+        "what the network sees: frames (RGB, SI), differences between frames (RGBDiff), pairs of flow images (Flow:"
+        " 5 at a time, OF: 1), or dynamic images, of 10 frames (DI) or 10 pairs (DOF)",
         role="model",
         choices=MODALITIES,
     )
@@ -157,6 +158,11 @@ class Config:
         "blockres", "shift inside residual branches or before whole blocks", role="model", choices=SHIFT_PLACES
     )
     temporal_pool: bool = option(False, "halve the time steps before layer2", role="model")
+    temporal_max: bool = option(
+        False,
+        "one representation per video before the last residual block: of each activation the largest over time",
+        role="model",
+    )
     non_local: bool = option(False, "non-local blocks in layer2 and layer3", role="model")
     consensus_type: str = option(
         "avg",
@@ -482,6 +488,8 @@ class Config:
             parts += [
                 getattr(self, name) for name in ("distance", "reduce") if getattr(self, name) != OPTIONS[name].default
             ]
+        if self.temporal_max:
+            parts.append("tmax")
         parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")

@@ -51,7 +51,7 @@ def open_videos(config: Config, train: bool = False) -> VideoDataset:
             size=config.frame_size,
             flip=spec.flip,
             scales=config.crop_scales or modality.crop_scales,
-            flow=config.modality == "Flow",
+            flow=modality.flow,
             augment=config.rand_augment,
             erasing=config.erasing,
         )

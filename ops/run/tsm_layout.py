@@ -49,7 +49,7 @@ def read_name(path: str | Path) -> dict:
     return options
 
 
-MODALITY_OF = {modality.channels: name for name, modality in MODALITIES.items()}
+MODALITY_OF = {MODALITIES[name].channels: name for name in ("RGB", "Flow", "RGBDiff")}  # those that TSM has
 
 
 def read_weights(weights: dict[str, Tensor]) -> dict:

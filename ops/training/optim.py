@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ops.data.modality import MODALITIES
 from ops.models import TSN
 
 GROUPS = {  # name -> how many times the rate and the weight decay of the run
@@ -32,7 +33,7 @@ def parameter_groups(
     """
     depth = depths(model) if layer_decay != 1 else {}
     fast = [model.new_fc] if boost_classifier else []
-    if model.modality == "Flow":
+    if MODALITIES[model.modality].fast_first_conv:
         fast.append(model.get_submodule(model.first_conv))
     members = {(name, deep): [] for name in multiples for deep in sorted({0, *depth.values()})}
     seen = set()  # a parameter may be shared by two modules

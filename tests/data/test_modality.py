@@ -1,4 +1,4 @@
-"""Flow and RGBDiff from files to the network: stacks, channels, mirrors, and TSN's surgery on the first convolution."""
+"""Modalities from files to the network: stacks, channels, mirrors, and TSN's surgery on the first convolution."""
 
 from functools import partial
 
@@ -113,6 +113,31 @@ def test_a_step_of_differences_is_six_frames(tmp_path):
     torch.testing.assert_close(steps[0, :, 3, 3], expected)
 
 
+def test_a_step_of_a_dynamic_image_is_ten_frames(tmp_path):
+    folder = tmp_path / "v"
+    folder.mkdir()
+    for i in range(1, 13):
+        Image.new("RGB", (16, 16), (10 * i, 77, 255 - 2 * i)).save(folder / f"{i}.png")
+    clip = clip_of(folder, DatasetSpec(2, "{}.png"), "DI", 12)
+    assert clip.shape == (3, 30, 16, 16) and clip[2, ::3, 0, 0].tolist() == [*range(30, 130, 10)]
+    image = build_model("resnet_thin", 2, 1, modality="DI").to_input(clip)
+    torch.testing.assert_close(image[1, :, 3, 3], torch.tensor([825, 0, -165]) / 255, rtol=0, atol=1e-4)
+    short = clip_of(folder, DatasetSpec(2, "{}.png"), "DI", 3)
+    assert short[:, ::3, 0, 0].tolist() == [[10, 20] + [30] * 8]  # the last frame is repeated
+
+
+def test_single_and_dynamic_flow(flow):
+    clip = clip_of(flow, PNG, "OF", 7)
+    assert clip.shape == (7, 2, 16, 16) and clip[2, :, 0, 0].tolist() == [30, 35]
+    right = build_model("resnet_thin", 2, 1, modality="OF").to_input(torch.full((1, 2, 2, 2), 255, dtype=torch.uint8))
+    torch.testing.assert_close(right, torch.full((1, 2, 2, 2), 0.5 / 0.226))
+    clip = clip_of(flow, PNG, "DOF", 7)  # 10 i and 10 i + 5, and three times the last
+    assert clip.shape == (1, 20, 16, 16)
+    image = build_model("resnet_thin", 2, 1, modality="DOF").to_input(clip)
+    ramp = 10 * (82.5 - (2.303 * 1 + 1.678 * 2 + 0.900 * 3)) / 255 / 0.226
+    torch.testing.assert_close(image[0, :, 0, 0], torch.full((2,), ramp), rtol=1e-3, atol=0)
+
+
 def test_flow_without_motion_is_about_zero():
     model = build_model("resnet_thin", 2, 1, modality="Flow")
     assert model.to_input(torch.full((1, 10, 2, 2), 128, dtype=torch.uint8)).abs().max() < 0.01
@@ -133,8 +158,25 @@ def test_differences_are_taken_as_they_are():
     assert torch.equal(build_model("resnet_thin", 2, 1, modality="RGBDiff").to_input(steps), frame_differences(steps))
 
 
-@pytest.mark.parametrize("modality, loaded, channels", [("RGB", 3, 3), ("Flow", 10, 10), ("RGBDiff", 18, 15)])
-def test_networks_take_what_is_loaded(modality, loaded, channels):
+LOADED = {  # modality -> channels of a step as loaded, and as a network takes them in
+    "RGB": (3, 3),
+    "Flow": (10, 10),
+    "RGBDiff": (18, 15),
+    "SI": (3, 3),
+    "DI": (30, 3),
+    "OF": (2, 2),
+    "DOF": (20, 2),
+}
+
+
+def test_the_table_above_is_complete():
+    assert [*LOADED] == [*MODALITIES]
+    assert [name for name in MODALITIES if MODALITIES[name].flow] == ["Flow", "OF", "DOF"]
+
+
+@pytest.mark.parametrize("modality", LOADED)
+def test_networks_take_what_is_loaded(modality):
+    loaded, channels = LOADED[modality]
     model = build_model("resnet_thin", 5, 3, modality=modality, shift=True).eval()
     assert model.base_model.conv1.in_channels == channels
     frames = torch.randint(0, 256, (7, loaded, 32, 32), dtype=torch.uint8)
@@ -153,8 +195,29 @@ def test_rgb_weights_are_spread_over_other_channels():
         load_weights(flow, rgb.state_dict(), "rgb.pth")  # not when a model is rebuilt
 
 
+@pytest.mark.parametrize("modality", ["DI", "OF", "DOF"])
+def test_rgb_weights_as_far_as_channels_are_the_same(modality):
+    rgb = build_model("resnet_thin", 5, 3).base_model.conv1.weight
+    model = build_model("resnet_thin", 5, 3, modality=modality)
+    load_weights(
+        model, build_model("resnet_thin", 5, 3).state_dict() | {"base_model.conv1.weight": rgb}, "x", tune=True
+    )
+    expected = rgb if modality == "DI" else rgb.mean(1, keepdim=True).expand(-1, 2, -1, -1)
+    torch.testing.assert_close(model.base_model.conv1.weight, expected)
+
+
+def test_the_four_streams_on_resnext50_are_as_large_as_published():
+    sizes = {}
+    for modality, num_class in (("SI", 101), ("DI", 101), ("OF", 101), ("DOF", 101), ("SI", 51), ("DOF", 51)):
+        with torch.device("meta"):
+            model = build_model("resnext50", num_class, 10, modality=modality, cluster="none", temporal_max=True)
+        sizes[modality, num_class] = sum(p.numel() for p in model.parameters())
+    assert [sizes[modality, 101] for modality in ("SI", "DI", "OF", "DOF")] == [23186853] * 2 + [23183717] * 2
+    assert (sizes["SI", 51], sizes["DOF", 51]) == (23084403, 23081267)
+
+
 def test_the_first_convolution_of_flow_learns_faster():
-    for modality, group in (("RGB", "weights"), ("RGBDiff", "weights"), ("Flow", "fast weights")):
+    for modality, group in (("RGB", "weights"), ("RGBDiff", "weights"), ("DOF", "weights"), ("Flow", "fast weights")):
         model = build_model("resnet_thin", 5, 3, modality=modality)
         (name,) = [
             g["name"] for g in parameter_groups(model) if any(p is model.base_model.conv1.weight for p in g["params"])

@@ -51,6 +51,9 @@ def contradiction(*words):
         ("--shift --cluster_after layer4", ["--shift", "--cluster_after layer4"]),
         ("--non_local --cluster_after layer3", ["--non_local", "--cluster_after layer3"]),
         ("--temporal_pool --cluster_after layer2", ["--temporal_pool", "layer2"]),
+        ("--temporal_max --cluster_after layer4", ["--temporal_max", "--cluster_after layer4"]),
+        ("--temporal_max --cluster_after layer1:16,layer4:8", ["--temporal_max", "after layer4"]),
+        ("--temporal_max --shift", ["--temporal_max", "--shift"]),
         ("--cluster_start_epoch 40 --epochs 40", ["--cluster_start_epoch 40", "--epochs 40"]),
         ("--sync_bn --freeze_backbone", ["--sync_bn", "--freeze_backbone"]),
         ("--stem_grad representative --freeze_backbone", ["--stem_grad", "--freeze_backbone"]),
@@ -83,6 +86,7 @@ def test_contradictions_name_both_sides(words, parts):
         "--cluster kmodes --reduce middle",
         "--non_local --cluster_after layer2",
         "--temporal_pool --cluster_after layer1",
+        "--temporal_max --temporal_pool --cluster none",
         "--cluster_start_epoch 39 --epochs 40",
         "--tune_from b.pth --pretrain none",
         "--shift --cluster none",
@@ -122,6 +126,8 @@ def test_stages_are_those_of_the_arch(monkeypatch):
 def test_flow_has_no_colours_to_augment():
     with pytest.raises(InputError, match="--rand_augment changes colours and shapes, which flow fields do not have"):
         parse(["ucf101", "Flow", "--rand_augment"])
+    with pytest.raises(InputError, match="flow fields"):
+        parse(["ucf101", "DOF", "--rand_augment"])
     parse(["ucf101", "Flow", "--erasing", "0.5"])
 
 

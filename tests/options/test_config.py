@@ -23,6 +23,7 @@ ROLES = {
         "shift_div",
         "shift_place",
         "temporal_pool",
+        "temporal_max",
         "non_local",
         "consensus_type",
     },

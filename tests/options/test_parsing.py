@@ -53,6 +53,7 @@ OPTIONS = {
     "shift_div": ("4", 4),
     "shift_place": ("block", "block"),
     "temporal_pool": (None, True),
+    "temporal_max": (None, True),
     "non_local": (None, True),
     "dense_sample": (None, True),
     "consensus_type": ("identity", "identity"),

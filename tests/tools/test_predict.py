@@ -207,10 +207,26 @@ def test_class_names(made, run, tmp_path, tiny_data):
 
 
 @pytest.mark.parametrize("method", ["cumulative", "none"])
-def test_differences_of_frames(method, made, run, tmp_path):
-    weights = make_checkpoint(tmp_path / "w.pth", modality="RGBDiff", cluster=method)
+@pytest.mark.parametrize("modality", ["RGBDiff", "DI"])
+def test_steps_of_several_frames(modality, method, made, run, tmp_path):
+    weights = make_checkpoint(tmp_path / "w.pth", modality=modality, cluster=method)
     ran = run(made / "frames" / "clip", "--weights", weights, "--picture", "p.png", "--chunk", 9)
     assert ran.code == 0 and ran.out.startswith(f"{made}/frames/clip: 40 frames")
+
+
+@pytest.mark.parametrize("modality", ["Flow", "OF", "DOF"])
+def test_flow(modality, made, run, tmp_path):
+    rng = np.random.default_rng(0)
+    for axis in "xy":
+        for number in range(5, 20):
+            name = tmp_path / "clip" / f"flow_{axis}_{number}.png"
+            name.parent.mkdir(exist_ok=True)
+            Image.fromarray(rng.integers(90, 166, (40, 50)).astype(np.uint8)).save(name)
+    weights = make_checkpoint(tmp_path / "w.pth", modality=modality, image_tmpl="flow_{}_{}.png", cluster="slope")
+    ran = run("clip", "--weights", weights, "--picture", "p.png", "--chunk", 4)
+    assert ran.code == 0 and ran.out.startswith("clip: 15 frames")
+    assert Image.open(tmp_path / "p.png").width > 300
+    assert "holds no optical flow named flow_{}_{}.png" in run(made / "frames/clip", "--weights", weights).error
 
 
 def test_capped_models_see_some_frames(made, run, tmp_path):
