@@ -16,17 +16,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ops.data.frame_names import is_hidden
+from ops.data.frame_names import VIDEOS, is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
 from ops.files import claimed
 
-VIDEO_ENDINGS = "mp4,avi,webm,mkv,mov,mpg,mpeg,m4v,wmv,flv,mts,m2ts,ts,3gp,ogv"
+VIDEO_ENDINGS = ",".join(ending[1:] for ending in VIDEOS)
 PARTIAL = ".partial"  # in the folder of all
 
 
 class Broken(Exception):
-    """A video that cannot be extracted; the message is the reason in one line, mostly ffmpeg's."""
+    """A video that cannot be extracted; the message is the reason in one line, mostly the decoder's."""
 
 
 def find_videos(src: Path, dst: Path, extensions: str) -> tuple[dict[Path, Path], Counter[str]]:
@@ -103,7 +103,7 @@ def partial_folder(dst: Path) -> Iterator[Path]:
         try:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
             (dst / PARTIAL).mkdir(exist_ok=True)
-            yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: a killed run's ffmpeg may still be at work
+            yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: another's may still be in use
         finally:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
 
