@@ -1,8 +1,8 @@
 """What a video file holds, found by decoding it once and then kept: how many frames, when, and which are key frames.
 
 A container's own count may be wrong, and nothing but decoding tells whether a file is whole. The index of a video lies
-in the nearest folder above it that has a folder `.video_index`, as a folder of lists of videos has; where there is none,
-in the user's cache. One whose video has another size or time by now is made anew.
+in the nearest folder above it that has a folder `.video_index`, as one with lists of videos has, or else in the user's
+cache. One whose video has another size or time by now is made anew.
 """
 
 import hashlib

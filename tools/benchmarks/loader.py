@@ -15,7 +15,6 @@ from torch import Tensor
 from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES
-from ops.data.prepare.discovery import FrameCounter
 from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
@@ -78,7 +77,7 @@ def roads_of(kind: Kind, num_frames: int, folder: Path) -> dict[str, tuple[Path,
     video, every = folder / "video", np.arange(num_frames)
     write_video(video, SPEC, num_frames, kind.width, kind.height, kind.mode)
     write_zip(video, folder / "zip.zip")
-    write_raw(video, folder / "raw.npy", FrameCounter(SPEC.image_tmpl, SPEC.first_frame))
+    write_raw(video, folder / "raw.npy", SPEC)
     roads = {"PIL": (video, partial(pil_clip, video, num_frames, kind.size))}
     for name in kind.sources:
         dataset = VideoDataset(

@@ -58,4 +58,4 @@ def open_store(path: Path) -> Store:
         if error.errno in (errno.EACCES, errno.ENAMETOOLONG):  # it may be there
             raise InputError(f"cannot look for {path}: {error.strerror}") from None
     others = [f"{path.name}{ending}" for ending in STORES if ending and ending not in VIDEOS]
-    return MissingStore(path, [*others, f"a video file ({path.name}{VIDEOS[0]}, ...)"])
+    return MissingStore(path, others)
