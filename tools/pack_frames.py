@@ -46,8 +46,8 @@ Pack = Callable[[Path, Path], None]  # writes what is in a folder to a file
 
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
-        description="Pack every folder of frames below SRC into one file, for file systems that choke on many files; with\n"
-        "--raw, video files, too.",
+        description="Pack every folder of frames below SRC into one file, for file systems that choke on many files;\n"
+        "with --raw video files, too.",
         epilog=EXAMPLE,
     )
     parser.add_argument("src", type=Path, metavar="SRC", help="a dataset's folder: lists, and frame folders below")
@@ -95,17 +95,13 @@ def find_videos(src: Path, raw: bool) -> list[str]:
 
 def left_out(src: Path, videos: list[str]) -> int:
     """How many files, which are not hidden, are neither videos, nor in their folders, nor copied as lists are."""
-    taken = {*videos}
-    number = 0
+    taken, number = {*videos}, 0
     for folder, _ in walk(src):
-        if folder not in taken:
-            files = [name for name in visible(src / folder) if (src / folder / name).is_file()]
-            files = [
-                name
-                for name in files
-                if not taken & {f"{folder}/{name}".lstrip("/"), os.path.splitext(f"{folder}/{name}".lstrip("/"))[0]}
-            ]
-            number += sum(folder != "" or not name.endswith(COPIED) for name in files)
+        for name in visible(src / folder):
+            path = f"{folder}/{name}".lstrip("/")
+            is_list = folder == "" and name.endswith(COPIED)
+            if (src / path).is_file() and not is_list and not taken & {folder, path, os.path.splitext(path)[0]}:
+                number += 1
     return number
 
 

@@ -1,18 +1,34 @@
 """Video files of every kind: each frame once and in its order, the same pixels on every road, and named errors."""
 
+import json
+import multiprocessing
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from videos import blink, copy_packets, greys, make_video, write_video
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from videos import blink, copy_packets, greys, make_video, write_sound, write_video
 
+from ops.data import video_index
+from ops.data.batches import EpochBatches
+from ops.data.dataset import VideoDataset
+from ops.data.frame_names import VIDEOS
+from ops.data.lists import Video, read_list
+from ops.data.loading import make_loader
+from ops.data.modality import MODALITIES
+from ops.data.sampling import FrameSampler
 from ops.data.specs import DatasetSpec
-from ops.data.stores import FolderStore, open_store
-from ops.data.video_file import read_video
-from ops.data.views import whole_frames
+from ops.data.stores import FolderStore, VideoStore, open_store
+from ops.data.video_file import VideoFile, read_video, shrunk
+from ops.data.video_index import FOLDER, read_index
+from ops.data.views import Box, View, eval_transform, whole_frames
+from ops.errors import InputError
 from tools import extract_frames
 
 SPEC = DatasetSpec(2, "img_{:05d}.jpg")
@@ -247,6 +263,7 @@ def test_few_frames_decode_what_they_must(long, monkeypatch):
 
 def test_a_long_video_is_read_on_part_by_part(long, all_of_it, monkeypatch):
     store = open_store(long)
+    assert len(store.index.times) == 240
     count = decoded(monkeypatch)
     for start in range(48, 240, 16):
         part = range(start, start + 16)
@@ -381,31 +398,22 @@ def test_a_video_file_is_no_flow(tmp_path):
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_workers_load_what_the_main_process_loads(start, tmp_path, monkeypatch):
+def test_workers_load_what_the_main_process_loads(start, tmp_path):
     for i in range(4):
         make_video(tmp_path / f"v{i}.mp4", 20 + i)
     videos = [Video(f"v{i}", 20 + i, 0) for i in range(4)]
     sampling = FrameSampler(4, clustering=False, train=True)
 
-    def transform(height, width, rng):
-        return eval_transform(height, width, rng, 32)
-
-    view = transform if start == "fork" else WHOLE
+    view = partial(eval_transform, size=32)
     dataset = VideoDataset(videos, tmp_path, SPEC, MODALITIES["RGB"], sampling, view, 0)
     held = open_store(tmp_path / "v0")  # a file that is open while workers are forked
     first = held.load(SPEC, range(5), whole_frames)
     here = [dataset[0, i][0] for i in range(4)]
-    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none=False: start)
-    context = multiprocessing.get_context(start)
-    loader = make_loader(dataset, EpochBatches(4, 2, 0, train=False), 2, False)
-    loader.multiprocessing_context = context
+    loader = make_loader(dataset, EpochBatches(4, 2), 2, False)
+    loader.multiprocessing_context = multiprocessing.get_context(start)
     batches = list(loader)
     assert torch.equal(torch.cat([batch.frames for batch in batches]), torch.cat(here))
     assert len(held.load(SPEC, range(5, 20), whole_frames)) == 15 and len(first) == 5
-
-
-def WHOLE(height, width, rng):
-    return eval_transform(height, width, rng, 32)
 
 
 def test_a_decoder_has_one_thread(tmp_path):
