@@ -1,6 +1,8 @@
 """All backbones, by the names that `--arch` takes."""
 
 from archs.backbone import Arch
+from archs.bninception import BN_INCEPTION
+from archs.mobilenet import MOBILENETS
 from archs.resnet import RESNETS
 
-ARCHS: dict[str, Arch] = {**RESNETS}
+ARCHS: dict[str, Arch] = {**RESNETS, **MOBILENETS, "bninception": BN_INCEPTION}

@@ -4,13 +4,13 @@ He et al., CVPR 2016 (ResNet); Xie et al., CVPR 2017 (ResNeXt). Blocks are torch
 weights, so that ImageNet weights and TSM's checkpoints load as they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from archs.backbone import Arch, Backbone
+from archs.backbone import Arch, Backbone, Place
 
 BLOCK_STAGES = ("layer1", "layer2", "layer3", "layer4")
 STAGES = ("conv1", *BLOCK_STAGES)
@@ -67,12 +67,20 @@ class ResNet(Backbone):
     def stage_modules(self, stage: str) -> list[nn.Module]:
         return [self.conv1, self.bn1] if stage == "conv1" else [getattr(self, stage)]
 
-    def blocks(self, stage: str) -> nn.Sequential:
-        return nn.Sequential() if stage == "conv1" else getattr(self, stage)
+    def blocks(self, stage: str) -> list[Place]:
+        if stage == "conv1":
+            return []
+        layer = getattr(self, stage)
+        first, others = self.channels[self.stages[self.stages.index(stage) - 1]], self.channels[stage]
+        return [Place(layer, str(i), others if i else first) for i in range(len(layer))]
 
-    def shift_places(self, stage: str) -> Iterator[tuple[nn.Module, str]]:
+    def shift_places(self, stage: str) -> list[Place]:
         """The first convolution of each residual branch (TSM); in very deep ones, of every second."""
-        return ((block, "conv1") for block in self.blocks(stage)[:: self.shift_every])
+        return [Place(block.module, "conv1", block.channels) for block in self.blocks(stage)[:: self.shift_every]]
+
+    def spatial_convs(self, stage: str) -> list[Place]:
+        """The second convolution of each block, 3x3 in either kind; in a bottleneck it carries the stride."""
+        return [Place(block.module, "conv2", block.module.conv2.in_channels) for block in self.blocks(stage)]
 
 
 def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224, weights: str | None = None, **sizes):
@@ -84,6 +92,7 @@ def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224,
         cluster_after="layer1",
         input_size=input_size,
         weights=weights,
+        spatial_stages=BLOCK_STAGES,
         non_local_stages=("layer2", "layer3"),
         temporal_pool_stage="layer2",
     )

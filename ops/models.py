@@ -1,4 +1,4 @@
-"""The video classifier: backbone, temporal shift, clustering, head.
+"""The video classifier: backbone, what mixes time in it, clustering, head.
 
     frames (sum t, 3, S, S) -> stem -> (sum t, c, h, w) -> clustering -> (n*g, c, h, w) -> trunk -> (n*g, d)
     -> new_fc -> (n*g, K) -> head -> (n, K)
@@ -19,9 +19,10 @@ from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import HEADS, Head
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
+from ops.temporal import TEMPORAL
 from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
-from ops.temporal.shift import SHIFT_PLACES, TemporalPool
+from ops.temporal.shift import TemporalPool
 
 AUTOCAST = [kind for kind in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(kind)]
 
@@ -266,9 +267,11 @@ def build_model(
     cluster_after: str | None = None,
     distance: str = "hamming",
     reduce: str = "mean",
+    temporal: str | None = None,
     shift: bool = False,
     shift_div: int = 8,
     shift_place: str = "blockres",
+    shift_direction: str = "both",
     temporal_pool: bool = False,
     temporal_max: bool = False,
     non_local: bool = False,
@@ -282,10 +285,10 @@ def build_model(
 ) -> TSN:
     """A `TSN` with freshly initialised weights; `cluster` is a method of `CLUSTERINGS` or "none".
 
-    Everything temporal stands behind the clustering: shift, non-local blocks, temporal pooling and temporal maximum go
-    to trunk stages only. `cluster_after` is the backbone's own where it is None, and may name several places
-    (`cluster_places`). `head_options` holds at least those options that the head names. Raises ValueError for what
-    cannot go together.
+    Everything temporal stands behind the clustering: what `temporal` names of `TEMPORAL`, or "none", non-local blocks,
+    temporal pooling and temporal maximum go to trunk stages only. `shift` is another word for `temporal="shift"`.
+    `cluster_after` is the backbone's own where it is None, and may name several places (`cluster_places`).
+    `head_options` holds at least those options that the head names. Raises ValueError for what cannot go together.
     """
     backbone, source = ARCHS[arch], MODALITIES[modality]
     base_model = backbone.build(source.channels)
@@ -297,29 +300,31 @@ def build_model(
     first = backbone.stages.index(next(iter(places))) + 1 if places else 0
     if temporal_pool and (len(places) > 1 or backbone.temporal_pool_stage not in backbone.stages[first:]):
         raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
+    mixing = TEMPORAL.get(temporal or ("shift" if shift else "none"))
     last = backbone.block_stages[-1] if temporal_max else None
-    if temporal_max and (shift or last in places or last not in backbone.stages[first:]):
+    if temporal_max and (mixing or last in places or last not in backbone.stages[first:]):
         raise ValueError(
-            f"{arch} has no place for a temporal maximum: it stands in {last}, without shift, clustered before"
+            f"{arch} has no place for a temporal maximum: it stands in {last}, without shift or STM, clustered before"
         )
 
+    temporal_options = {"shift_div": shift_div, "shift_place": shift_place, "shift_direction": shift_direction}
     steps = next(iter(places.values()), num_segments)
     for stage in backbone.stages[first:]:
         steps = places.get(backbone.stages[backbone.stages.index(stage) - 1], steps)
         if temporal_pool and stage == backbone.temporal_pool_stage:
             steps = -(-steps // 2)
         blocks = base_model.blocks(stage)
-        if shift and stage in backbone.block_stages:
-            SHIFT_PLACES[shift_place](base_model, stage, steps, shift_div)
+        if mixing and stage in mixing.stages(backbone):
+            mixing.add(base_model, stage, steps, **{name: temporal_options[name] for name in mixing.options})
         if non_local and stage in backbone.non_local_stages:
-            for i in range(0, len(blocks), 2):
-                blocks[i] = NonLocalWrapper(blocks[i], base_model.channels[stage], steps)
+            for block in blocks[::2]:
+                block.put(NonLocalWrapper(block.module, base_model.channels[stage], steps))
     if temporal_pool:
         stage = backbone.temporal_pool_stage
         setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
     if temporal_max:
-        blocks = base_model.blocks(last)
-        blocks[-1] = TemporalMax(blocks[-1], steps)
+        block = base_model.blocks(last)[-1]
+        block.put(TemporalMax(block.module, steps))
         steps = 1
 
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)

@@ -86,6 +86,8 @@ def test_still_scenes_score_as_one_frame_of_each():
         {"cluster": "kmeans", "reduce": "middle"},
         {"distance": "euclidean", "reduce": "random"},
         {"cluster_after": "layer1:6,layer2:4", "distance": "cosine", "shift": True},
+        {"cluster_after": "layer1:6,layer2:4", "temporal": "stm", "non_local": True},
+        {"shift": True, "shift_direction": "past"},
     ],
 )
 def test_a_video_scores_the_same_in_any_company(options):
@@ -372,6 +374,8 @@ def graph_of(loss):
         {"cluster": "none", "non_local": True},
         {"cluster": "slope", "shift": True, "shift_place": "block", "non_local": True, "temporal_pool": True},
         {"cluster": "cumulative", "consensus_type": "identity"},
+        {"cluster": "slope", "temporal_max": True},
+        {"cluster": "slope", "temporal": "stm"},
     ],
 )
 def test_nothing_is_trained_through_what_deterministic_cuda_refuses(monkeypatch, options):

@@ -29,6 +29,7 @@ EXAMPLE = """example:
   # the same over three splits or folds, in the same order; without --against: the mean of one model's splits
   python tools/compare_runs.py --scores slope1.npz slope2.npz slope3.npz --against tsm1.npz tsm2.npz tsm3.npz
 """
+SAMPLING = {"none": "TSN", "shift": "TSM", "stm": "STM"}  # what networks on sampled frames are called, by --temporal
 COLUMNS = ("method", "frames seen", "clusters", "top-1 %", "epochs", "minutes")
 CHUNK = 32  # frames sent through a network at a time
 
@@ -42,8 +43,9 @@ def summarise(folder: Path) -> dict[str, str]:
         last = [row for row in rows if row["split"] == "val"][-1]
         sampled = given["cluster"] == "none"
         seen = int(last["frames"]) / int(last["videos"])
+        temporal = given.get("temporal", "shift" if given["shift"] else "none")
         values = (
-            f"uniform ({'TSM' if given['shift'] else 'TSN'})" if sampled else given["cluster"],
+            f"uniform ({SAMPLING[temporal]})" if sampled else given["cluster"],
             f"{seen:.0f} sampled" if sampled else f"{seen:.0f}",
             "-" if sampled else str(given["num_segments"]),
             f"{float(last['top1']):.1f}",

@@ -14,10 +14,9 @@ import numpy as np
 
 from ops.data.decoding import decode
 from ops.data.flow import METHODS, encode, flow_fields, opencv, shrink, to_grey, to_levels, to_pixels
-from ops.data.frame_names import check_template, has_folder_number, is_picture, name_pattern
+from ops.data.frame_names import VIDEOS, check_template, has_folder_number, is_picture, name_pattern
 from ops.data.prepare.discovery import picture_folders, split_at_numbers
 from ops.data.prepare.extraction import (
-    VIDEO_ENDINGS,
     Broken,
     check_record,
     cores,
@@ -115,7 +114,10 @@ def build_parser() -> cli.ArgumentParser:
         "-j", "--workers", type=number(int, least=1), metavar="J", help="videos at a time (one per core)"
     )
     parser.add_argument(
-        "--ext", default=VIDEO_ENDINGS, metavar="A,B", help="endings of video files, in either case (%(default)s)"
+        "--ext",
+        default=",".join(ending[1:] for ending in VIDEOS),
+        metavar="A,B",
+        help="endings of video files, in either case (%(default)s)",
     )
     return parser
 

@@ -17,8 +17,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from ops.data.frame_names import VIDEOS
 from ops.data.prepare.extraction import (
-    VIDEO_ENDINGS,
     Broken,
     check_record,
     cores,
@@ -113,7 +113,7 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("-j", "--workers", type=number(int, 1), metavar="J", help="videos at a time (one per core)")
     parser.add_argument(
         "--ext",
-        default=VIDEO_ENDINGS,
+        default=",".join(ending[1:] for ending in VIDEOS),
         metavar="A,B",
         help="endings of video files, in either case (%(default)s)",
     )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ops.data.frame_names import is_picture
 from ops.errors import InputError
 from ops.files import write_whole
-from ops.move4mnist.generator import CLASSES, PRESETS, Move4Config, make_dataset
+from ops.move4mnist.generator import CLASSES, LOOKS, PRESETS, Move4Config, make_dataset
 from ops.move4mnist.sources import SIZE, SPLITS
 from ops.options import cli
 
@@ -51,7 +51,7 @@ def show_presets() -> str:
         main, distractor = (f"{low}-{high}" for low, high in (c.main, c.distractor))
         return (
             f"--num_frames {c.num_frames} --speed {c.speed:g} --main {main} --distractor {distractor} "
-            f"--empty_run {'/'.join(map(str, c.empty_run))} --p_black {c.p_black}"
+            f"--empty_run {'/'.join(map(str, c.empty_run))} --p_black {c.p_black} --look {c.look}"
         )
 
     return "presets:\n" + "".join(f"  {name:9}{line(config)}\n" for name, config in PRESETS.items())
@@ -73,13 +73,20 @@ def build_parser() -> cli.ArgumentParser:
         "--digits",
         choices=("auto", "mnist", "glyphs"),
         default="auto",
-        help="mnist is kept in the folder that holds DIR and downloaded where missing; glyphs are "
-        "distorted digits of a font; auto takes mnist if it can (auto)",
+        help="mnist is downloaded where it is missing; glyphs are distorted digits of a font; auto takes mnist "
+        "if it can (auto)",
+    )
+    parser.add_argument(
+        "--mnist",
+        metavar="ROOT",
+        help="folder whose MNIST/raw holds MNIST's four files, packed or not, as torchvision keeps them; implies "
+        "--digits mnist (the folder that holds DIR)",
     )
     parser.add_argument(
         "--backgrounds",
         metavar="FOLDER",
-        help="your own pictures, in it or in folders below; without it, backgrounds are drawn",
+        help="your own pictures and videos, in it or in folders below: a camera drifts over a picture, frames of a "
+        "video follow each other; train and val share none; without it, backgrounds are drawn",
     )
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE.png", help="also draw one video of each class into a picture"
@@ -93,6 +100,15 @@ def build_parser() -> cli.ArgumentParser:
     video.add_argument("--empty_run", type=parse_runs, metavar="A-B|A/B/C", help="lengths of a run of empty frames")
     video.add_argument("--p_black", type=float, metavar="P", help="share of empty runs that are black")
     video.add_argument("--still_background", action="store_true", default=None, help="no camera, thing or light moves")
+    video.add_argument(
+        "--brightness", type=parse_range, metavar="A-B", help="mean grey of a background, bent so (as it is)"
+    )
+    video.add_argument(
+        "--look",
+        choices=LOOKS,
+        help="published: digits at whole pixels, the distractor on the main one's path; smooth: digits between pixels, "
+        "the distractor anywhere",
+    )
     return parser
 
 
@@ -121,7 +137,17 @@ def draw_sheet(folder: Path) -> Image.Image:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the data set; prints what was written and with which digits."""
     args = build_parser().parse_args(argv)
-    columns = ("num_frames", "speed", "main", "distractor", "empty_run", "p_black", "still_background")
+    columns = (
+        "num_frames",
+        "speed",
+        "main",
+        "distractor",
+        "empty_run",
+        "p_black",
+        "still_background",
+        "look",
+        "brightness",
+    )
     changes = {name: getattr(args, name) for name in columns if getattr(args, name) is not None}
     config = replace(PRESETS[args.preset], **changes)
     if args.sheet and not is_picture(args.sheet.name):
@@ -135,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.workers,
         args.digits,
         args.backgrounds,
+        args.mnist,
         partial(tqdm, unit="video", disable=None),
     )  # a bar on a terminal only
     print(done)

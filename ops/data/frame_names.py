@@ -1,4 +1,4 @@
-"""How the files of frames are called: which endings are pictures' and videos', and what a template such as
+"""How the files of frames are called: which endings are pictures', which are videos', and what a template such as
 `img_{:05d}.jpg` says.
 
 All that asks whether a file is a picture or a video, or how many frames a folder holds, asks here.

@@ -42,7 +42,7 @@ class Member:
         parts = [
             f"{config.arch} {config.modality}",
             config.describe_clusters() if config.cluster != "none" else f"{config.num_segments} segments",
-            f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift",
+            config.describe_temporal(),
         ]
         if config.non_local:
             parts.append("non-local blocks")

@@ -24,7 +24,16 @@ EXAMPLE = """examples:
   # late fusion of frames and flow
   python test_models.py ucf101 --weights RGB.pth.tar,FLOW.pth.tar --coeff 1,1.5 --softmax --scores fused.npz
 """
-MODEL_FLAGS = ("arch", "shift", "shift_div", "shift_place", "non_local", "temporal_pool")
+MODEL_FLAGS = (
+    "arch",
+    "temporal",
+    "shift",
+    "shift_div",
+    "shift_place",
+    "shift_direction",
+    "non_local",
+    "temporal_pool",
+)
 
 
 @dataclass(frozen=True)

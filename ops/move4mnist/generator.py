@@ -7,13 +7,20 @@ in the direction of its class, by `speed` pixels per frame in which it is visibl
 only, or black) and come in runs. Which digit it is, where it is in any one frame, and what the background does say
 nothing about the class: only the order of the positions does.
 
-Deviations: backgrounds and digits are our own, see `sources.py`; run lengths, not only counts, are drawn.
+In the `published` look digits stand at whole pixels, as there: half a pixel a frame is one pixel in every second frame
+that shows the digit. The brighter of digit and background shows, and the distractor stands on the main digit's path.
+
+Deviations: backgrounds and digits are our own unless they are given, see `sources.py`; run lengths, not only counts,
+are drawn; the distractor stands where the main digit is in any one of its frames, not in the first, since a place that
+every path starts from would tell its direction. The `smooth` look draws digits between pixels and over the background,
+and the distractor anywhere.
 """
 
 import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -25,7 +32,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ops.data.frame_names import is_picture
 from ops.errors import InputError
 from ops.files import growing_folder
 from ops.move4mnist.sources import (
@@ -33,11 +39,13 @@ from ops.move4mnist.sources import (
     DIGIT,
     SIZE,
     SPLITS,
+    WHITEST,
     Background,
     Digits,
     choose_digits,
     draw_scene,
     find_backgrounds,
+    is_background,
     visible_files,
 )
 
@@ -61,7 +69,8 @@ class Move4Config:
 
     `speed` in pixels per visible frame; `main`, `distractor` are (least, most) frames; an empty run's length is one of
     `empty_run`, each as likely; `p_black` is the share of empty runs that are black; in a `still_background` nothing
-    but its grain changes.
+    but its grain changes; `look` is one of LOOKS; `brightness` is the (least, most) mean grey of a video's background,
+    None leaves it as it is.
     """
 
     num_frames: int = 32
@@ -71,11 +80,19 @@ class Move4Config:
     empty_run: tuple[int, ...] = (1, 2, 3)
     p_black: float = 0.5
     still_background: bool = False
+    look: str = "smooth"
+    brightness: tuple[int, int] | None = None
 
     def __post_init__(self):
         for name, least in (("main", 2), ("distractor", 0)):
             low, high = getattr(self, name)
             require(least <= low <= high, f"{name} {low}-{high}: must be a rising range from {least} or more")
+        require(self.look in LOOKS, f"look {self.look!r}: must be {' or '.join(LOOKS)}")
+        if self.brightness:
+            low, high = self.brightness
+            require(
+                0 < low <= high < WHITEST, f"brightness {low}-{high}: must be a rising range from 1 to {WHITEST - 1}"
+            )
         require(0 <= self.p_black <= 1, f"p_black {self.p_black}: must be from 0 to 1")
         require(0 < self.speed < math.inf, f"speed {self.speed}: must be above 0")
         shortest = min(self.empty_run, default=0)
@@ -99,8 +116,30 @@ def require(met: bool, message: str) -> None:
         raise InputError(message)
 
 
+def lay_over(frame: np.ndarray, digit: np.ndarray, centre: np.ndarray) -> None:
+    """Lay a white `digit` (h, w), opacity 0..1, over `frame` (SIZE, SIZE) in place, bilinear at `centre` (x, y)."""
+    h, w = digit.shape
+    left, top = centre - np.array([w, h]) / 2
+    x, y = math.floor(left), math.floor(top)
+    across = np.pad(digit, ((0, 1), (0, 1)))
+    across = across + (left - x) * (np.roll(across, 1, 1) - across)
+    shifted = across + (top - y) * (np.roll(across, 1, 0) - across)  # (h + 1, w + 1)
+    part = frame[max(y, 0) : y + h + 1, max(x, 0) : x + w + 1]
+    shifted = shifted[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1]]
+    part += shifted * (255 - part)
+
+
+def lay_brighter(frame: np.ndarray, digit: np.ndarray, centre: np.ndarray) -> None:
+    """Make `frame` (SIZE, SIZE) the brighter of itself and a `digit` (h, w) in 0..1, its corner rounded down."""
+    h, w = digit.shape
+    x, y = np.maximum(0, np.floor(centre - np.array([w, h]) / 2).astype(int))
+    part = frame[y : y + h, x : x + w]
+    np.maximum(part, 255 * digit, out=part)
+
+
+LOOKS = {"smooth": lay_over, "published": lay_brighter}
 PRESETS = {
-    "standard": Move4Config(),
+    "standard": Move4Config(look="published"),
     "easy": Move4Config(speed=2, main=(18, 22), distractor=(0, 0)),
     "medium": Move4Config(speed=1),
     "long": Move4Config(num_frames=128, speed=1, empty_run=(8, 12, 16), p_black=0.25),
@@ -111,7 +150,7 @@ class VideoFacts(NamedTuple):
     """What is true of one video. Positions are digit centres (x, y) in pixels; pixel i covers [i, i + 1]."""
 
     kinds: np.ndarray  # (t,) of Kind
-    centres: np.ndarray  # (t, 2) of the main digit, NaN where it is hidden
+    centres: np.ndarray  # (t, 2) of the main digit before any rounding, NaN where it is hidden
     distractor_centre: np.ndarray  # (2,)
     digit: int
     distractor_digit: int
@@ -169,39 +208,38 @@ def plan_video(config: Move4Config, label: int, rng: np.random.Generator) -> Vid
     kinds = draw_kinds(config, rng)
     centres = np.full((config.num_frames, 2), np.nan)
     shown = kinds == Kind.MAIN
-    centres[shown] = draw_path(config, label, shown.sum(), rng)
+    path = centres[shown] = draw_path(config, label, shown.sum(), rng)
     digit, distractor_digit = rng.choice(10, 2, replace=False)
-    stand = rng.uniform(DIGIT / 2, SIZE - DIGIT / 2, 2)
+    stand = rng.choice(path) if config.look == "published" else rng.uniform(DIGIT / 2, SIZE - DIGIT / 2, 2)
     return VideoFacts(kinds, centres, stand, int(digit), int(distractor_digit))
 
 
-def paste(frame: np.ndarray, digit: np.ndarray, centre: np.ndarray) -> None:
-    """Lay a white `digit` (h, w), opacity 0..1, over `frame` (SIZE, SIZE) in place, bilinear at `centre` (x, y)."""
-    h, w = digit.shape
-    left, top = centre - np.array([w, h]) / 2
-    x, y = math.floor(left), math.floor(top)
-    across = np.pad(digit, ((0, 1), (0, 1)))
-    across = across + (left - x) * (np.roll(across, 1, 1) - across)
-    shifted = across + (top - y) * (np.roll(across, 1, 0) - across)  # (h + 1, w + 1)
-    part = frame[max(y, 0) : y + h + 1, max(x, 0) : x + w + 1]
-    shifted = shifted[max(-y, 0) :, max(-x, 0) :][: part.shape[0], : part.shape[1]]
-    part += shifted * (255 - part)
+def expose(scenes: np.ndarray, mean: float) -> None:
+    """Bend the greys of `scenes` (t, h, w), 0 to WHITEST, in place so that their mean comes near `mean`.
+
+    Black and WHITEST stay, all between are raised to one power, 0.2 to 5: exactly right for a scene of one grey.
+    """
+    share = np.clip(scenes.mean() / WHITEST, 0.01, 0.99)
+    power = np.clip(math.log(mean / WHITEST) / math.log(share), 0.2, 5)
+    scenes[:] = WHITEST * np.clip(scenes / WHITEST, 0, 1) ** np.float32(power)
 
 
 def make_video(
     config: Move4Config, label: int, rng: np.random.Generator, digits: Digits, background: Background
 ) -> tuple[np.ndarray, VideoFacts]:
     """Make one video of class `label` (0..3). Returns frames uint8 (t, SIZE, SIZE) and its facts."""
-    facts = plan_video(config, label, rng)
+    facts, lay = plan_video(config, label, rng), LOOKS[config.look]
     main, distractor = digits(facts.digit, rng), digits(facts.distractor_digit, rng)
     frames = np.zeros((config.num_frames, SIZE, SIZE), np.float32)
     times = np.zeros(config.num_frames) if config.still_background else np.arange(config.num_frames)
     frames[:, BAR : SIZE - BAR] = background(times, rng)
+    if config.brightness:
+        expose(frames[:, BAR : SIZE - BAR], rng.uniform(*config.brightness))
     for frame, kind, centre in zip(frames, facts.kinds, facts.centres, strict=True):
         if kind == Kind.MAIN:
-            paste(frame, main, centre)
+            lay(frame, main, centre)
         elif kind == Kind.DISTRACTOR:
-            paste(frame, distractor, facts.distractor_centre)
+            lay(frame, distractor, facts.distractor_centre)
         elif kind == Kind.BLACK:
             frame[:] = 0
     return np.rint(frames).astype(np.uint8), facts
@@ -231,7 +269,7 @@ class Job(NamedTuple):
 class Summary:
     """What `make_dataset` wrote; `reason` says why glyphs stand in for MNIST, else None.
 
-    `left_out` counts the files among the backgrounds that are no pictures by their names.
+    `left_out` counts the files among the backgrounds that are neither pictures nor videos by their names.
     """
 
     out: Path
@@ -248,7 +286,7 @@ class Summary:
         if self.reason:
             text += f" ({self.reason})"
         if self.left_out:
-            text += f"\nleft out: {self.left_out} of the backgrounds' files, which are no pictures by their names"
+            text += f"\nleft out: {self.left_out} of the backgrounds' files, no pictures or videos by their names"
         return text
 
 
@@ -292,13 +330,15 @@ def make_dataset(
     workers: int | None = None,
     digits: str = "auto",
     backgrounds: str | Path | None = None,
+    mnist: str | Path | None = None,
     progress: Callable[..., Iterable] = lambda videos, total: videos,
 ) -> Summary:
     """Write a whole data set: `out/{train,val}/CLASS_N/{i}.jpg`, `{train,val}_videofolder.txt`, `category.txt`.
 
     It grows in `out` + ".partial" and is renamed once it is whole. The bytes depend on the arguments, not on `workers`
     (None: one per core). `progress(videos, total=...)` may wrap the loop over videos, as tqdm does. MNIST is looked
-    for, and kept, beside `out`. Raises `InputError`, before anything is written, for arguments that cannot be used.
+    for, and kept, in the folder `mnist` (None: beside `out`). Raises `InputError` for arguments that cannot be used,
+    and for backgrounds that cannot be read; then nothing is left behind.
     """
     out, workers = Path(out), (os.cpu_count() or 1) if workers is None else workers
     require(out.name != "", f"{out}: the data set needs a folder of its own, such as {out / 'movingmnist'}")
@@ -312,11 +352,16 @@ def make_dataset(
         not os.path.lexists(out) or out.is_dir() and not any(out.iterdir()),
         f"{out}: exists already; remove it or choose another --out",
     )
-    scenes, left_out = dict.fromkeys(SPLITS, draw_scene), 0
+    require(
+        mnist is None or digits != "glyphs", f"mnist {mnist} and digits glyphs do not go together: give one of them"
+    )
+    scenes, left_out, decoded = dict.fromkeys(SPLITS, draw_scene), 0, out.with_name(out.name + ".partial") / "decoded"
     if backgrounds:
-        scenes = find_backgrounds(Path(backgrounds), seed)
-        left_out = sum(not is_picture(path.name) for path in visible_files(Path(backgrounds)))
-    glyphs, used, reason = choose_digits(digits, out.parent)
+        scenes = find_backgrounds(Path(backgrounds), seed, decoded)
+        left_out = sum(not is_background(path) for path in visible_files(Path(backgrounds)))
+    glyphs, used, reason = choose_digits(
+        digits if mnist is None else "mnist", out.parent if mnist is None else Path(mnist)
+    )
 
     jobs = [
         Job(split, i % len(CLASSES), i // len(CLASSES))
@@ -334,6 +379,7 @@ def make_dataset(
                 lines = [f"{job.path} {config.num_frames} {job.label}\n" for job in jobs if job.split == split]
                 (growing / f"{split}_videofolder.txt").write_text("".join(lines))
             (growing / "category.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+            shutil.rmtree(decoded, ignore_errors=True)
             about = {"config": asdict(config), "seed": seed, "digits": used, "backgrounds": str(backgrounds or "drawn")}
             (growing / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     except OSError as error:  # a full disk, say

@@ -1,13 +1,16 @@
-"""Where the digits and backgrounds of Move4MNIST come from: a font or MNIST, drawn scenes or the user's pictures.
+"""Where Move4MNIST's digits and backgrounds come from: a font or MNIST; drawn scenes or the user's pictures, videos.
 
 Every source is a function that can be sent to another process and whose result depends on its arguments alone.
-Backgrounds are drawn unless the user brings pictures; digits are distorted glyphs unless MNIST is at hand.
+Backgrounds are drawn unless the user brings some; digits are distorted glyphs unless MNIST is at hand.
 """
 
 import contextlib
 import functools
+import gzip
+import hashlib
 import io
 import math
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +21,7 @@ from urllib.request import getproxies
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps, features
 
-from ops.data.frame_names import PICTURES, is_hidden, is_picture
+from ops.data.frame_names import PICTURES, VIDEOS, is_hidden, is_picture, is_video
 from ops.errors import InputError
 
 SPLITS = ("train", "val")
@@ -50,7 +53,7 @@ def choose_digits(name: str, root: Path) -> tuple[dict[str, Digits], str, str | 
             return {split: partial(pick_mnist, root=root, split=split) for split in SPLITS}, "mnist", None
         except Exception as error:  # offline, no torchvision, a broken file: all mean "not to be had"
             cause = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            reason = f"MNIST is not in {root / 'MNIST'} and could not be downloaded: {cause}"
+            reason = f"MNIST can be had neither from {root / 'MNIST/raw'} nor by download: {cause}"
             if name == "mnist":
                 raise InputError(f"{reason}; put it there, or use digits glyphs") from error
     if not features.check("freetype2"):
@@ -60,11 +63,11 @@ def choose_digits(name: str, root: Path) -> tuple[dict[str, Digits], str, str | 
 
 def find_mnist(root: Path, timeout: float = 4) -> None:
     """Read MNIST below `root`, downloading it where missing, silently; raises whatever stops that."""
-    from torchvision.datasets import MNIST  # only here and below: all else needs no torch
-
-    with contextlib.suppress(RuntimeError):  # torchvision's "not found"
+    with contextlib.suppress(FileNotFoundError):
         read_mnist(root)
         return
+    from torchvision.datasets import MNIST  # only here and where a video is read: all else needs no torch
+
     raw, before = root / "MNIST" / "raw", socket.getdefaulttimeout()
     socket.setdefaulttimeout(timeout)
     try:
@@ -83,13 +86,25 @@ def find_mnist(root: Path, timeout: float = 4) -> None:
 @functools.cache  # once a process; forked workers have it from their parent
 def read_mnist(root: Path) -> dict[str, list[np.ndarray]]:
     """The images (n, 28, 28) uint8 of each digit 0-9, MNIST's test part for val."""
-    from torchvision.datasets import MNIST
+    digits = {}
+    for split, part in zip(SPLITS, ("train", "t10k"), strict=True):
+        images = read_idx(root / f"MNIST/raw/{part}-images-idx3-ubyte", (28, 28))
+        labels = read_idx(root / f"MNIST/raw/{part}-labels-idx1-ubyte", ())
+        digits[split] = [images[labels == digit] for digit in range(10)]
+    return digits
 
-    parts = {split: MNIST(root, train=split == "train") for split in SPLITS}
-    return {
-        split: [part.data.numpy()[part.targets.numpy() == digit] for digit in range(10)]
-        for split, part in parts.items()
-    }
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The uint8 array (n, *shape) in a file of MNIST, or in `path`.gz: a header of 4 + 4 bytes a dimension, and values.
+
+    Raises FileNotFoundError where there is neither, and ValueError or OSError where the file is not that.
+    """
+    packed = Path(f"{path}.gz")
+    data = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    sizes = np.frombuffer(data, ">u4", 2 + len(shape))
+    if sizes[0] != 0x801 + len(shape) or tuple(sizes[2:]) != shape:
+        raise ValueError(f"{path.name} is no file of MNIST")
+    return np.frombuffer(data, np.uint8, offset=sizes.nbytes).reshape(-1, *shape)
 
 
 def pick_mnist(digit: int, rng: np.random.Generator, root: Path, split: str) -> np.ndarray:
@@ -148,27 +163,71 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.is_file())
 
 
-def find_backgrounds(folder: Path, seed: int) -> dict[str, Background]:
-    """Backgrounds for each split from all pictures below `folder`; a quarter of them, if there are two, is val's own.
+def is_background(path: Path) -> bool:
+    """Whether a file can be a background, by its name."""
+    return is_picture(path.name) or is_video(path.name)
 
-    Raises `InputError` where the folder is missing or holds no picture.
+
+def find_backgrounds(folder: Path, seed: int, store: Path) -> dict[str, Background]:
+    """Backgrounds for each split: all pictures and videos below `folder`; a quarter, if there are two, is val's own.
+
+    `store` is a folder for the decoded frames of videos; it is made when it is needed. Raises `InputError` where the
+    folder is missing or holds none.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of backgrounds")
-    pictures = [path for path in visible_files(folder) if is_picture(path.name)]
-    if not pictures:
-        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
-    pictures = [pictures[i] for i in np.random.default_rng(seed).permutation(len(pictures))]
-    cut = max(1, len(pictures) // 4)
-    return {
-        "train": partial(pan_picture, paths=pictures[cut:] or pictures),
-        "val": partial(pan_picture, paths=pictures[:cut]),
-    }
+    paths = [path for path in visible_files(folder) if is_background(path)]
+    if not paths:
+        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)}) and no videos ({' '.join(VIDEOS)})")
+    paths = [paths[i] for i in np.random.default_rng(seed).permutation(len(paths))]
+    cut = max(1, len(paths) // 4)
+    show = partial(show_background, store=store)
+    return {"train": partial(show, paths=paths[cut:] or paths), "val": partial(show, paths=paths[:cut])}
 
 
-def pan_picture(times: np.ndarray, rng: np.random.Generator, paths: list[Path]) -> np.ndarray:
-    """A camera that drifts over one of the pictures, seen at `times` (t,), in frames. (t, SCENE, SIZE)"""
-    path, room = paths[rng.integers(len(paths))], int(rng.integers(8, 33))
+def show_background(times: np.ndarray, rng: np.random.Generator, paths: list[Path], store: Path) -> np.ndarray:
+    """One of the pictures or videos, seen at `times` (t,), in frames. (t, SCENE, SIZE)"""
+    path = paths[rng.integers(len(paths))]
+    return play_video(times, rng, path, store) if is_video(path.name) else pan_picture(times, rng, path)
+
+
+def play_video(times: np.ndarray, rng: np.random.Generator, path: Path, store: Path) -> np.ndarray:
+    """Frames of a video that follow each other, from a random one on; a video that is too short runs to and fro.
+
+    Frames fill the scene whole where they are 4:3, else their middle does. See `show_background`.
+    """
+    scenes = read_scenes(path, store)  # (n, SCENE, SIZE)
+    last, length = len(scenes) - 1, int(times.max()) + 1
+    start = rng.integers(len(scenes) - length + 1 if length <= len(scenes) else len(scenes))
+    places = (start + times.astype(int)) % max(1, 2 * last)
+    return scenes[np.minimum(places, 2 * last - places)] * np.float32(WHITEST / 255)
+
+
+def read_scenes(path: Path, store: Path) -> np.ndarray:
+    """All frames of a video as grey scenes (n, SCENE, SIZE) uint8, decoded by whoever needs them first, into `store`.
+
+    Raises `InputError` where the video cannot be decoded to its end.
+    """
+    from ops.data.video_file import read_video
+
+    kept = store / hashlib.sha1(os.fsencode(path)).hexdigest()
+    if not kept.exists():
+        store.mkdir(exist_ok=True)
+        trial = kept.with_suffix(f".{os.getpid()}")  # another process may read the same video
+        try:
+            with trial.open("wb") as file:
+                for clip in read_video(path, SIZE, chunk=64):
+                    for frame in clip.permute(0, 2, 3, 1).numpy():
+                        file.write(ImageOps.fit(Image.fromarray(frame).convert("L"), (SIZE, SCENE)).tobytes())
+        except InputError as error:
+            raise InputError(f"{error}; mend or remove it") from None
+        trial.replace(kept)
+    return np.memmap(kept, np.uint8, "r").reshape(-1, SCENE, SIZE)
+
+
+def pan_picture(times: np.ndarray, rng: np.random.Generator, path: Path) -> np.ndarray:
+    """A camera that drifts over a picture; see `show_background`."""
+    room = int(rng.integers(8, 33))
     try:
         with Image.open(path) as image:
             if image.mode[0] in "IF":
@@ -181,7 +240,7 @@ def pan_picture(times: np.ndarray, rng: np.random.Generator, paths: list[Path]) 
 
 
 def draw_scene(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A camera that drifts over a drawn scene, one thing that moves in it, light that sways; see `pan_picture`.
+    """A camera that drifts over a drawn scene, one thing that moves in it, light that sways; see `show_background`.
 
     The grain is a new one in every frame.
     """

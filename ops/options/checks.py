@@ -12,6 +12,7 @@ from ops.data.specs import dataset_name
 from ops.errors import InputError
 from ops.models import cluster_places
 from ops.options.config import OPTIONS, Config, names_of, plain
+from ops.temporal import TEMPORAL
 from ops.training.processes import Processes
 
 # ---------------------------------------------------------------- with each other
@@ -56,7 +57,11 @@ WITHOUT_EFFECT = (
         "with --cluster none, which samples as many frames at any speed; leave one of them out, or see --clip_share",
         passes_default=True,
     ),
-    Idle(("shift_div", "shift_place"), lambda config: not config.shift, "without --shift; add --shift or leave it out"),
+    Idle(
+        ("shift_div", "shift_place", "shift_direction"),
+        lambda config: config.temporal != "shift",
+        "without --shift; add --shift or leave it out",
+    ),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
     Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
@@ -73,6 +78,7 @@ WITHOUT_EFFECT = (
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
     check_suffix(config)
+    check_shift(config)
     check_effect(config, given)
     check_sampling(config, given)
     check_stages(config)
@@ -99,6 +105,20 @@ def check_suffix(config: Config) -> None:
         raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
 
 
+def check_shift(config: Config) -> None:
+    """`--shift` and `--temporal` are one option, and not every backbone has both places for shift."""
+    if config.shift and config.temporal != "shift":
+        raise InputError(
+            f"--shift is --temporal shift and contradicts --temporal {config.temporal}; leave one of them out"
+        )
+    places = ARCHS[config.arch].shift_places
+    if config.shift and config.shift_place not in places:
+        raise InputError(
+            f"--shift_place {config.shift_place} finds no place in --arch {config.arch}; take --shift_place"
+            f" {' or '.join(places)}"
+        )
+
+
 def check_effect(config: Config, given: frozenset[str]) -> None:
     for names, case, text, passes_default in WITHOUT_EFFECT:
         if not case(config):
@@ -121,25 +141,34 @@ def check_stages(config: Config) -> None:
         try:
             places = cluster_places(config.cluster_after, config.num_segments, arch.stages)
         except ValueError as error:
+            note = f"; {arch.cut_note}" if arch.cut_note and "is no stage" in str(error) else ""
             raise InputError(
-                f"--cluster_after {config.cluster_after} does not fit --arch {config.arch}: {error}"
+                f"--cluster_after {config.cluster_after} does not fit --arch {config.arch}: {error}{note}"
             ) from None
         trunk = arch.stages[arch.stages.index(next(iter(places))) + 1 :]
         place = f"behind --cluster_after {config.cluster_after}"
         if config.temporal_pool and len(places) > 1:
             raise InputError("--temporal_pool takes one place of --cluster_after; leave one of them out")
-    for name, stages in (("shift", arch.block_stages), ("non_local", arch.non_local_stages)):
-        if getattr(config, name) and not {*stages} & {*trunk}:
-            raise InputError(f"--{name} finds no stage to work in {place}")
     if config.temporal_max and arch.block_stages[-1] not in trunk:
         raise InputError(f"--temporal_max takes place in {arch.block_stages[-1]}, which must stand {place}")
     if config.temporal_max and config.cluster != "none" and arch.block_stages[-1] in places:
         raise InputError(f"--temporal_max leaves nothing to cluster after {arch.block_stages[-1]}; take another place")
-    if config.temporal_max and config.shift:
-        raise InputError("--temporal_max leaves one representation, which --shift cannot mix; leave one of them out")
+    if config.temporal_max and config.temporal in TEMPORAL:
+        flag = "--shift" if config.shift else f"--temporal {config.temporal}"
+        raise InputError(f"--temporal_max leaves one representation, which {flag} cannot mix; leave one of them out")
+    wanted = {}
+    if config.temporal in TEMPORAL:
+        wanted["shift" if config.shift else f"temporal {config.temporal}"] = TEMPORAL[config.temporal].stages(arch)
+    if config.non_local:
+        wanted["non_local"] = arch.non_local_stages
     stage = arch.temporal_pool_stage
     if config.temporal_pool and stage is None:
-        raise InputError(f"--temporal_pool finds no stage to work in {place}")
+        wanted["temporal_pool"] = ()
+    for name, stages in wanted.items():
+        if not stages:
+            raise InputError(f"--{name} finds no stage to work in with --arch {config.arch}")
+        if not {*stages} & {*trunk}:
+            raise InputError(f"--{name} finds no stage to work in {place}")
     if config.temporal_pool and stage not in trunk:
         raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
 
@@ -241,6 +270,8 @@ def check_dataset(config: Config, trained_on: str | None, path: str) -> None:
 def stored_options(stored: dict, path: str) -> dict:
     """The options among what file `path` holds; InputError unless each could have been given as a flag."""
     found = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items() if name in OPTIONS}
+    if "shift" in found and "temporal" not in found:  # of a version that knew no other than shift
+        found["temporal"] = "shift" if found["shift"] else "none"
     for name, value in found.items():
         option = OPTIONS[name]
         if not option.accepts(value):

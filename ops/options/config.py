@@ -17,7 +17,8 @@ from ops.heads import HEADS
 from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS
-from ops.temporal.shift import SHIFT_PLACES
+from ops.temporal import TEMPORAL
+from ops.temporal.shift import DIRECTIONS, SHIFT_PLACES
 from ops.training.losses import CLASS_WEIGHTS
 from ops.training.optim import OPTIMIZERS, SCHEDULES
 from ops.training.stepping import AMP
@@ -131,8 +132,8 @@ class Config:
     )
     cluster_after: str | None = option(
         None,
-        "last stage that sees every frame (default: the arch's, layer1); several places and their numbers of clusters"
-        " cluster one after the other, as layer1:32,layer2:16",
+        "last stage that sees every frame (default: the arch's; of ResNets layer1); several places and their numbers of"
+        " clusters cluster one after the other, as layer1:32,layer2:16",
         role="model",
         metavar="STAGE[:G,...]",
     )
@@ -150,12 +151,25 @@ class Config:
         role="model",
         choices=REDUCTIONS,
     )
-    shift: bool = option(False, "temporal shift behind the clustering", role="model")
+    temporal: str | None = option(
+        None,
+        "what mixes the steps of a video inside the backbone, behind the clustering: temporal shift (TSM), or the"
+        " modules of STM in place of 3x3 convolutions (default: none, or what --shift says)",
+        role="model",
+        choices=(*TEMPORAL, "none"),
+    )
+    shift: bool = option(False, "the same as --temporal shift", role="model")
     shift_div: int = option(
         8, "1/N of the channels shift each way", role="model", type=number(int, least=2), metavar="N"
     )
     shift_place: str = option(
         "blockres", "shift inside residual branches or before whole blocks", role="model", choices=SHIFT_PLACES
+    )
+    shift_direction: str = option(
+        "both",
+        "shift from the next and the previous step, or from the previous one only (TSM's online form)",
+        role="model",
+        choices=DIRECTIONS,
     )
     temporal_pool: bool = option(False, "halve the time steps before layer2", role="model")
     temporal_max: bool = option(
@@ -476,13 +490,21 @@ class Config:
     def __post_init__(self):
         if self.cluster_after is None and self.arch in ARCHS:
             object.__setattr__(self, "cluster_after", ARCHS[self.arch].cluster_after)
+        if self.temporal is None:
+            object.__setattr__(self, "temporal", "shift" if self.shift else "none")
+        elif self.temporal == "shift":
+            object.__setattr__(self, "shift", True)
 
     @property
     def store_name(self) -> str:
         """The run's folder name, TSM's with the clustering added."""
         parts = ["TSM", dataset_name(self.dataset), self.modality, self.arch]
-        if self.shift:
+        if self.temporal == "shift":
             parts.append(f"shift{self.shift_div}_{self.shift_place}")
+            if self.shift_direction != "both":
+                parts.append(self.shift_direction)
+        elif self.temporal != "none":
+            parts.append(self.temporal)
         if self.cluster != "none":
             parts.append(f"{self.cluster}-{self.cluster_after.replace(':', '').replace(',', '-')}")
             parts += [
@@ -507,6 +529,13 @@ class Config:
         if self.distance != "hamming":
             text += f", {self.distance} distance"
         return text if self.reduce in ("mean", "all") else f"{text}, {self.reduce} frame of each"
+
+    def describe_temporal(self) -> str:
+        """What mixes the steps of a video in the backbone, in words."""
+        if self.temporal != "shift":
+            return "no shift" if self.temporal == "none" else self.temporal.upper()
+        text = f"shift 1/{self.shift_div} {self.shift_place}"
+        return text if self.shift_direction == "both" else f"{text} from the {self.shift_direction}"
 
     @property
     def run_folder(self) -> Path:

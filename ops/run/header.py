@@ -41,13 +41,12 @@ def describe(
     sizes = ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
     frames = [video.num_frames for videos in splits.values() for video in videos]
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    shift = f"shift 1/{config.shift_div} {config.shift_place}" if config.shift else "no shift"
     lines = {
         "data": f"{config.dataset} {config.modality} in {config.root}: {sizes}, {model.num_class} classes",
         "decoder": describe_decoder(),
         "frames": f"min {min(frames)}, median {statistics.median(frames):g}, max {max(frames)} per video; seen:"
         f" {describe_seen(config)}",
-        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, {shift}",
+        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, {config.describe_temporal()}",
         "device": describe_device(device, processes),
     }
     if model.clustering:

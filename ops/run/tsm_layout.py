@@ -4,7 +4,7 @@ Lin, Gan, Han: *TSM*, ICCV 2019. Its training program names a run
 
     TSM_<dataset>_<modality>_<arch>[_shift<div>_<place>][_tpool]_<consensus>_segment<g>_e<epochs>[_dense][_nl]...
 
-and writes <run>/ckpt.pth.tar; the published files are <run>.pth.
+and writes <run>/ckpt.pth.tar; the published files are <run>.pth. Here, `_past` may follow the place of shift.
 """
 
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from archs import ARCHS
 from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.options.checks import contradiction
@@ -21,7 +22,7 @@ SEGMENTS_FLAGS = "--num_segments (of test_models.py: --test_segments)"
 
 CONVENTION = re.compile(
     r"TSM_(?P<dataset>.+?)_(?P<modality>RGBDiff|RGB|Flow)_(?P<arch>[^_]+)"
-    r"(_shift(?P<shift_div>\d+)_(?P<shift_place>[^_]+))?(?P<temporal_pool>_tpool)?"
+    r"(_shift(?P<shift_div>\d+)_(?P<shift_place>[^_]+)(?P<past>_past)?)?(?P<temporal_pool>_tpool)?"
     r"_(?P<consensus_type>[^_]+)_segment(?P<num_segments>\d+)_e\d+(?P<rest>(_[^.]*)?)"
 )
 
@@ -38,46 +39,63 @@ def read_name(path: str | Path) -> dict:
     options = {
         "dataset": found["dataset"],
         "modality": found["modality"],
-        "arch": found["arch"],
+        "arch": known_arch(found["arch"]),
         "num_segments": int(found["num_segments"]),
+        "temporal": "none",
         "shift": found["shift_div"] is not None,
         "temporal_pool": found["temporal_pool"] is not None,
         "non_local": "nl" in found["rest"].split("_"),
     }
     if options["shift"]:
-        options |= {"shift_div": int(found["shift_div"]), "shift_place": found["shift_place"]}
+        options |= {
+            "temporal": "shift",
+            "shift_div": int(found["shift_div"]),
+            "shift_place": found["shift_place"],
+            "shift_direction": "past" if found["past"] else "both",
+        }
     return options
+
+
+def known_arch(name: str) -> str:
+    """A backbone's name here: other programs write some in capitals (BNInception)."""
+    return name.lower() if name not in ARCHS and name.lower() in ARCHS else name
 
 
 MODALITY_OF = {MODALITIES[name].channels: name for name in ("RGB", "Flow", "RGBDiff")}  # those that TSM has
 
 
-def read_weights(weights: dict[str, Tensor]) -> dict:
-    """What a state dict proves: modality, shift and its place, where clustering stands, temporal pooling, non-local
-    blocks.
+def read_weights(weights: dict[str, Tensor], arch: str | None = None) -> dict:
+    """What a state dict proves: modality, shift and its place or STM, where clustering stands, temporal pooling,
+    non-local blocks.
 
     Absent from the result: what it leaves open. A file from a program that wraps no weights in `.net.` may still want
-    shift. Where the first layers hold no shift and later ones do, frames are clustered in between.
+    shift. Where the first layers hold no shift and later ones do, frames are clustered in between. Which layers make a
+    stage is that of `arch`, a ResNet where it is not known.
     """
-    options, shifted = {"non_local": False}, {}  # stage -> whether it holds shift
+    backbone = ARCHS.get(arch, ARCHS["resnet50"])
+    options, mixed = {"non_local": False}, {}  # stage -> whether it holds shift or STM
+    temporal = "stm" if any(".stm." in key for key in weights) else "shift"
     for key in weights:
         parts = key.split(".")
         if "nl" in parts:
             options["non_local"] = True
-        if parts[0] == "base_model" and len(parts) > 2 and (parts[2].isdecimal() or parts[2] == "net"):
-            shifted.setdefault(parts[1], False)
+        stage = backbone.stage_of(key.removeprefix("base_model."))
+        if parts[0] == "base_model" and stage in backbone.block_stages:
+            mixed.setdefault(stage, False)
         for i in (i for i, part in enumerate(parts) if part == "net"):
             if i == len(parts) - 2:  # one convolution, ...conv1.net.weight
-                options |= {"shift": True, "shift_place": "blockres"}
+                options |= {"temporal": temporal, "shift": temporal == "shift"}
+                if temporal == "shift":
+                    options["shift_place"] = "blockres"
             elif parts[i - 1].isdecimal() or parts[i - 1] == "block":  # a whole block, ...layer2.0.net.conv1.weight
-                options |= {"shift": True, "shift_place": "block"}
+                options |= {"temporal": "shift", "shift": True, "shift_place": "block"}
             else:  # a whole stage, ...layer2.net.0.conv1.weight
                 options["temporal_pool"] = True
                 continue
-            shifted[parts[1]] = True
-    if options.get("shift"):
-        stages = list(shifted)
-        first = next(i for i, stage in enumerate(stages) if shifted[stage])
+            mixed[stage] = True
+    stages = [stage for stage in backbone.block_stages if stage in mixed]
+    if any(mixed[stage] for stage in stages):
+        first = next(i for i, stage in enumerate(stages) if mixed[stage])
         if first == 0:
             options["cluster"] = "none"
         else:
@@ -95,12 +113,15 @@ def describe_network(config: Config, given: frozenset[str], content: dict, path:
     `num_segments` is what to take where nothing says it. Raises InputError where a flag contradicts the weights, or
     where something is left open.
     """
-    named, proven = read_name(path), read_weights(content["state_dict"])
+    named = read_name(path)
     named.pop("dataset", None)
-    arch = content["arch"] if isinstance(content.get("arch"), str) else None
+    arch = known_arch(content["arch"]) if isinstance(content.get("arch"), str) else None
     if named or arch:
         named["cluster"] = "none"
     asked = {name: getattr(config, name) for name in names_of("model") if name in given}
+    if {"shift", "temporal"} & asked.keys():
+        asked |= {"shift": config.shift, "temporal": config.temporal}
+    proven = read_weights(content["state_dict"], {"arch": arch, **named, **asked}["arch"])
     for name, value in asked.items():
         if proven.get(name, value) != value:
             raise contradiction(name, value, path, "whose weights are of", proven[name])
@@ -117,7 +138,7 @@ def describe_network(config: Config, given: frozenset[str], content: dict, path:
             raise InputError(f"{path} is of {name} {known[name]!r}; here there are only {choices}")
     if known["num_segments"] is None:
         raise InputError(f"{hint}; give {SEGMENTS_FLAGS} as it was trained")
-    if proven.get("shift") and "shift_div" not in known and "shift" not in given:
+    if proven.get("shift") and "shift_div" not in known and not {"shift", "temporal"} & given:
         raise InputError(
             f"{path} holds temporal shift and its name does not tell how much; give --shift [--shift_div N] as it was"
             " trained to main.py or test_models.py, or the file a name that tells (..._shift8_blockres_...)"

@@ -2,22 +2,28 @@
 
 Lin, Gan, Han: *TSM: Temporal Shift Module for Efficient Video Understanding*, ICCV 2019, arXiv 1811.08383. With
 `fold = channels // shift_div`, the first `fold` channels come from the next step, the second `fold` from the previous
-one, and the rest stay; what would come from outside the video is zero.
+one, and the rest stay; what would come from outside the video is zero. The online form (figure 1c), for predictions
+while a video goes on, looks at no later step: the first `fold` channels come from the previous one, the rest stay.
 """
 
 import torch
 from torch import Tensor, nn
 
-from archs.backbone import Backbone
+from archs.backbone import Backbone, Place
 from ops.errors import InputError
 
+DIRECTIONS = {  # what of the first channels comes from the next step and what from the previous one
+    "both": lambda fold: (slice(0, fold), slice(fold, 2 * fold)),
+    "past": lambda fold: (slice(0, 0), slice(0, fold)),
+}
 
-def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8) -> Tensor:
-    """Shift each video by itself (Lin et al., figure 1b).
 
-    x (n * num_segments, c, h, w) -> the same shape and memory format.
+def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8, direction: str = "both") -> Tensor:
+    """Shift each video by itself (Lin et al., figures 1b and 1c).
+
+    x (n * num_segments, c, h, w) -> the same shape and memory format; `direction` is one of `DIRECTIONS`.
     """
-    return _Shift.apply(x, num_segments, x.shape[1] // shift_div)
+    return _Shift.apply(x, num_segments, *DIRECTIONS[direction](x.shape[1] // shift_div))
 
 
 class _Shift(torch.autograd.Function):
@@ -27,15 +33,13 @@ class _Shift(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, num_segments: int, fold: int) -> Tensor:
-        ctx.num_segments, ctx.fold = num_segments, fold
-        return _move_channels(x, num_segments, from_next=slice(fold), from_previous=slice(fold, 2 * fold))
+    def forward(ctx, x: Tensor, num_segments: int, from_next: slice, from_previous: slice) -> Tensor:
+        ctx.num_segments, ctx.from_next, ctx.from_previous = num_segments, from_next, from_previous
+        return _move_channels(x, num_segments, from_next, from_previous)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
-        fold = ctx.fold
-        moved = _move_channels(grad, ctx.num_segments, from_next=slice(fold, 2 * fold), from_previous=slice(fold))
-        return moved, None, None
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return _move_channels(grad, ctx.num_segments, ctx.from_previous, ctx.from_next), None, None, None
 
 
 def _move_channels(x: Tensor, num_segments: int, from_next: slice, from_previous: slice) -> Tensor:
@@ -54,42 +58,47 @@ def _move_channels(x: Tensor, num_segments: int, from_next: slice, from_previous
 class TemporalShift(nn.Module):
     """Shift the input of `net`, whose weights get TSM's key `...net.weight`."""
 
-    def __init__(self, net: nn.Module, num_segments: int, shift_div: int = 8):
+    def __init__(self, net: nn.Module, num_segments: int, shift_div: int = 8, direction: str = "both"):
         super().__init__()
-        self.net, self.num_segments, self.shift_div = net, num_segments, shift_div
+        self.net, self.num_segments, self.shift_div, self.direction = net, num_segments, shift_div, direction
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(temporal_shift(x, self.num_segments, self.shift_div))
+        return self.net(temporal_shift(x, self.num_segments, self.shift_div, self.direction))
 
     def extra_repr(self) -> str:
-        return f"num_segments={self.num_segments}, shift_div={self.shift_div}"
+        return f"num_segments={self.num_segments}, shift_div={self.shift_div}, direction={self.direction}"
 
 
-def check_channels(backbone: Backbone, stage: str, shift_div: int) -> None:
-    """Raise InputError where 1 / `shift_div` of the channels that a stage takes in is less than one."""
-    channels = backbone.channels[backbone.stages[backbone.stages.index(stage) - 1]]
+def before_blocks(backbone: Backbone, stage: str) -> list[Place]:
+    """The input of every block, its skip connection included (`--shift_place block`)."""
+    return backbone.blocks(stage)
+
+
+def inside_residuals(backbone: Backbone, stage: str) -> list[Place]:
+    """The input of the convolutions that the backbone names, inside residual branches (TSM's default)."""
+    return backbone.shift_places(stage)
+
+
+SHIFT_PLACES = {"blockres": inside_residuals, "block": before_blocks}
+
+
+def add_shift(
+    backbone: Backbone, stage: str, num_segments: int, shift_div: int, shift_place: str, shift_direction: str
+) -> None:
+    """Shift in a stage (`--temporal shift`).
+
+    Raises InputError where there is no place, and where 1 / `shift_div` of the channels is less than one.
+    """
+    places = SHIFT_PLACES[shift_place](backbone, stage)
+    if not places:
+        raise InputError(f"--shift_place {shift_place} finds no place in {stage} of {type(backbone).__name__}")
+    channels = min(place.channels for place in places)
     if shift_div > channels:
         raise InputError(
             f"--shift_div {shift_div} shifts no channel of a stage that takes in {channels}; give at most {channels}"
         )
-
-
-def add_shift_to_blocks(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
-    """Shift the input of every residual block, skip connection included (`--shift_place block`)."""
-    check_channels(backbone, stage, shift_div)
-    blocks = backbone.blocks(stage)
-    for i, block in enumerate(blocks):
-        blocks[i] = TemporalShift(block, num_segments, shift_div)
-
-
-def add_shift_to_residuals(backbone: Backbone, stage: str, num_segments: int, shift_div: int) -> None:
-    """Shift the input of the convolutions that the backbone names, inside residual branches (TSM's default)."""
-    check_channels(backbone, stage, shift_div)
-    for parent, name in list(backbone.shift_places(stage)):
-        setattr(parent, name, TemporalShift(getattr(parent, name), num_segments, shift_div))
-
-
-SHIFT_PLACES = {"blockres": add_shift_to_residuals, "block": add_shift_to_blocks}
+    for place in places:
+        place.put(TemporalShift(place.module, num_segments, shift_div, shift_direction))
 
 
 class TemporalPool(nn.Module):

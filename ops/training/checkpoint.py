@@ -14,8 +14,18 @@ from archs import ARCHS
 from archs.backbone import Backbone
 from ops.errors import InputError
 from ops.models import TSN
-from ops.training.layouts import HEAD, find_weights, misfit_of, plain_name, rename, translate, unwrapped
+from ops.training.layouts import (
+    HEAD,
+    find_weights,
+    misfit_of,
+    plain_name,
+    rename,
+    translate,
+    unwrapped,
+    with_base_model,
+)
 
+ADDED = (".nl.", ".stm.")  # what stands in names of weights that may be added to a network in tuning it
 LAST, PREVIOUS, BEST = "ckpt.pth.tar", "ckpt.prev.pth.tar", "ckpt.best.pth.tar"
 FACTS = {  # what a checkpoint may say beside its weights
     "config": (dict, type(None)),
@@ -129,7 +139,7 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
     if wrong or content.get("epoch", 0) < 0:
         name = (wrong or ["epoch"])[0]
         raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
-    return content | {"state_dict": rename(weights, unwrapped, str(path))}
+    return content | {"state_dict": with_base_model(rename(weights, unwrapped, str(path)))}
 
 
 def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:
@@ -152,9 +162,9 @@ def load_weights(
     """Copy weights into a model whatever shift wraps in either; returns the model's keys that keep their values.
 
     Everything must fit, with three exceptions under `tune`: the classifier and head, which are one thing, keep their
-    initial values where the file's are others or `keep_head` is False; so do non-local blocks that the file does not
-    have; and the first convolution is spread over the channels of another modality. Raises InputError naming `source`
-    otherwise.
+    initial values where the file's are others or `keep_head` is False; so do non-local blocks and modules of STM that
+    the file does not have; and the first convolution is spread over the channels of another modality. Raises InputError
+    naming `source` otherwise.
     """
     target = model.state_dict()
     name_of = plain_name
@@ -171,8 +181,10 @@ def load_weights(
         found = given.pop(name_of(key), None)
         if tune and found is not None and key == f"{model.first_conv}.weight":
             found = _fit_channels(found, value.shape[1])
+        if found is not None and found.shape == (1, *value.shape) and value.ndim == 1:
+            found = found[0]  # BatchNorms of old conversions from Caffe
         if found is None:
-            if tune and ".nl." in key:
+            if tune and any(part in key for part in ADDED):
                 new.add(key)
             elif not key.endswith(".num_batches_tracked"):  # older files lack it, and nothing here reads it
                 odd.append(f"no {key} there")
@@ -221,7 +233,7 @@ def load_pretrained(backbone: Backbone, arch: str, source: str, trust: bool = Fa
     """
     weights = _imagenet_weights(arch) if source == "imagenet" else load_checkpoint(source, trust)["state_dict"]
     weights, left_out = translate(weights, backbone.state_dict(), source)
-    load_weights(backbone, weights, f"--pretrain {source}", tune=True)  # non-local blocks are new
+    load_weights(backbone, weights, f"--pretrain {source}", tune=True)  # non-local blocks and STM are new
     return left_out
 
 

@@ -25,8 +25,11 @@ RENAMED = (
     (r"\bconv(\d)\.bn\.", r"bn\1."),
     (r"\bdownsample\.conv\.", "downsample.0."),
     (r"\bdownsample\.bn\.", "downsample.1."),
-    (r"^(fc|cls_head\.fc_cls|head\.fc)\.", "new_fc."),  # torchvision, MMAction2, MMPretrain
+    (r"^(fc|classifier(\.1)?|cls_head\.fc_cls|head\.fc)\.", "new_fc."),  # torchvision, MMAction2, MMPretrain
 )
+NESTED = re.compile(r"\bfeatures\.(\d+)\.conv\.(\d(?:\.\d)?)\.")  # torchvision's MobileNetV2: layers within layers
+FLAT = {"0.0": "0", "0.1": "1", "1.0": "3", "1.1": "4", "2": "6", "3": "7"}  # place of a layer there and here
+FLAT_FIRST = {"0.0": "0", "0.1": "1", "1": "3", "2": "4"}  # in the first block, which does not expand
 OTHERS = (  # of whose networks none is here
     (r"\bs\d\.pathway\d", "SlowFast"),
     (r"\bmultipathway_blocks\.|\bblocks\.\d\.res_blocks\.", "PyTorchVideo"),
@@ -62,10 +65,35 @@ def rename(weights: dict[str, Tensor], name: Callable[[str], str], source: str) 
     return {new: weights[key] for new, key in origins.items()}
 
 
+def with_base_model(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that TSM's training program gives them: those of its online model lack the first part."""
+    if {"features.0.0.weight", "classifier.weight"} <= weights.keys():
+        return {f"base_model.{key}": value for key, value in weights.items()}
+    return weights
+
+
 def plain_name(key: str) -> str:
     """A weight's name without the wrappers of shift, which hold no weights; the classifier has one name."""
-    key = key.replace("base_model.fc.", "new_fc.")  # TSM's layout when trained without dropout
+    key = re.sub(r"\bbase_model\.(fc|classifier)\.", "new_fc.", key)  # TSM's layout when trained without dropout
     return key.replace(".net.", ".").replace(".block.", ".")
+
+
+def flat_name(key: str) -> str:
+    """A weight of torchvision's MobileNetV2 under its name in TSM, whose blocks are flat sequences."""
+
+    def flat(found: re.Match) -> str:
+        block, layer = found.groups()
+        return f"features.{block}.conv.{(FLAT_FIRST if block == '1' else FLAT).get(layer, layer)}."
+
+    return NESTED.sub(flat, key)
+
+
+def _plain_flat_name(key: str) -> str:
+    return plain_name(flat_name(key))
+
+
+def _nests(keys: Iterable[str]) -> bool:
+    return any("." in found[2] for key in keys if (found := NESTED.search(key)))
 
 
 def translate(weights: dict[str, Tensor], target: Iterable[str], source: str) -> tuple[dict[str, Tensor], list[str]]:
@@ -77,10 +105,13 @@ def translate(weights: dict[str, Tensor], target: Iterable[str], source: str) ->
     places = {}
     for name in map(plain_name, target):
         places |= {name: name, name.removeprefix("base_model."): name}
+    name_of = plain_name
+    if _nests(weights) and not _nests(places):
+        name_of = _plain_flat_name
     parts = {name.split(".")[0] for name in places if not name.startswith((*HEAD, "base_model."))}
     taken, homeless = {}, []  # name here -> key there
     for key in weights:
-        names = [*_names(plain_name(key))]
+        names = [*_names(name_of(key))]
         name = next((places[name] for name in names if name in places), None)
         if name is None:
             homeless.append(key)

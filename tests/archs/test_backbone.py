@@ -20,15 +20,61 @@ def test_an_arch_and_its_backbone_agree(name):
     assert net.stages == arch.stages == tuple(net.channels) and net.in_channels == 10
     assert arch.cluster_after in arch.stages and {*arch.non_local_stages} <= {*arch.block_stages} <= {*arch.stages}
     assert isinstance(net.get_submodule(net.first_conv), nn.Conv2d) and "fc" not in dict(net.named_children())
-    assert [stage for stage in net.stages if len(net.blocks(stage))] == [*arch.block_stages]
+    assert [stage for stage in net.stages if net.blocks(stage)] == [*arch.block_stages]
+    assert [stage for stage in net.stages if net.spatial_convs(stage)] == [*arch.spatial_stages]
     for stage in arch.block_stages:
-        for parent, child in net.shift_places(stage):
-            assert isinstance(getattr(parent, child), nn.Conv2d)
+        for place in [*net.shift_places(stage), *net.spatial_convs(stage)]:
+            assert isinstance(place.module, nn.Conv2d) and place.module.in_channels == place.channels
     x = torch.zeros(2, 10, 64, 64, device="meta")
     for stage in net.stages:
         x = net.run_stage(stage, x)
         assert x.shape[1] == net.channels[stage]
     assert net.pool(x).shape == (2, net.feature_dim)
+
+
+@pytest.mark.parametrize("name", ARCHS)
+def test_blocks_see_as_many_channels_as_is_said_and_can_be_replaced(name):
+    with torch.device("meta"):
+        net = ARCHS[name].build()
+    seen, expected = [], []
+
+    class Look(nn.Module):
+        def forward(self, x):
+            seen.append(x.shape[1])
+            return self.inner(x)
+
+    for place in [place for stage in net.stages for place in net.blocks(stage)]:
+        look = Look()
+        look.inner = place.module
+        place.put(look)
+        expected.append(place.channels)
+    x = torch.zeros(2, 3, 64, 64, device="meta")
+    for stage in net.stages:
+        x = net.run_stage(stage, x)
+    assert seen == expected != []
+
+
+@pytest.mark.parametrize("name", ARCHS)
+def test_the_stage_of_a_weight(name):
+    """Of the stages that hold blocks; a weight of another network is in none."""
+    arch = ARCHS[name]
+    with torch.device("meta"):
+        net = arch.build()
+    for stage in arch.block_stages:
+        names = {id(p): key for key, p in net.named_parameters()}
+        for place in net.blocks(stage):
+            assert {arch.stage_of(names[id(p)]) for p in place.module.parameters()} <= {stage}
+    assert arch.stage_of("other.weight") not in arch.stages
+
+
+@pytest.mark.parametrize("name", ARCHS)
+def test_signs_are_those_of_a_relu_behind_every_stage(name):
+    torch.manual_seed(0)
+    net, x = ARCHS[name].build().eval(), torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        for stage in net.stages:
+            x = net.run_stage(stage, x)
+            assert x.min() >= 0 and x.any()
 
 
 @pytest.mark.parametrize("name", ARCHS)
@@ -62,7 +108,8 @@ class Odd(Backbone):
     [
         ({}, ("b",), "b.weight of Odd is in none of the modules that its stages run"),
         ({"stages": ("a", "c")}, (), r"Odd has the stages \('a', 'b'\), with channels .*, not \('a', 'c'\)"),
-        ({"block_stages": ("b",)}, (), r"Odd must have blocks, and places for shift, in the stages \('b',\) alone"),
+        ({"block_stages": ("b",)}, (), r"Odd must have blocks in the stages \('b',\) alone"),
+        ({"spatial_stages": ("a",)}, (), r"Odd must have 3x3 convolutions in the stages \('a',\) alone"),
     ],
 )
 def test_a_backbone_that_is_not_as_its_arch_says(monkeypatch, facts, missing, message):

@@ -6,11 +6,11 @@ import torchvision
 from torch import nn
 
 from archs import ARCHS
-from archs.resnet import STAGES
+from archs.resnet import RESNETS, STAGES
 from ops.training.checkpoint import load_pretrained
 
 TORCHVISION = {"resnext50": "resnext50_32x4d"}
-FULL = [arch for arch in ARCHS if arch != "resnet_thin"]
+FULL = [arch for arch in RESNETS if arch != "resnet_thin"]
 
 
 def torchvision_net(arch):
@@ -22,7 +22,7 @@ def shapes(net):
 
 
 def test_archs():
-    assert list(ARCHS) == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50", "resnet_thin"]
+    assert list(RESNETS) == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50", "resnet_thin"]
 
 
 @pytest.mark.parametrize("arch", FULL)

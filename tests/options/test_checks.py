@@ -46,6 +46,20 @@ def contradiction(*words):
         ("--dense_sample", ["--dense_sample", "--cluster none"]),
         ("--shift_div 4", ["--shift_div", "--shift"]),
         ("--shift_place block", ["--shift_place", "--shift"]),
+        ("--temporal stm --shift_direction past", ["--shift_direction", "--shift"]),
+        ("--shift --temporal stm", ["--shift is --temporal shift", "--temporal stm"]),
+        ("--shift --temporal none", ["--shift is --temporal shift", "--temporal none"]),
+        ("--temporal shift --cluster_after layer4", ["--shift", "--cluster_after layer4"]),
+        ("--temporal stm --cluster_after layer4", ["--temporal stm", "--cluster_after layer4"]),
+        ("--temporal stm --arch mobilenetv2", ["--temporal stm finds no stage", "with --arch mobilenetv2"]),
+        ("--temporal stm --arch bninception --cluster none", ["--temporal stm finds no stage", "--arch bninception"]),
+        ("--shift --arch bninception", ["--shift_place blockres", "bninception", "take --shift_place block"]),
+        ("--non_local --arch mobilenetv2", ["--non_local finds no stage"]),
+        ("--temporal_pool --arch bninception", ["--temporal_pool finds no stage"]),
+        (
+            "--arch mobilenetv2 --cluster_after layer1",
+            ["features0, expand2, expand4", "its blocks end without a ReLU", "behind a first convolution or an expans"],
+        ),
         ("--lr_type cos --lr_steps 20 40", ["--lr_steps has no effect with --lr_type cos"]),
         ("--stem_memory 64M --stem_chunk 0", ["--stem_memory has no effect with --stem_chunk 0"]),
         ("--shift --cluster_after layer4", ["--shift", "--cluster_after layer4"]),
@@ -81,6 +95,11 @@ def test_contradictions_name_both_sides(words, parts):
         "--optimizer adamw --eps 1e-6 --momentum 0.5",
         "--dense_sample --cluster_start_epoch 3",
         "--shift --cluster_after layer3",
+        "--temporal shift --shift --shift_direction past",
+        "--temporal stm --cluster_after layer1:32,layer2:16,layer3:8 --temporal none",
+        "--temporal stm --temporal_pool --non_local",
+        "--shift --arch mobilenetv2 --shift_place block --cluster_after expand2:16,expand7:8",
+        "--shift --arch bninception --shift_place block",
         "--shift --cluster_after layer1:32,layer2:16,layer3:8 --cluster slope --distance euclidean --reduce random",
         "--cluster even --distance hamming --reduce mean",
         "--cluster kmodes --reduce middle",
@@ -244,6 +263,21 @@ def test_a_flag_against_the_file_names_both_values(flag, value, stored, purpose)
 
 def test_a_flag_that_agrees_with_the_file():
     assert adopted("-e", "--arch", "resnet18", "--shift", "--shift_div", "8").shift_div == 8
+
+
+def test_shift_of_a_file_under_either_name():
+    """A file of a version that knew `shift` alone says nothing of `temporal`."""
+    former = {name: value for name, value in STORED.items() if name not in ("temporal", "shift_direction")}
+    for words in ([], ["--shift"], ["--temporal", "shift"]):
+        for stored in (STORED, former):
+            config = adopted("-e", *words, stored=stored)
+            assert (config.temporal, config.shift, config.shift_direction) == ("shift", True, "both")
+    assert adopted("-e", stored=former | {"shift": False}).temporal == "none"
+    for words in (["--temporal", "stm"], ["--temporal", "none"]):
+        with pytest.raises(InputError, match=f"--temporal {words[1]} contradicts c.pth, .* temporal shift; leave"):
+            adopted("-e", *words, stored=former)
+    with pytest.raises(InputError, match="--shift True contradicts c.pth, which was trained with shift False"):
+        adopted("-e", "--shift", stored=plain(Config(*DATA, temporal="stm")))
 
 
 def test_flags_without_effect_on_the_files_model():

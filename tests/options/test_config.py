@@ -19,9 +19,11 @@ ROLES = {
         "cluster_after",
         "distance",
         "reduce",
+        "temporal",
         "shift",
         "shift_div",
         "shift_place",
+        "shift_direction",
         "temporal_pool",
         "temporal_max",
         "non_local",
@@ -141,6 +143,12 @@ def test_plain_values():
         ({}, "TSM_movingmnist_RGB_resnet50_cumulative-layer1_avg_segment8_e120"),
         ({"shift": True, "cluster": "none"}, "TSM_movingmnist_RGB_resnet50_shift8_blockres_avg_segment8_e120"),
         (
+            {"temporal": "shift", "shift_direction": "past", "cluster": "none", "arch": "mobilenetv2"},
+            "TSM_movingmnist_RGB_mobilenetv2_shift8_blockres_past_avg_segment8_e120",
+        ),
+        ({"temporal": "stm", "cluster": "none"}, "TSM_movingmnist_RGB_resnet50_stm_avg_segment8_e120"),
+        ({"arch": "bninception"}, "TSM_movingmnist_RGB_bninception_cumulative-conv2_avg_segment8_e120"),
+        (
             {"lr_type": "cos", "non_local": True, "suffix": "x"},
             "TSM_movingmnist_RGB_resnet50_cumulative-layer1_avg_segment8_e120_cos_nl_x",
         ),
@@ -148,6 +156,16 @@ def test_plain_values():
 )
 def test_names_of_runs(options, name):
     assert Config(*DATA, **options).store_name == name
+
+
+def test_shift_is_one_of_the_ways_to_mix_time():
+    for given in ({"shift": True}, {"temporal": "shift"}, {"shift": True, "temporal": "shift"}):
+        config = Config(*DATA, **given)
+        assert (config.shift, config.temporal) == (True, "shift")
+    assert (Config(*DATA).shift, Config(*DATA).temporal) == (False, "none")
+    assert Config(*DATA, temporal="stm").describe_temporal() == "STM"
+    assert Config(*DATA, shift=True).describe_temporal() == "shift 1/8 blockres"
+    assert Config(*DATA, shift=True, shift_direction="past").describe_temporal() == "shift 1/8 blockres from the past"
 
 
 def test_folder_of_a_dataset(monkeypatch):

@@ -350,6 +350,12 @@ def test_every_method_trains_and_evaluates_alike(train, run_main, tiny_data, tmp
         "--distance cosine --shift --cluster_after conv1:12,layer1:9,layer2:4 --num_segments 4",
         "--num_segments 1",
         "--dense_sample --cluster_start_epoch 1 --epochs 2",
+        "--temporal stm --temporal_pool --non_local --cluster_start_epoch 1 --epochs 2",
+        "--temporal stm --cluster_after conv1:12,layer1:9,layer2:4 --num_segments 4",
+        "--temporal shift --shift_direction past --freeze_stem_bn --stem_chunk 8",
+        "--arch mobilenetv2 --shift --pretrain none --freeze_stem_bn --stem_chunk 8",
+        "--arch mobilenetv2 --shift --pretrain none --cluster_after expand2:9,expand7:4 --num_segments 4",
+        "--arch bninception --shift --shift_place block",
     ],
 )
 def test_other_options_train_and_evaluate(train, run_main, tiny_data, tmp_path, words):

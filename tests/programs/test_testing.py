@@ -108,6 +108,7 @@ def protocol_of(ran):
         {"cluster": "none", "shift": False, "dense_sample": True},
         {"num_frames": 7, "cluster": "slope"},
         {"modality": "RGBDiff", "temporal_pool": True},
+        {"modality": "DI", "temporal_max": True, "shift": False},
     ],
     ids=str,
 )

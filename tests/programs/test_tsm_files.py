@@ -77,6 +77,39 @@ def test_other_networks_of_tsm(run, tsm_file, options):
     assert result(run("main.py", "--evaluate", "--resume", path)) == expected
 
 
+def test_the_online_form_and_a_file_of_stm(run, tsm_file):
+    """Weights do not tell from where they were shifted, and STM is none of TSM's: flags say so."""
+    path = tsm_file(NAMED)
+    flags = ["--shift_direction", "past"]
+    expected = result(run("test_models.py", "--weights", path, *flags))
+    assert result(run("main.py", "--evaluate", "--resume", path, *flags)) == expected
+    assert result(run("main.py", "--evaluate", "--resume", path)) != expected
+    path = tsm_file("best.pth", shift=False, temporal="stm")
+    ran = run("test_models.py", "--weights", path, "--test_segments", 4)
+    assert ", STM; " in ran.out or ", STM\n" in ran.out, ran
+    assert result(run("main.py", "--evaluate", "--resume", path, "--num_segments", 4)) == result(ran)
+    words = ["--evaluate", "--resume", path, "--num_segments", 4]
+    assert (
+        f"--shift True contradicts {path}, whose weights are of shift False" in run("main.py", *words, "--shift").error
+    )
+
+
+def test_tsms_online_model_of_mobilenet(run, tmp_path):
+    """A bare state dict that names no shift and has a classifier of its own: flags say what it is."""
+    torch.manual_seed(0)
+    model = build_model("mobilenetv2", 4, 4, cluster="none")
+    nn.init.normal_(model.new_fc.weight, 0, 0.5)
+    weights = {key.removeprefix("base_model."): value for key, value in model.state_dict().items()}
+    torch.save({key.replace("new_fc.", "classifier."): value for key, value in weights.items()}, tmp_path / "x.pth.tar")
+    flags = ["--arch", "mobilenetv2", "--shift", "--shift_direction", "past"]
+    tested = run("test_models.py", "--weights", "x.pth.tar", "--test_segments", 4, *flags)
+    assert "shift 1/8 blockres from the past" in tested.out
+    flags += ["--num_segments", 4, "--cluster", "none"]
+    assert "mobilenetv2, 2.23 M parameters, 224 px" in run("main.py", "-e", "--resume", "x.pth.tar", *flags).out
+    tuned = run("main.py", *flags, "--tune_from", "x.pth.tar", "--epochs", 1, "--input_size", 32, "-b", 4)
+    assert "none new; classifier kept" in tuned.out, tuned
+
+
 def test_an_unnamed_file_of_tsn(run, tsm_file):
     """It holds its arch, as TSM's program writes it, which knows no clustering."""
     path = tsm_file("best.pth", shift=False)

@@ -10,9 +10,11 @@ PLAIN = {
     "modality": "RGB",
     "arch": "resnet50",
     "num_segments": 8,
+    "temporal": "shift",
     "shift": True,
     "shift_div": 8,
     "shift_place": "blockres",
+    "shift_direction": "both",
     "temporal_pool": False,
     "non_local": False,
 }
@@ -20,6 +22,7 @@ TSN = {
     "modality": "RGB",
     "arch": "resnet50",
     "num_segments": 5,
+    "temporal": "none",
     "shift": False,
     "temporal_pool": False,
     "non_local": False,
@@ -65,6 +68,11 @@ TSN = {
             "kinetics",
             PLAIN | {"arch": "mobilenetv2"},
         ),
+        (
+            "TSM_x_RGB_BNInception_shift8_block_past_avg_segment8_e5/ckpt.pth.tar",
+            "x",
+            PLAIN | {"arch": "bninception", "shift_place": "block", "shift_direction": "past"},
+        ),
         ("resnet50.pth", None, {}),
         ("TSM/model_best.pth", None, {}),
     ],
@@ -81,19 +89,26 @@ def test_names(path, dataset, expected):
         ("base_model.layer1.0.conv1.weight", {"non_local": False}),
         (
             "base_model.layer1.0.conv1.net.weight",
-            {"non_local": False, "shift": True, "shift_place": "blockres", "cluster": "none"},
+            {"non_local": False, "temporal": "shift", "shift": True, "shift_place": "blockres", "cluster": "none"},
         ),
         (
             "base_model.layer1.0.net.conv1.weight",
-            {"non_local": False, "shift": True, "shift_place": "block", "cluster": "none"},
+            {"non_local": False, "temporal": "shift", "shift": True, "shift_place": "block", "cluster": "none"},
         ),
         (
             "base_model.layer2.0.block.conv1.net.weight",
-            {"non_local": False, "shift": True, "shift_place": "blockres", "cluster": "none"},
+            {"non_local": False, "temporal": "shift", "shift": True, "shift_place": "blockres", "cluster": "none"},
         ),
         (
             "base_model.layer2.net.0.conv1.net.weight",
-            {"non_local": False, "shift": True, "shift_place": "blockres", "temporal_pool": True, "cluster": "none"},
+            {
+                "non_local": False,
+                "temporal": "shift",
+                "shift": True,
+                "shift_place": "blockres",
+                "temporal_pool": True,
+                "cluster": "none",
+            },
         ),
         ("base_model.layer2.net.0.conv1.weight", {"non_local": False, "temporal_pool": True}),
         ("base_model.layer2.0.nl.g.0.weight", {"non_local": True}),
@@ -112,7 +127,16 @@ def test_the_first_kernel_proves_the_modality(channels, modality):
     assert read_weights(weights).get("modality") == modality
 
 
-def test_layers_without_shift_prove_clustering_behind_them():
-    model = build_model("resnet_thin", 2, 4, shift=True, cluster_after="layer2")
-    found = read_weights(model.state_dict())
-    assert found["cluster_after"] == "layer2" and found["shift"] and "cluster" not in found
+@pytest.mark.parametrize("arch, stage", [("resnet_thin", "layer2"), ("mobilenetv2", "expand7")])
+def test_layers_without_shift_prove_clustering_behind_them(arch, stage):
+    model = build_model(arch, 2, 4, shift=True, cluster_after=stage)
+    found = read_weights(model.state_dict(), arch)
+    assert found["cluster_after"] == stage and found["shift"] and "cluster" not in found
+    everywhere = build_model(arch, 2, 4, shift=True, cluster="none")
+    assert read_weights(everywhere.state_dict(), arch)["cluster"] == "none"
+
+
+def test_stm_is_told_from_shift():
+    found = read_weights(build_model("resnet_thin", 2, 4, temporal="stm").state_dict())
+    assert (found["temporal"], found["shift"], found["cluster_after"]) == ("stm", False, "layer1")
+    assert "shift_place" not in found

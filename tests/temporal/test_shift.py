@@ -9,7 +9,7 @@ from torch import nn
 from archs import ARCHS
 from archs.resnet import STAGES
 from ops.models import build_model
-from ops.temporal.shift import TemporalPool, TemporalShift, temporal_shift
+from ops.temporal.shift import DIRECTIONS, TemporalPool, TemporalShift, temporal_shift
 
 
 def images(rows):
@@ -92,6 +92,31 @@ def test_gradient_goes_back_where_values_came_from():
     assert rows(x.grad) == [[0, 1, 1], [1, 1, 1], [1, 0, 1]]
 
 
+def test_the_online_form_looks_back_only():
+    x = images([[10, 11, 12, 13], [20, 21, 22, 23], [30, 31, 32, 33]])
+    assert rows(temporal_shift(x, 3, 4, "past")) == [[0, 11, 12, 13], [10, 21, 22, 23], [20, 31, 32, 33]]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("arch", ["resnet_thin", "mobilenetv2"])
+def test_no_step_of_the_online_form_sees_a_later_one(arch):
+    torch.manual_seed(0)
+    net = build_model(arch, 4, 5, cluster="none", shift=True, shift_direction="past").base_model.double().eval()
+
+    def features(x):
+        for stage in net.stages:
+            x = net.run_stage(stage, x)
+        return net.pool(x)
+
+    x = torch.randn(5, 3, 32, 32, dtype=torch.float64)
+    whole, changed = features(x), x.clone()
+    changed[3] += 1
+    changed = features(changed)
+    torch.testing.assert_close(changed[:3], whole[:3], rtol=1e-9, atol=1e-20)
+    for step in (3, 4):
+        assert not torch.allclose(changed[step], whole[step], rtol=1e-3, atol=0)
+
+
 def test_input_is_left_alone():
     x = images([[1, 2], [3, 4]])
     temporal_shift(x, 2, 2)
@@ -103,12 +128,19 @@ def test_input_is_left_alone():
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
-@given(st.integers(1, 3), st.integers(1, 5), st.integers(2, 9), st.integers(2, 9), st.sampled_from(FORMATS))
-def test_gradient_is_the_transposed_shift(n, num_segments, channels, shift_div, memory_format):
+@given(
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.integers(2, 9),
+    st.integers(2, 9),
+    st.sampled_from(FORMATS),
+    st.sampled_from([*DIRECTIONS]),
+)
+def test_gradient_is_the_transposed_shift(n, num_segments, channels, shift_div, memory_format, direction):
     """<shift(x), y> = <x, gradient of y>, whatever the shape; whole numbers, so that sums are exact."""
     x, y = torch.randint(-9, 10, (2, n * num_segments, channels, 3, 2)).double()
     x = x.contiguous(memory_format=memory_format).requires_grad_()
-    out = temporal_shift(x, num_segments, shift_div)
+    out = temporal_shift(x, num_segments, shift_div, direction)
     (grad,) = torch.autograd.grad(out, x, y)
     assert (out * y).sum() == (x * grad).sum()
 

@@ -42,6 +42,13 @@ def test_the_table(runs, capsys):
     ]
 
 
+def test_other_networks_on_sampled_frames(runs, capsys):
+    about = json.loads((runs / "a" / "args.json").read_text()) | {"shift": False, "temporal": "stm"}
+    (runs / "a" / "args.json").write_text(json.dumps(about))
+    compare_runs.main([str(runs / "a")])
+    assert "| uniform (STM) |" in capsys.readouterr().out
+
+
 def test_the_picture_of_an_own_dataset(runs):
     compare_runs.main([str(runs / "a"), str(runs / "b"), "--picture", str(runs / "new" / "bars.png")])
     assert (runs / "new" / "bars.png").read_bytes().startswith(b"\x89PNG")

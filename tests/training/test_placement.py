@@ -19,6 +19,7 @@ KINDS = [
     {"cluster": "none", "non_local": True},
     {"cluster": "cumulative", "shift_place": "block"},
     {"cluster": "slope", "non_local": True, "temporal_pool": True},
+    {"cluster": "none", "temporal": "stm"},
 ]
 
 

@@ -204,6 +204,15 @@ def test_compiled_networks_train_alike_keep_their_names_and_take_any_length():
     torch.compiler.reset()
 
 
+@pytest.mark.parametrize("options", [{"temporal": "stm"}, {"shift": True, "shift_direction": "past"}], ids=str)
+def test_what_mixes_time_compiles(options):
+    model, x = thin(**options).eval(), torch.randn(4, 12, 4, 4)
+    expected = model.classify(x, 2)
+    compile_network(model, CPU, "eager")
+    torch.testing.assert_close(model.classify(x, 2), expected)
+    torch.compiler.reset()
+
+
 def test_no_compiler(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setenv("CXX", "my-c++")

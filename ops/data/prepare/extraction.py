@@ -16,12 +16,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ops.data.frame_names import VIDEOS, is_hidden
+from ops.data.frame_names import is_hidden
 from ops.data.prepare.discovery import leads_back
 from ops.errors import InputError
 from ops.files import claimed
 
-VIDEO_ENDINGS = ",".join(ending[1:] for ending in VIDEOS)
 PARTIAL = ".partial"  # in the folder of all
 
 
