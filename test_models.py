@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ops.data.decoding import describe_decoder
+from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.evaluation.ensemble import score_videos
 from ops.evaluation.members import Member, check_together, describe_protocol, load_member, make_test_loader
@@ -58,7 +59,8 @@ def describe(settings: Settings, members: Sequence[Member], device: torch.device
         lines.append(("fusion", "of probabilities" if settings.softmax else "of scores before softmax"))
     of_list = f"{len(videos)} videos of {config.spec.val_list}, {config.spec.num_class} classes"
     lines.append(("data", f"{config.dataset} in {config.root}: {of_list}"))
-    lines.append(("decoder", describe_decoder()))
+    if not MODALITIES[config.modality].features:
+        lines.append(("decoder", describe_decoder()))
     lines.append(("device", str(device)))
     return "\n".join(f"{name:<9} {text}" for name, text in lines)
 

@@ -2,7 +2,8 @@
 
 from archs.backbone import Arch
 from archs.bninception import BN_INCEPTION
+from archs.features import FEATURES
 from archs.mobilenet import MOBILENETS
 from archs.resnet import RESNETS
 
-ARCHS: dict[str, Arch] = {**RESNETS, **MOBILENETS, "bninception": BN_INCEPTION}
+ARCHS: dict[str, Arch] = {**RESNETS, **MOBILENETS, "bninception": BN_INCEPTION, "features": FEATURES}

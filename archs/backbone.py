@@ -61,6 +61,10 @@ class Backbone(nn.Module):
         """The 3x3 convolutions, one a block, that a module of space and time may replace (STM)."""
         return []
 
+    def drop_last_relu(self) -> None:
+        """Let the last stage end before its last ReLU, for heads that want maps of both signs."""
+        raise NotImplementedError
+
     def pool(self, x: Tensor) -> Tensor:
         """(m, feature_dim, h, w) -> (m, feature_dim)."""
         return x.mean((2, 3))
@@ -85,6 +89,7 @@ class Arch:
     shift_places        where in a block: inside its residual branch, or before it
     spatial_stages      those that hold 3x3 convolutions for STM to replace
     non_local_stages    where TSM puts non-local blocks, after every second block
+    drops_relu          whether `drop_last_relu` of the backbone can be had
     temporal_pool_stage where TSM puts temporal pooling, before the stage, which is then a module of that name
     stage_of            the stage that holds the weight of a name, or another word for none
     cut_note            what is special about where its stages end, for the error that there is no such stage
@@ -104,6 +109,7 @@ class Arch:
     temporal_pool_stage: str | None = None
     stage_of: Callable[[str], str] = first_name
     cut_note: str = ""
+    drops_relu: bool = False
 
     def check(self, backbone: Backbone) -> None:
         """Raise ValueError where a backbone is not as this says."""

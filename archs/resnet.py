@@ -74,6 +74,11 @@ class ResNet(Backbone):
         first, others = self.channels[self.stages[self.stages.index(stage) - 1]], self.channels[stage]
         return [Place(layer, str(i), others if i else first) for i in range(len(layer))]
 
+    def drop_last_relu(self) -> None:
+        """The last block, whatever it is wrapped in, keeps its weights and becomes one of `OPEN`."""
+        last = [module for module in getattr(self, BLOCK_STAGES[-1]).modules() if type(module) in OPEN][-1]
+        last.__class__ = OPEN[type(last)]
+
     def shift_places(self, stage: str) -> list[Place]:
         """The first convolution of each residual branch (TSM); in very deep ones, of every second."""
         return [Place(block.module, "conv1", block.channels) for block in self.blocks(stage)[:: self.shift_every]]
@@ -81,6 +86,28 @@ class ResNet(Backbone):
     def spatial_convs(self, stage: str) -> list[Place]:
         """The second convolution of each block, 3x3 in either kind; in a bottleneck it carries the stride."""
         return [Place(block.module, "conv2", block.module.conv2.in_channels) for block in self.blocks(stage)]
+
+
+class OpenBasicBlock(BasicBlock):
+    """A residual block that ends with the sum, before its last ReLU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(out)) + skip
+
+
+class OpenBottleneck(Bottleneck):
+    """As `OpenBasicBlock`, of three convolutions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        return self.bn3(self.conv3(out)) + skip
+
+
+OPEN = {BasicBlock: OpenBasicBlock, Bottleneck: OpenBottleneck}
 
 
 def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224, weights: str | None = None, **sizes):
@@ -95,6 +122,7 @@ def resnet(block: type[nn.Module], depths: Sequence[int], input_size: int = 224,
         spatial_stages=BLOCK_STAGES,
         non_local_stages=("layer2", "layer3"),
         temporal_pool_stage="layer2",
+        drops_relu=True,
     )
 
 

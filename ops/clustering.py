@@ -198,6 +198,7 @@ class Clustering(NamedTuple):
     at_largest: bool = False
     by_distance: bool = True
     whole_videos: bool = False
+    of_signs: bool = False  # it looks at signs, whatever the distance
 
 
 CLUSTERINGS = {
@@ -205,7 +206,7 @@ CLUSTERINGS = {
     "slope": Clustering(slope_labels, at_largest=True),
     "even": Clustering(even_labels, by_distance=False),
     "random": Clustering(random_labels, by_distance=False),
-    "kmodes": Clustering(in_each_video(alternatives.kmodes), by_distance=False, whole_videos=True),
+    "kmodes": Clustering(in_each_video(alternatives.kmodes), by_distance=False, whole_videos=True, of_signs=True),
     "kmeans": Clustering(in_each_video(alternatives.kmeans), by_distance=False, whole_videos=True),
 }
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from ops.errors import InputError
@@ -15,6 +16,9 @@ try:
     import fcntl
 except ImportError:  # Windows: two runs into one folder are not told apart there
     fcntl = None
+
+
+PARTIAL = ".partial"  # of a file that is not whole yet
 
 
 def check_writable(path: Path, flag: str) -> None:
@@ -34,20 +38,42 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Of two programs that write it at once, the last to end leaves its own.
     """
+    with _renamed(path) as trial:
+        trial.write_bytes(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that gets the name `path` when the block ends well and is gone otherwise; makes its folder."""
+    with _renamed(path) as trial, trial.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Another name for a file that becomes `path` when the block ends well; InputError where it cannot be written."""
     trial = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        trial.write_bytes(content)
+        yield trial
         trial.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # or it would hide what went wrong first
             trial.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed programs left of whole files in a folder and below, which nobody else may be writing to."""
+    for left in folder.rglob(f".*{PARTIAL}"):
+        left.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
     """A name in the folder of `path` that no other program uses."""
-    return path.with_name(f".{path.name[:50]}.{uuid4().hex[:8]}.partial")
+    return path.with_name(f".{path.name[:50]}.{uuid4().hex[:8]}{PARTIAL}")
 
 
 def as_csv(rows: Sequence[Sequence]) -> bytes:

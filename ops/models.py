@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from archs import ARCHS
-from archs.backbone import Backbone
+from archs.backbone import Arch, Backbone
 from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
-from ops.heads import HEADS, Head
+from ops.heads import Head, head_of, known_options
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
-from ops.temporal import TEMPORAL
+from ops.temporal import TEMPORAL, Mixing
 from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import TemporalPool
@@ -158,11 +158,11 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def classify(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
-        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`.
+    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
+        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
 
         `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
-        backbone's stages run in its precision, classifier and head in float32.
+        backbone's stages run in its precision.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
@@ -176,7 +176,26 @@ class TSN(nn.Module):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             if self.new_fc is not None:
                 x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-            logits = self.consensus(x.unflatten(0, (num_videos, self.consensus.num_segments)))  # (n, g, ...) -> (n, K)
+        return x.unflatten(0, (num_videos, self.consensus.num_segments))  # (n*g, ...) -> (n, g, ...)
+
+    def draw_for_head(self, key: Sequence[int]) -> list[Tensor] | None:
+        """What the head draws for a batch of training; None in testing, and for a head that draws nothing."""
+        if not self.training or not self.consensus.draws:
+            return None
+        return [drawn.to(self.device) for drawn in self.consensus.draw(generator(Purpose.HEAD, *key))]
+
+    def classify(
+        self,
+        x: Tensor,
+        num_videos: int,
+        draws: dict[str, Tensor | None] | None = None,
+        head_draw: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Logits of n videos from what `represent` gives, (n*g, c, h, w) -> as `forward`; draws as in `to_head`."""
+        x = self.to_head(x, num_videos, draws)
+        drawn = () if head_draw is None else (head_draw,)
+        with without_autocast(x.device):
+            logits = self.consensus(x, *drawn)  # (n, g, ...) -> (n, K)
         shape = tuple(logits.shape)
         if len(shape) not in (2, 3) or shape[0] != num_videos or shape[-1] != self.num_class:
             raise ValueError(
@@ -195,8 +214,8 @@ class TSN(nn.Module):
         """Logits, (n, K), or (n, g, K) with consensus `identity`.
 
         frames (sum t, channels, S, S), packed, uint8 as loaded or float as `to_input` makes them; lengths (n,). Both
-        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients.
-        `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
+        may stay on the host. `key`, whole numbers >= 0, decides which frames give representative gradients, and what
+        else is drawn in training. `mix` changes what the trunk sees, (n*g, c, h, w), of n videos.
         n may be 0, and `frames` is then ignored: the logits (0, K) still depend on all weights.
         Raises ValueError where a model without clustering gets videos of more or fewer than `num_segments` frames.
         """
@@ -209,17 +228,18 @@ class TSN(nn.Module):
         if mix is not None:
             x = mix(x, len(lengths))
         draws = {stage: self.draw(again, len(lengths), key) for stage, again in self.cascade.items()}
-        return self.classify(x, len(lengths), draws)
+        return self.classify(x, len(lengths), draws, self.draw_for_head(key))
 
 
 def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, options: dict) -> Head:
     """The head of a model, with those of the `options` that it names; ValueError for others that no head knows."""
-    make_head = HEADS[name]
-    known = {option for head in HEADS.values() for option in head.options}
-    if unknown := options.keys() - known:
+    if unknown := options.keys() - known_options():
         raise ValueError(f"no head has an option {', '.join(sorted(unknown))}")
+    make_head = head_of(name, options)
     if missing := set(make_head.options) - options.keys():
         raise ValueError(f"head {name} needs the option {', '.join(sorted(missing))}")
+    if problem := make_head.problem(num_segments, options):
+        raise ValueError(f"head {name} {problem}")
     head = make_head(feature_dim, num_class, num_segments, **{option: options[option] for option in make_head.options})
     if head.needs_maps and head.in_dim is not None:
         raise ValueError(f"head {name} takes maps, which no linear layer can come before: its in_dim must be None")
@@ -257,12 +277,59 @@ def cluster_places(text: str, num_segments: int, stages: Sequence[str]) -> dict[
     return places
 
 
+def mix_time(
+    base_model: Backbone,
+    arch: Arch,
+    places: dict[str, int],
+    num_segments: int,
+    *,
+    temporal: Mixing | None,
+    options: dict,
+    pool: bool,
+    maximum: bool,
+    non_local: bool,
+) -> int:
+    """Put what mixes time into the stages behind the first clustering; gives the steps that leave the last stage.
+
+    `places` are those of `cluster_places`, none without clustering. Raises ValueError where there is no place.
+    """
+    first = arch.stages.index(next(iter(places))) + 1 if places else 0
+    trunk = arch.stages[first:]
+    if pool and (len(places) > 1 or arch.temporal_pool_stage not in trunk):
+        raise ValueError(f"there is no place for temporal pooling: it stands before {arch.temporal_pool_stage}")
+    last = arch.block_stages[-1] if maximum else None
+    if maximum and (temporal or last in places or last not in trunk):
+        raise ValueError(
+            f"there is no place for a temporal maximum: it stands in {last}, without shift or STM, clustered before"
+        )
+
+    steps = next(iter(places.values()), num_segments)
+    for stage in trunk:
+        if pool and stage == arch.temporal_pool_stage:
+            steps = -(-steps // 2)
+        if temporal and stage in temporal.stages(arch):
+            temporal.add(base_model, stage, steps, **{name: options[name] for name in temporal.options})
+        if non_local and stage in arch.non_local_stages:
+            for block in base_model.blocks(stage)[::2]:
+                block.put(NonLocalWrapper(block.module, base_model.channels[stage], steps))
+        steps = places.get(stage, steps)
+    if pool:
+        stage = arch.temporal_pool_stage
+        setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
+    if maximum:
+        block = base_model.blocks(last)[-1]
+        block.put(TemporalMax(block.module, steps))
+        steps = 1
+    return steps
+
+
 def build_model(
     arch: str,
     num_class: int,
     num_segments: int,
     *,
     modality: str = "RGB",
+    feature_dim: int | None = None,
     cluster: str = "cumulative",
     cluster_after: str | None = None,
     distance: str = "hamming",
@@ -288,46 +355,34 @@ def build_model(
     Everything temporal stands behind the clustering: what `temporal` names of `TEMPORAL`, or "none", non-local blocks,
     temporal pooling and temporal maximum go to trunk stages only. `shift` is another word for `temporal="shift"`.
     `cluster_after` is the backbone's own where it is None, and may name several places (`cluster_places`).
+    `feature_dim` is the width of features, where the modality is these.
     `head_options` holds at least those options that the head names. Raises ValueError for what cannot go together.
     """
     backbone, source = ARCHS[arch], MODALITIES[modality]
-    base_model = backbone.build(source.channels)
+    channels = feature_dim if source.features else source.channels
+    if channels is None:
+        raise ValueError(f"{modality} may be of any width; give feature_dim")
+    base_model = backbone.build(channels)
     backbone.check(base_model)
     places = {}
     if cluster != "none":
         places = cluster_places(cluster_after or backbone.cluster_after, num_segments, backbone.stages)
     clusterings = {after: TemporalClustering(g, cluster, seed, distance, reduce) for after, g in places.items()}
-    first = backbone.stages.index(next(iter(places))) + 1 if places else 0
-    if temporal_pool and (len(places) > 1 or backbone.temporal_pool_stage not in backbone.stages[first:]):
-        raise ValueError(f"{arch} has no place for temporal pooling behind {cluster_after}")
-    mixing = TEMPORAL.get(temporal or ("shift" if shift else "none"))
-    last = backbone.block_stages[-1] if temporal_max else None
-    if temporal_max and (mixing or last in places or last not in backbone.stages[first:]):
-        raise ValueError(
-            f"{arch} has no place for a temporal maximum: it stands in {last}, without shift or STM, clustered before"
-        )
-
-    temporal_options = {"shift_div": shift_div, "shift_place": shift_place, "shift_direction": shift_direction}
-    steps = next(iter(places.values()), num_segments)
-    for stage in backbone.stages[first:]:
-        steps = places.get(backbone.stages[backbone.stages.index(stage) - 1], steps)
-        if temporal_pool and stage == backbone.temporal_pool_stage:
-            steps = -(-steps // 2)
-        blocks = base_model.blocks(stage)
-        if mixing and stage in mixing.stages(backbone):
-            mixing.add(base_model, stage, steps, **{name: temporal_options[name] for name in mixing.options})
-        if non_local and stage in backbone.non_local_stages:
-            for block in blocks[::2]:
-                block.put(NonLocalWrapper(block.module, base_model.channels[stage], steps))
-    if temporal_pool:
-        stage = backbone.temporal_pool_stage
-        setattr(base_model, stage, TemporalPool(getattr(base_model, stage), num_segments))
-    if temporal_max:
-        block = base_model.blocks(last)[-1]
-        block.put(TemporalMax(block.module, steps))
-        steps = 1
-
+    options = {"shift_div": shift_div, "shift_place": shift_place, "shift_direction": shift_direction}
+    steps = mix_time(
+        base_model,
+        backbone,
+        places,
+        num_segments,
+        temporal=TEMPORAL.get(temporal or ("shift" if shift else "none")),
+        options=options,
+        pool=temporal_pool,
+        maximum=temporal_max,
+        non_local=non_local,
+    )
     head = build_head(consensus_type, base_model.feature_dim, num_class, steps, head_options)
+    if head.before_relu:
+        base_model.drop_last_relu()
     return TSN(
         base_model,
         head,

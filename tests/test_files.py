@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import InputError
-from ops.files import as_csv, check_writable, claimed, growing_folder, write_whole
+from ops.files import as_csv, check_writable, claimed, growing_folder, remove_partial, whole_file, write_whole
 
 HOLD = "import sys, time; from pathlib import Path; from ops.files import claimed\n"
 HOLD += "with claimed(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
@@ -100,3 +100,17 @@ def test_any_name_in_a_table():
 
 def test_csv_keeps_what_is_none_empty_and_writes_zeros_and_odd_bytes_as_text():
     assert as_csv([["a", None, 1, 0.5], ["b\0", "c,d", "\udcff", ""]]) == b'a,,1,0.5\nb\\x00,"c,d",\\udcff,\n'
+
+
+def test_a_file_that_grows_appears_when_it_is_whole(tmp_path):
+    with whole_file(tmp_path / "new/a.npy") as file:
+        file.write(b"one")
+        assert not (tmp_path / "new/a.npy").exists()
+        file.write(b"two")
+    assert (tmp_path / "new/a.npy").read_bytes() == b"onetwo"
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "new/b.npy") as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    (tmp_path / "new/.c.npy.0.partial").touch()
+    remove_partial(tmp_path)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npy"]

@@ -86,6 +86,7 @@ def test_still_scenes_score_as_one_frame_of_each():
         {"cluster": "kmeans", "reduce": "middle"},
         {"distance": "euclidean", "reduce": "random"},
         {"cluster_after": "layer1:6,layer2:4", "distance": "cosine", "shift": True},
+        {"cluster_after": "layer2:6,layer4:4", "consensus_type": "identity"},
         {"cluster_after": "layer1:6,layer2:4", "temporal": "stm", "non_local": True},
         {"shift": True, "shift_direction": "past"},
     ],

@@ -9,6 +9,7 @@ import _path
 
 from ops.errors import InputError
 from ops.evaluation.comparison import ACCURACY_KEY, PAIRED_KEY, accuracy_rows, paired_rows, repeated
+from ops.evaluation.cost import SAMPLING
 from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
 from ops.evaluation.result_files import read_scores
 from ops.options import cli
@@ -29,7 +30,6 @@ EXAMPLE = """example:
   # the same over three splits or folds, in the same order; without --against: the mean of one model's splits
   python tools/compare_runs.py --scores slope1.npz slope2.npz slope3.npz --against tsm1.npz tsm2.npz tsm3.npz
 """
-SAMPLING = {"none": "TSN", "shift": "TSM", "stm": "STM"}  # what networks on sampled frames are called, by --temporal
 COLUMNS = ("method", "frames seen", "clusters", "top-1 %", "epochs", "minutes")
 CHUNK = 32  # frames sent through a network at a time
 

@@ -169,7 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     model, config, _ = load_model(str(args.weights), args.trust_checkpoint)
     config = replace(config, keep_damaged=args.keep_damaged)
-    if model.clustering is None or MODALITIES[config.modality].flow:
+    source = MODALITIES[config.modality]
+    if model.clustering is None or source.flow or source.features:
         raise InputError(
             f"{args.weights} does not cluster, or sees optical flow; give a checkpoint for frames,"
             " trained with --cluster"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.evaluation.gradient_agreement import ANGLES, Agreement, agreements, pairs_file, spread, video_pairs
 from ops.files import check_writable, write_whole
@@ -90,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(
             f"{args.weights} was trained on {config.modality}, not {args.modality}; leave {args.modality} out"
         )
+    if MODALITIES[config.modality].features:
+        raise InputError(f"{args.weights} sees features, and no weights stand before them; give one for RGB frames")
     if model.clustering is None:
         raise InputError(f"{args.weights} was trained with --cluster none; give a checkpoint of a model that clusters")
     data = ("dataset", *DATASET_OPTIONS)

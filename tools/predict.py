@@ -79,6 +79,8 @@ def build_parser() -> cli.ArgumentParser:
 
 def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Tensor]:
     """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
+    if MODALITIES[config.modality].features:
+        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
     if MODALITIES[config.modality].flow:
         if not video.is_dir():
             raise InputError(

@@ -1,8 +1,9 @@
-"""The videos of a list -> clips.
+"""The videos of a list -> clips; of features in place of frames, their rows.
 
 Randomness is a function of (seed, epoch, video), never of the worker that loads it or of what was loaded before.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,8 @@ from ops.data.lists import Video
 from ops.data.modality import Modality
 from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
-from ops.data.stores import open_store
-from ops.data.views import View
+from ops.data.stores import Store, open_store
+from ops.data.views import View, whole_frames
 from ops.errors import InputError
 
 # number of frames, epoch -> frame numbers from 0; without a generator as many as there may be at most
@@ -50,15 +51,17 @@ class VideoDataset(Dataset):
 
     @property
     def channels(self) -> int:
-        """Of a time step as it is loaded."""
+        """Bytes that a time step has for each pixel, as it is loaded; of features, all its bytes."""
+        if self.spec.features:
+            return 2 * math.prod(self.spec.features)
         return self.modality.stack * (2 if self.spec.is_flow else 3)
 
     def frame_counts(self, epoch: int) -> np.ndarray:
         """Time steps that each video has in an epoch, (videos,); where their number is drawn, the most it may have."""
-        steps, video = np.unique([self._steps(video) for video in self.videos], return_inverse=True)
+        steps, video = np.unique([self.num_steps(video) for video in self.videos], return_inverse=True)
         return np.array([len(self.sampling(int(n), epoch, None)) for n in steps])[video]
 
-    def _steps(self, video: Video) -> int:
+    def num_steps(self, video: Video) -> int:
         """Time steps to sample from."""
         return max(1, video.num_frames - self.modality.stack + 1)
 
@@ -73,14 +76,23 @@ class VideoDataset(Dataset):
     def load(self, epoch: int, index: int) -> tuple[Tensor, int, str]:
         video = self.videos[index]
         rng = generator(Purpose.VIEW, self.seed, epoch, index)
+        steps = self.sampling(self.num_steps(video), epoch, rng)  # (t,) first frame of each
+        return self.clip(open_store(self.root / video.path), video, steps, rng), video.label, video.path
+
+    def clip(self, store: Store, video: Video, steps: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Time steps (t,), by their first frames, of a video in a store -> what the network sees, (t, channels, S, S).
+
+        uint8, of features float16 (t, d, h, w). `rng` draws what is seen of the frames.
+        """
+        if self.spec.features:
+            return store.load(self.spec, steps, whole_frames)
         stack = self.modality.stack
-        steps = self.sampling(self._steps(video), epoch, rng)  # (t,) first frame of each
         frames = np.minimum(steps[:, None] + np.arange(stack), video.num_frames - 1)  # (t, stack)
         loaded, place = frames.ravel(), None
         if (np.diff(loaded) <= 0).any():  # steps share frames: each is decoded once
             loaded, place = np.unique(frames, return_inverse=True)
         view_of = partial(self.transform, rng=rng)
-        clip = open_store(self.root / video.path).load(self.spec, loaded, view_of)  # (frames, c, S, S)
+        clip = store.load(self.spec, loaded, view_of)  # (frames, c, S, S)
         check_clip(clip, len(loaded) * (2 if self.spec.is_flow else 1), video.path)
         if self.spec.is_flow:  # all x, then all y -> (frames, 2, S, S)
             clip = torch.cat(clip.chunk(2), 1)
@@ -89,8 +101,7 @@ class VideoDataset(Dataset):
         clip = clip.unflatten(0, frames.shape)  # (t, stack, c, S, S)
         if not self.spec.is_flow:  # grey frames get three channels
             clip = clip.expand(-1, -1, 3, -1, -1)
-        clip = clip.flatten(1, 2)  # (t, stack * c, S, S)
-        return clip, video.label, video.path
+        return clip.flatten(1, 2)  # (t, stack * c, S, S)
 
 
 def check_clip(clip: Tensor, frames: int, path: str) -> None:

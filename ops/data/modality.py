@@ -1,5 +1,5 @@
 """What one time step of a video is: a frame, a stack of optical flow fields, of differences between frames, or a
-dynamic image of either.
+dynamic image of either; or features that a network has made of frames before.
 
 Wang et al., TSN, ECCV 2016: a step of `Flow` holds 5 pairs of horizontal and vertical flow, one of `RGBDiff` the 5
 differences between 6 neighbouring frames. Bilen et al., TPAMI 2018, have four streams, of one image a step: a frame
@@ -56,13 +56,24 @@ def of_dynamic_flow(mean: Sequence[float], std: Sequence[float]) -> Statistics:
     return (0.0,), (fmean(std),)
 
 
+def floats(steps: Tensor) -> Tensor:
+    """float16 (t, d, h, w), as features are kept -> float."""
+    return steps.float()
+
+
+def of_features(mean: Sequence[float], std: Sequence[float]) -> Statistics:
+    """Features are taken as they are."""
+    return (0.0,), (1.0,)
+
+
 @dataclass(frozen=True)
 class Modality:
     """`stack` neighbouring frames make a time step, which a network takes in as `channels` float channels.
 
     `to_float` makes them of a step as loaded; `statistics` normalise them, made from those that a backbone has for
     colours. With `flow` the files are pairs of optical flow images. TSN's first convolution of flow learns faster than
-    the rest: `fast_first_conv`.
+    the rest: `fast_first_conv`. Of `features`, which are no pictures, the data say how many channels they have; `arch`
+    names the only backbone that takes them.
     """
 
     stack: int
@@ -72,6 +83,8 @@ class Modality:
     crop_scales: tuple[float, ...] = CROP_SCALES
     flow: bool = False
     fast_first_conv: bool = False
+    features: bool = False
+    arch: str | None = None
 
 
 MODALITIES = {
@@ -82,4 +95,5 @@ MODALITIES = {
     "DI": Modality(WINDOW, 3, dynamic_images, of_dynamic_images),
     "OF": Modality(1, 2, levels, of_flow, flow=True),
     "DOF": Modality(WINDOW, 2, dynamic_images, of_dynamic_flow, flow=True),
+    "Features": Modality(1, 0, floats, of_features, features=True, arch="features"),
 }

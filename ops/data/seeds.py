@@ -18,6 +18,8 @@ class Purpose(IntEnum):
     REPRESENTATIVES = 3  # (seed, epoch, batch, process): the frames that give a cluster's gradient
     REDUCTION = 4  # (seed, epoch, batch, process, number of clusters): the frames that stand for clusters
     MIXING = 5  # (seed, epoch, batch): how its videos are mixed
+    HEAD = 6  # (seed, epoch, batch, process): what a head draws
+    HEAD_START = 7  # (seed,): from what of the training videos a head starts
 
 
 def _sequence(purpose: Purpose, *place: int) -> np.random.SeedSequence:

@@ -24,6 +24,8 @@ class DatasetSpec:
     in the dataset's folder and give paths relative to it; `category_file` there names the classes, one per line in the
     order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen. Frames of
     video files are shrunk to `short_side` where they are larger, as tools/extract_frames.py does; 0 keeps their size.
+
+    Where there are `features` in place of frames, this is the shape of a time step: [d] of vectors, [d, h, w] of maps.
     """
 
     num_class: int
@@ -36,6 +38,7 @@ class DatasetSpec:
     flow_tmpl: str | None = None
     keep_damaged: bool = False
     short_side: int = 256
+    features: list | None = None
 
     @property
     def is_flow(self) -> bool:
@@ -93,6 +96,8 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
     """
     given = {name: value for name, value in given.items() if value is not None}
     facts = _read_description(root / DESCRIPTION) | given
+    if facts.get("features") is not None:
+        facts = {"image_tmpl": "{}.jpg"} | facts  # of the frames that they were made of; nothing reads these
     if dataset in DATASETS:
         spec = replace(DATASETS[dataset], **facts)
     else:
@@ -109,6 +114,7 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
                 " (`tools/make_lists.py folder` writes one)"
             )
         spec = DatasetSpec(**facts)
+    check_features(spec.features, modality, root)
     flow = MODALITIES[modality].flow
     if flow and "image_tmpl" not in given:
         if spec.flow_tmpl is None:
@@ -122,6 +128,24 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
         if getattr(spec, name) is not None and getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec
+
+
+def check_features(shape: list | None, modality: str, root: Path) -> None:
+    """InputError where a dataset holds features and the modality wants frames, or the other way round."""
+    wanted = MODALITIES[modality].features
+    if shape is None and wanted:
+        raise InputError(
+            f"{root} holds no features: there is no {DESCRIPTION} in it that tells their shape; make some with"
+            " tools/extract_features.py, and give the folder where it wrote them"
+        )
+    if shape is not None and not wanted:
+        raise InputError(
+            f"{root} holds features, not frames, as its {DESCRIPTION} says; give the modality Features, or the dataset"
+            " that they were made of"
+        )
+    sizes = shape or [1]
+    if len(sizes) not in (1, 3) or not all(type(size) is int and size > 0 for size in sizes):
+        raise InputError(f"{root / DESCRIPTION}: features is {shape}, must be [d] for vectors or [d, h, w] for maps")
 
 
 def _read_description(path: Path) -> dict:

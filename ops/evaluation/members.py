@@ -87,6 +87,11 @@ def names_others(image_tmpl: str | None, content: dict) -> bool:
 
 def check_views(settings: Settings, config: Config, path: str) -> None:
     """Raise InputError where a model cannot be shown the views that were asked for."""
+    if MODALITIES[config.modality].features and (settings.test_crops > 1 or settings.full_res):
+        raise InputError(
+            f"--test_crops and --full_res have no meaning for {path}: it sees features, which cannot be cropped; leave"
+            " them out"
+        )
     if settings.clips and config.cluster != "none":
         raise InputError(
             f"--{settings.clips}_sample has no meaning for {path}: it clusters all frames of a video, so"
@@ -179,4 +184,5 @@ def describe_protocol(settings: Settings, member: Member) -> str:
             frames = f"at most {config.num_frames} frames"
         if config.frame_stride > 1:
             frames += f" of one in {config.frame_stride}"
-    return f"{frames} x {counted(views.crops, 'crop')} x {counted(views.clips, 'clip')}, {side} px{how}"
+    seen = "features" if MODALITIES[config.modality].features else f"{side} px"
+    return f"{frames} x {counted(views.crops, 'crop')} x {counted(views.clips, 'clip')}, {seen}{how}"

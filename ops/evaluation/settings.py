@@ -139,6 +139,7 @@ def parser() -> ArgumentParser:
         metavar="G[,G]",
         help="sampled frames, or clusters, per clip (default: the checkpoint's)",
     )
+    add_options(views, ["trn_tuples"])
     sampling = views.add_mutually_exclusive_group()
     sampling.add_argument(
         "--twice_sample", action="store_true", help="2 clips: the middle and the first frames of equal segments"

@@ -10,6 +10,7 @@ from ops.clustering import CLUSTERINGS
 from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_name
 from ops.errors import InputError
+from ops.heads import HEADS, head_of, known_options, options_of
 from ops.models import cluster_places
 from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.temporal import TEMPORAL
@@ -62,6 +63,16 @@ WITHOUT_EFFECT = (
         lambda config: config.temporal != "shift",
         "without --shift; add --shift or leave it out",
     ),
+    Idle(
+        ("input_size", "crop_scales", "no_flip", "rand_augment", "erasing"),
+        lambda config: MODALITIES[config.modality].features,
+        "with Features, which are no pictures any more; leave it out",
+    ),
+    Idle(
+        ("feature_dim",),
+        lambda config: not MODALITIES[config.modality].features,
+        "but with the modality Features; leave it out",
+    ),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
     Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
@@ -78,10 +89,12 @@ WITHOUT_EFFECT = (
 def check(config: Config, given: frozenset[str]) -> None:
     """Raise InputError where options contradict each other or `given` ones would have no effect."""
     check_suffix(config)
+    check_arch(config)
     check_shift(config)
     check_effect(config, given)
     check_sampling(config, given)
     check_stages(config)
+    check_head(config, given)
     check_stem(config)
     check_sync_bn(config)
     check_epochs(config, given)
@@ -103,6 +116,16 @@ def check_start(config: Config) -> None:
 def check_suffix(config: Config) -> None:
     if config.suffix and Path(config.suffix).name != config.suffix:
         raise InputError(f"--suffix {config.suffix!r} is part of a folder's name and cannot hold a path")
+
+
+def check_arch(config: Config) -> None:
+    """Features pass the backbone of their own, and nothing else does."""
+    takes = {source.arch: name for name, source in MODALITIES.items() if source.arch}
+    own = MODALITIES[config.modality].arch
+    if own and config.arch != own:
+        raise InputError(f"--arch {config.arch} takes frames, not {config.modality}; leave --arch out")
+    if not own and config.arch in takes:
+        raise InputError(f"--arch {config.arch} takes {takes[config.arch]} alone, not {config.modality}; take another")
 
 
 def check_shift(config: Config) -> None:
@@ -149,6 +172,8 @@ def check_stages(config: Config) -> None:
         place = f"behind --cluster_after {config.cluster_after}"
         if config.temporal_pool and len(places) > 1:
             raise InputError("--temporal_pool takes one place of --cluster_after; leave one of them out")
+    if config.temporal_max and not arch.block_stages:
+        raise InputError(f"--temporal_max finds no stage to work in {place}")
     if config.temporal_max and arch.block_stages[-1] not in trunk:
         raise InputError(f"--temporal_max takes place in {arch.block_stages[-1]}, which must stand {place}")
     if config.temporal_max and config.cluster != "none" and arch.block_stages[-1] in places:
@@ -171,6 +196,29 @@ def check_stages(config: Config) -> None:
             raise InputError(f"--{name} finds no stage to work in {place}")
     if config.temporal_pool and stage not in trunk:
         raise InputError(f"--temporal_pool comes before {stage}, but --cluster_after is {config.cluster_after}")
+
+
+def check_head(config: Config, given: frozenset[str]) -> None:
+    """What only some heads have, and what only some can do."""
+    name, options = config.consensus_type, vars(config)
+    head, chosen_by = head_of(name, options), HEADS[name].form_option
+    what = f"--consensus_type {name}"
+    if chosen_by:
+        what += f" --{chosen_by} {options[chosen_by]}"
+    idle = known_options() - options_of(name, options)
+    if head.needs_maps:
+        idle |= {"dropout"}
+    for option in sorted(idle & given):
+        raise InputError(f"--{option} has no effect with {what}; leave it out")
+    if head.before_relu and not ARCHS[config.arch].drops_relu:
+        raise InputError(
+            f"{what} takes maps before their last ReLU, which --arch {config.arch} cannot give; take another of either"
+        )
+    steps = config.num_segments
+    if config.temporal_pool:
+        steps = -(-steps // 2)
+    if problem := head.problem(steps, options):
+        raise InputError(f"{what} {problem}")
 
 
 def check_stem(config: Config) -> None:

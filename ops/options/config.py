@@ -13,7 +13,9 @@ from archs import ARCHS
 from ops.clustering import CLUSTERINGS, DISTANCES, REDUCTIONS
 from ops.data.modality import MODALITIES
 from ops.data.specs import DATASETS, DatasetSpec, dataset_file, dataset_name, dataset_root, dataset_spec
-from ops.heads import HEADS
+from ops.heads import HEADS, known_options, options_of
+from ops.heads.actionvlad import VLAD_FORMS
+from ops.heads.trn import TRN_MLPS, TRN_TUPLES
 from ops.options.option import Option, option
 from ops.options.types import file_path, frame_cap, number, stem_chunk, stem_memory
 from ops.streaming import STEM_GRADS
@@ -45,7 +47,8 @@ class Config:
     modality: str = option(
         MISSING,
         "what the network sees: frames (RGB, SI), differences between frames (RGBDiff), pairs of flow images (Flow:"
-        " 5 at a time, OF: 1), or dynamic images, of 10 frames (DI) or 10 pairs (DOF)",
+        " 5 at a time, OF: 1), or dynamic images, of 10 frames (DI) or 10 pairs (DOF); Features: what"
+        " tools/extract_features.py has made of frames",
         role="model",
         choices=MODALITIES,
     )
@@ -105,6 +108,12 @@ class Config:
         type=number(int, least=16),
         metavar="S",
     )
+    trn_tuples: str = option(
+        "seeded",
+        "of TRNmultiscale in testing: three seeded tuples of representations a scale, or all",
+        role="protocol",
+        choices=TRN_TUPLES,
+    )
     seed: int = option(
         0,
         "seed of weights, order, crops and random clusters",
@@ -115,7 +124,16 @@ class Config:
     )
 
     # model
-    arch: str = option("resnet50", "backbone", role="model", choices=ARCHS)
+    arch: str | None = option(
+        None, "backbone (default: resnet50; for Features, features, which is none)", role="model", choices=ARCHS
+    )
+    feature_dim: int | None = option(
+        None,
+        "how wide Features are (default: as the dataset says)",
+        role="model",
+        type=number(int, least=1),
+        metavar="D",
+    )
     num_segments: int = option(
         8,
         "clusters per video, g; with --cluster none the number of sampled frames",
@@ -181,9 +199,22 @@ class Config:
     consensus_type: str = option(
         "avg",
         "avg: a video's scores are the mean over its representations; identity: every representation is trained by"
-        " itself",
+        " itself; TRN, TRNmultiscale: an MLP over their features, one or several; ActionVLAD: visual words of all their"
+        " places; VideoGraph: a graph of actions over time",
         role="model",
         choices=HEADS,
+    )
+    trn_mlps: str = option(
+        "shared",
+        "of TRNmultiscale: one MLP for all tuples of a scale, or one for each of its three",
+        role="model",
+        choices=TRN_MLPS,
+    )
+    vlad_form: str = option(
+        "paper",
+        "of ActionVLAD: the paper's, or the one that VideoGraph's authors compare with on Breakfast",
+        role="model",
+        choices=VLAD_FORMS,
     )
 
     # training
@@ -269,6 +300,13 @@ class Config:
     )
     dropout: float = option(
         0.5, "dropout before the classifier", role="training", type=number(float, least=0, most=1), metavar="P"
+    )
+    vlad_stage: int = option(
+        2,
+        "of ActionVLAD's paper: in stage 1 its words stay as K-means found them, in stage 2 they train",
+        role="training",
+        type=number(int, least=1, most=2),
+        metavar="1|2",
     )
     npb: bool = option(
         False, "train all BatchNorms; without it only the first (TSN's partial BatchNorm)", role="training"
@@ -488,6 +526,8 @@ class Config:
     print_freq: int = option(20, "steps between two reports", role="place", type=number(int, least=1), metavar="N")
 
     def __post_init__(self):
+        if self.arch is None and self.modality in MODALITIES:
+            object.__setattr__(self, "arch", MODALITIES[self.modality].arch or "resnet50")
         if self.cluster_after is None and self.arch in ARCHS:
             object.__setattr__(self, "cluster_after", ARCHS[self.arch].cluster_after)
         if self.temporal is None:
@@ -512,7 +552,11 @@ class Config:
             ]
         if self.temporal_max:
             parts.append("tmax")
-        parts += [self.consensus_type, f"segment{self.num_segments}", f"e{self.epochs}"]
+        parts.append(self.consensus_type)
+        for name in sorted(options_of(self.consensus_type, vars(self)) & OPTIONS.keys()):
+            if getattr(self, name) != OPTIONS[name].default:
+                parts.append(f"{name}-{getattr(self, name)}")
+        parts += [f"segment{self.num_segments}", f"e{self.epochs}"]
         if self.lr_type == "cos":
             parts.append("cos")
         if self.dense_sample:
@@ -578,7 +622,7 @@ class Config:
     @property
     def model_options(self) -> dict:
         """What `ops.models.build_model` takes besides the number of classes."""
-        return {name: getattr(self, name) for name in names_of("model")} | {
+        return {name: getattr(self, name) for name in {*names_of("model"), *known_options() & OPTIONS.keys()}} | {
             "dropout": self.dropout,
             "partial_bn": not self.npb,
             "freeze_stem_bn": self.freeze_stem_bn,

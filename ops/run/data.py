@@ -1,11 +1,13 @@
 """From the options of a run to its videos: which frames are loaded, what is seen of them, how they come in batches."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
 
+from ops.clustering import CLUSTERINGS
 from ops.data.batches import EpochBatches
 from ops.data.categories import read_categories
 from ops.data.dataset import VideoDataset
@@ -15,6 +17,7 @@ from ops.data.modality import MODALITIES
 from ops.data.sampling import FrameSampler
 from ops.data.specs import dataset_file
 from ops.data.views import eval_transform, train_transform
+from ops.errors import InputError
 from ops.options.config import Config
 from ops.training.processes import ALONE, Processes
 
@@ -33,6 +36,30 @@ def make_sampler(config: Config, train: bool = False) -> FrameSampler:
         clip_speed=config.clip_speed,
         keep=config.frame_keep,
     )
+
+
+def with_feature_dim(config: Config) -> Config:
+    """The config completed by the width of the dataset's features, where there are such in place of frames.
+
+    Raises InputError where it is of another width, or clusters by what such features do not have.
+    """
+    shape = config.spec.features
+    if shape is None:
+        return config
+    if config.feature_dim not in (None, shape[0]):
+        origin = f"{config.resume} was trained on" if config.resume else "--feature_dim says"
+        raise InputError(
+            f"{config.root} holds features of width {shape[0]}, and {origin} {config.feature_dim}; use features of the"
+            " same network"
+        )
+    clustering = CLUSTERINGS.get(config.cluster)
+    signs = clustering and (clustering.of_signs or clustering.by_distance and config.distance == "hamming")
+    if signs and len(shape) == 1:
+        raise InputError(
+            f"{config.root} holds vectors, means over places, whose signs hardly tell frames apart, and --cluster"
+            f" {config.cluster} looks at signs; take --cluster none, even or kmeans, or --distance euclidean or cosine"
+        )
+    return replace(config, feature_dim=shape[0])
 
 
 def listed_videos(config: Config, train: bool = False) -> list[Video]:

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ops.data.decoding import describe_decoder
+from ops.data.modality import MODALITIES
 from ops.models import TSN
 from ops.options.config import OPTIONS, Config
 from ops.pictures.text import counted
@@ -41,12 +42,13 @@ def describe(
     sizes = ", ".join(f"{len(videos)} {split} videos" for split, videos in splits.items())
     frames = [video.num_frames for videos in splits.values() for video in videos]
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    lines = {
-        "data": f"{config.dataset} {config.modality} in {config.root}: {sizes}, {model.num_class} classes",
-        "decoder": describe_decoder(),
+    lines = {"data": f"{config.dataset} {config.modality} in {config.root}: {sizes}, {model.num_class} classes"}
+    if not MODALITIES[config.modality].features:
+        lines["decoder"] = describe_decoder()
+    lines |= {
         "frames": f"min {min(frames)}, median {statistics.median(frames):g}, max {max(frames)} per video; seen:"
         f" {describe_seen(config)}",
-        "model": f"{config.arch}, {parameters:.2f} M parameters, {config.frame_size} px, {config.describe_temporal()}",
+        "model": f"{config.arch}, {parameters:.2f} M parameters, {describe_size(config)}, {config.describe_temporal()}",
         "device": describe_device(device, processes),
     }
     if model.clustering:
@@ -54,6 +56,13 @@ def describe(
     if not config.evaluate:
         lines["training"] = describe_training(config, device)
     return lay_out(lines)
+
+
+def describe_size(config: Config) -> str:
+    """How large the frames are that a network sees, or how wide features are."""
+    if MODALITIES[config.modality].features:
+        return f"features of width {config.feature_dim}"
+    return f"{config.frame_size} px"
 
 
 def describe_seen(config: Config) -> str:

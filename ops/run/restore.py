@@ -8,6 +8,7 @@ from ops.heads import HEADS
 from ops.models import TSN, build_model
 from ops.options.checks import adopt, check, check_dataset
 from ops.options.config import Config, names_of
+from ops.run.data import with_feature_dim
 from ops.run.identity import check_class_names, stored_class_names
 from ops.run.tsm_layout import describe_network, read_name, read_weights
 from ops.training.checkpoint import load_checkpoint, load_weights
@@ -50,6 +51,7 @@ def restore(content: dict, config: Config, given: frozenset[str], **changes) -> 
             f"--test_segments {config.num_segments} contradicts {path}: it clusters after {config.cluster_after}; leave"
             " --test_segments out"
         )
+    config = with_feature_dim(config)
     num_class = config.spec.num_class
     model = _rebuild(config, num_class, content)
     check_class_names(stored_class_names(content, num_class, path), config, path)
@@ -101,9 +103,11 @@ def count_classes(content: dict) -> int | None:
     if "num_class" in content:
         most = sum(value.numel() for value in weights.values())  # every class has a weight
         return content["num_class"] if 0 < content["num_class"] <= most else None
-    for key, value in weights.items():
-        if plain_name(key) == "new_fc.weight" and value.ndim == 2:
-            return len(value)
+    head = HEADS[read_weights(weights).get("consensus_type", Config.consensus_type)]
+    named = {plain_name(key): value for key, value in weights.items()}
+    for name in head.classifiers:
+        if name in named and named[name].ndim == 2:
+            return len(named[name])
     return None
 
 

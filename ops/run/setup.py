@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.files import check_writable
 from ops.models import TSN, build_model
@@ -19,12 +20,12 @@ from ops.move4mnist.generator import PRESETS, make_dataset
 from ops.options.checks import check, check_mixing, check_processes, check_within_epoch
 from ops.options.config import Config
 from ops.options.parsing import parse
-from ops.run.data import known_class_names, load_videos
+from ops.run.data import known_class_names, load_videos, with_feature_dim
 from ops.run.header import describe
 from ops.run.identity import changed_lists, check_batches, describe_data
 from ops.run.restore import restore
 from ops.run.saving import newest_checkpoint, stamp
-from ops.run.start import load_start, warn_of_frozen_norms, weights_source
+from ops.run.start import load_start, start_head, warn_of_frozen_norms, weights_source
 from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
@@ -82,6 +83,7 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     if content:
         boost = content.get("boost_classifier", True)  # checkpoints without this fact are TSM's, which boosts
     else:
+        config = with_feature_dim(config)
         torch.manual_seed(config.seed)
         model = build_model(num_class=config.spec.num_class, **config.model_options)
         boost = load_start(config, model, say)
@@ -94,6 +96,8 @@ def set_up(argv: Sequence[str] | None, processes: Processes, say: Say, warn: Say
     say(describe(config, model, loaders, device, processes))
     if not content and weights_source(config) == "none":
         warn_of_frozen_norms(config, model, warn)
+    if not content and (boost or not config.tune_from):  # else it has learned already
+        start_head(config, model, device, say)
     return Run(config, model, loaders, device, processes, content, boost, data, last, say, warn)
 
 
@@ -176,7 +180,13 @@ def check_shapes(config: Config, model: TSN, loader: DataLoader, processes: Proc
     batches = loader.batch_sampler
     smallest = batches.num_videos % batches.batch_size or min(batches.num_videos, batches.batch_size)
     synchronised = config.sync_bn and processes.world_size > 1
-    if model.consensus.num_segments > 1 or smallest >= 2 * processes.world_size or synchronised:
+    alone = smallest < 2 * processes.world_size and not synchronised
+    if alone and model.consensus.norms_videos:
+        raise InputError(
+            f"a batch of this run leaves one video to a process, and --consensus_type {config.consensus_type} has a"
+            " BatchNorm over videos, which cannot train on one; take another --batch_size"
+        )
+    if model.consensus.num_segments > 1 or not alone:
         return
     steps, size = model.num_segments, config.frame_size
     frames = torch.zeros(steps, model.base_model.in_channels, size, size)
@@ -231,7 +241,8 @@ def place(config: Config, model: TSN, device: torch.device, processes: Processes
 
 def make_data(config: Config, say: Say) -> None:
     """Generate movingmnist where its folder is missing."""
-    if config.dataset != "movingmnist" or config.root.exists() or config.train_list or config.val_list:
+    given = config.root.exists() or config.train_list or config.val_list or MODALITIES[config.modality].features
+    if config.dataset != "movingmnist" or given:
         return
     say(f"generating Move4MNIST in {config.root} (once; other presets: tools/make_move4mnist.py --help)")
     bar = partial(tqdm, desc="videos", leave=False, dynamic_ncols=True)

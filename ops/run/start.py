@@ -1,15 +1,22 @@
 """The weights that a new run starts from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
 
 from archs import ARCHS
+from ops.data.seeds import Purpose, generator
 from ops.data.specs import dataset_name
+from ops.errors import InputError
 from ops.models import TSN
 from ops.options.config import Config
-from ops.run.data import known_class_names
+from ops.pictures.text import counted
+from ops.run.data import known_class_names, load_videos
 from ops.run.restore import trained_on
 from ops.training.checkpoint import load_checkpoint, load_pretrained, load_weights
 from ops.training.layouts import HEAD, summarise, translate
+from ops.training.placement import full_precision
 
 Say = Callable[[str], None]
 
@@ -60,6 +67,37 @@ def tune(config: Config, model: TSN, say: Say) -> bool:
     loaded += f"new: {', '.join(new)}" if new else "none new"
     say(f"weights   {path}: {loaded}; classifier {why}{name_left_out(left_out)}")
     return is_new
+
+
+@torch.no_grad()
+@full_precision()
+def start_head(config: Config, model: TSN, device: torch.device, say: Say) -> None:
+    """Let a new head that starts from data see training videos: those of the first epoch, the same in all processes.
+
+    Raises InputError where they do not give it what it wants.
+    """
+    if not model.consensus.starts_from_data:
+        return
+    loader = load_videos(config, True, device)
+    loader.batch_sampler.set_epoch(config.start_epoch)
+    seen = []
+
+    def batches() -> Iterator[Tensor]:
+        for batch in loader:
+            if batch.names:
+                seen.extend(batch.names)
+                x, _ = model.represent(batch.frames, batch.lengths)
+                yield model.to_head(x, len(batch.names))
+
+    model.eval()
+    try:
+        model.consensus.start_from(batches(), generator(Purpose.HEAD_START, config.seed))
+    except ValueError as error:
+        raise InputError(
+            f"--consensus_type {config.consensus_type} cannot start from the training list: {error}"
+        ) from None
+    model.train()
+    say(f"head      {config.consensus_type} starts from {counted(len(seen), 'training video')}")
 
 
 def name_left_out(keys: Sequence[str]) -> str:

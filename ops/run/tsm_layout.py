@@ -4,7 +4,10 @@ Lin, Gan, Han: *TSM*, ICCV 2019. Its training program names a run
 
     TSM_<dataset>_<modality>_<arch>[_shift<div>_<place>][_tpool]_<consensus>_segment<g>_e<epochs>[_dense][_nl]...
 
-and writes <run>/ckpt.pth.tar; the published files are <run>.pth. Here, `_past` may follow the place of shift.
+and writes <run>/ckpt.pth.tar; the published files are <run>.pth. Here, `_past` may follow the place of shift. TRN's
+files (Zhou et al., ECCV 2018) are alike:
+
+    TRN_<dataset>_<modality>_<arch>_<consensus>_segment<g>_best...pth.tar
 """
 
 import re
@@ -15,15 +18,16 @@ from torch import Tensor
 from archs import ARCHS
 from ops.data.modality import MODALITIES
 from ops.errors import InputError
+from ops.heads import HEADS
 from ops.options.checks import contradiction
 from ops.options.config import OPTIONS, Config, names_of
 
 SEGMENTS_FLAGS = "--num_segments (of test_models.py: --test_segments)"
 
 CONVENTION = re.compile(
-    r"TSM_(?P<dataset>.+?)_(?P<modality>RGBDiff|RGB|Flow)_(?P<arch>[^_]+)"
+    r"(TSM|TRN)_(?P<dataset>.+?)_(?P<modality>RGBDiff|RGB|Flow)_(?P<arch>[^_]+)"
     r"(_shift(?P<shift_div>\d+)_(?P<shift_place>[^_]+)(?P<past>_past)?)?(?P<temporal_pool>_tpool)?"
-    r"_(?P<consensus_type>[^_]+)_segment(?P<num_segments>\d+)_e\d+(?P<rest>(_[^.]*)?)"
+    r"_(?P<consensus_type>[^_]+)_segment(?P<num_segments>\d+)_(e\d+|best)(?P<rest>(_[^.]*)?)"
 )
 
 
@@ -57,8 +61,8 @@ def read_name(path: str | Path) -> dict:
 
 
 def known_arch(name: str) -> str:
-    """A backbone's name here: other programs write some in capitals (BNInception)."""
-    return name.lower() if name not in ARCHS and name.lower() in ARCHS else name
+    """The name that an arch has here, where another program writes it in other letters (BNInception, say)."""
+    return {arch.lower(): arch for arch in ARCHS}.get(name.lower(), name)
 
 
 MODALITY_OF = {MODALITIES[name].channels: name for name in ("RGB", "Flow", "RGBDiff")}  # those that TSM has
@@ -66,7 +70,7 @@ MODALITY_OF = {MODALITIES[name].channels: name for name in ("RGB", "Flow", "RGBD
 
 def read_weights(weights: dict[str, Tensor], arch: str | None = None) -> dict:
     """What a state dict proves: modality, shift and its place or STM, where clustering stands, temporal pooling,
-    non-local blocks.
+    non-local blocks, the head.
 
     Absent from the result: what it leaves open. A file from a program that wraps no weights in `.net.` may still want
     shift. Where the first layers hold no shift and later ones do, frames are clustered in between. Which layers make a
@@ -100,6 +104,10 @@ def read_weights(weights: dict[str, Tensor], arch: str | None = None) -> dict:
             options["cluster"] = "none"
         else:
             options["cluster_after"] = stages[first - 1]
+    for name, head in HEADS.items():
+        proven = head.read(weights)
+        if proven is not None:
+            options |= {"consensus_type": name, **proven}
     kernels = [value for key, value in weights.items() if key.startswith("base_model.") and value.ndim == 4]
     if kernels and kernels[0].shape[1] in MODALITY_OF:
         options["modality"] = MODALITY_OF[kernels[0].shape[1]]

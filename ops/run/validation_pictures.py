@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from ops.data.dataset import VideoDataset
+from ops.data.modality import MODALITIES
 from ops.models import TSN
 from ops.pictures.confusion import confusion_pixels
 from ops.pictures.strip import cluster_strip
@@ -19,7 +20,7 @@ def validation_pictures(
     """Pictures by their names, uint8 (H, W, 3), of a model and the videos that gave the `result`."""
     model.eval()
     pictures = {"confusion/val": confusion_pixels(result.confusion.numpy(), classes, title)}
-    if model.clustering:
+    if model.clustering and not MODALITIES[model.modality].features:
         few = max(1, min(4, len(videos) // 25))  # a small part of the validation's time
         for i in range(few):
             pictures[f"clusters/{i}"] = picture_clusters(model, videos, (2 * i + 1) * len(videos) // (2 * few))

@@ -27,12 +27,13 @@ def parameter_groups(
     """Groups with `lr_mult` and `decay_mult` as in TSN (Wang et al., ECCV 2016; TSM's training code).
 
     Biases learn twice as fast and do not decay, normalisation layers do not decay; with `boost_classifier` the
-    classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow. Whatever is neither a
-    bias nor of a normalisation layer is a weight. Each parameter that requires a gradient is in one group, frozen ones
-    are in none. With a `layer_decay` below 1 the rate is that much smaller with each stage further from the classifier.
+    classifier learns 5 times as fast, its bias 10 times. So does the first convolution of Flow. What a module calls
+    `undecayed` is treated as a normalisation layer's. Whatever is neither that nor a bias is a weight. Each parameter
+    that requires a gradient is in one group, frozen ones are in none. With a `layer_decay` below 1 the rate is that
+    much smaller with each stage further from the classifier.
     """
     depth = depths(model) if layer_decay != 1 else {}
-    fast = [model.new_fc] if boost_classifier else []
+    fast = [model.new_fc] if boost_classifier and model.consensus.boosted else []
     if MODALITIES[model.modality].fast_first_conv:
         fast.append(model.get_submodule(model.first_conv))
     members = {(name, deep): [] for name in multiples for deep in sorted({0, *depth.values()})}
@@ -42,7 +43,7 @@ def parameter_groups(
             if not parameter.requires_grad or parameter in seen:
                 continue
             seen.add(parameter)
-            if isinstance(module, NORMS):
+            if isinstance(module, NORMS) or name in getattr(module, "undecayed", ()):
                 group = "norms"
             else:
                 group = "biases" if name.startswith("bias") else "weights"

@@ -65,6 +65,10 @@ class _Synchronised:
         return y
 
 
+class SynchronisedBatchNorm1d(_Synchronised, nn.BatchNorm1d):
+    pass
+
+
 class SynchronisedBatchNorm2d(_Synchronised, nn.BatchNorm2d):
     pass
 
@@ -73,7 +77,11 @@ class SynchronisedBatchNorm3d(_Synchronised, nn.BatchNorm3d):
     pass
 
 
-SYNCHRONISED = {nn.BatchNorm2d: SynchronisedBatchNorm2d, nn.BatchNorm3d: SynchronisedBatchNorm3d}
+SYNCHRONISED = {
+    nn.BatchNorm1d: SynchronisedBatchNorm1d,
+    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+    nn.BatchNorm3d: SynchronisedBatchNorm3d,
+}
 
 
 def synchronise(model: nn.Module, device: torch.device) -> nn.Module:

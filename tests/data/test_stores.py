@@ -66,7 +66,7 @@ def test_a_folder_wins_over_a_zip_and_a_zip_over_raw(video):
     assert type(open_store(video)) is RawStore
     raw.unlink()
     assert open_store(video).problem(SPEC, 3) == (
-        f"no folder {video}, nor v.1.zip or v.1.npy, nor a video file of that name"
+        f"no folder {video}, nor v.1.zip or v.1.npy or v.1.features.npy, nor a video file of that name"
     )
 
 
@@ -377,5 +377,5 @@ def test_a_new_kind_is_a_class_and_an_entry(tmp_path, monkeypatch, capsys):
     assert check_dataset.main([*words, "--root_path", str(tmp_path)]) == 1
     assert f"v.grey: list says 2 frames, {tmp_path}/v.grey holds 3" in (tmp_path / "p.csv").read_text()
     assert open_store(tmp_path / "w").problem(SPEC, 1) == (
-        f"no folder {tmp_path}/w, nor w.zip or w.npy or w.grey, nor a video file of that name"
+        f"no folder {tmp_path}/w, nor w.zip or w.npy or w.features.npy or w.grey, nor a video file of that name"
     )

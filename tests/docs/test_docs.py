@@ -35,9 +35,11 @@ SMALLER = {  # program -> flags behind every command of it that runs: the last o
     "main.py": "--arch resnet_thin --input_size 32 --epochs 1 --pretrain none -j 0 --device cpu",
     "test_models.py": "-j 0 --device cpu",
     "tools/predict.py": "--device cpu",
+    "tools/extract_features.py": "--device cpu",
     "tools/gradient_agreement.py": "--num_videos 2 --num_pairs 4 --device cpu",
     "tools/make_move4mnist.py": "--num_train 8 --num_val 4 -j 1 --digits glyphs",
 }
+OF_FEATURES = "--epochs 1 -j 0 --device cpu"  # behind those of main.py that see features
 SHELLS = ("bash", "sh", "shell")
 PLACEHOLDER = re.compile(r"checkpoint/NAME/ckpt\.best\.pth\.tar|path_to_the_best_model\.pth|\bCKPT\b")
 PROGRAM = re.compile(r"(main|test_models|tools/\w+)\.py")
@@ -199,7 +201,7 @@ def run_shell(block: Block, run_program, names: dict) -> None:
     for command in commands_of(block):
         words = fill_in(command.words)
         words = [path for word in words for path in (sorted(glob.glob(word)) if "*" in word else None) or [word]]
-        more = shlex.split(SMALLER.get(command.program, ""))
+        more = shlex.split(OF_FEATURES if "Features" in words else SMALLER.get(command.program, ""))
         asked = f"{command.place}: {shlex.join([*command.words, *more])}"
         if command.program is None:
             done = subprocess.run(words, capture_output=True, text=True)

@@ -72,6 +72,25 @@ def contradiction(*words):
         ("--sync_bn --freeze_backbone", ["--sync_bn", "--freeze_backbone"]),
         ("--stem_grad representative --freeze_backbone", ["--stem_grad", "--freeze_backbone"]),
         ("--evaluate", ["--evaluate", "--resume PATH"]),
+        ("--trn_mlps shared", ["--trn_mlps has no effect with --consensus_type avg"]),
+        ("--consensus_type TRN --trn_tuples all", ["--trn_tuples has no effect with --consensus_type TRN;"]),
+        (
+            "--consensus_type TRNmultiscale --num_segments 1",
+            ["--consensus_type TRNmultiscale relates", "--num_segments"],
+        ),
+        (
+            "--consensus_type TRNmultiscale --num_segments 2 --temporal_pool",
+            ["--consensus_type TRNmultiscale relates at least 2"],
+        ),
+        (
+            "--consensus_type TRNmultiscale --num_segments 16 --trn_tuples all",
+            ["has 65519 tuples of 16 representations", "leave --trn_tuples all out"],
+        ),
+        (
+            "--consensus_type ActionVLAD --vlad_form breakfast --vlad_stage 1",
+            ["--vlad_stage has no effect with --consensus_type ActionVLAD --vlad_form breakfast"],
+        ),
+        ("--consensus_type ActionVLAD --dropout 0.5", ["--dropout has no effect with --consensus_type ActionVLAD"]),
         ("--suffix a/b", ["--suffix", "'a/b'"]),
         ("--resume a.pth --tune_from b.pth", ["--resume a.pth", "--tune_from b.pth"]),
         ("--resume auto --tune_from b.pth --pretrain a.pth", ["--tune_from b.pth", "--pretrain a.pth"]),
@@ -118,6 +137,8 @@ def test_contradictions_name_both_sides(words, parts):
         "--sync_bn --stem_chunk 8 --freeze_stem_bn --npb",
         "--resume auto --tune_from b.pth",
         "--resume auto --pretrain b.pth",
+        "--consensus_type ActionVLAD --vlad_stage 1 --cluster none",
+        "--consensus_type TRNmultiscale --trn_mlps shared --trn_tuples all --cluster none",
     ],
 )
 def test_what_fits_together(words):
@@ -140,6 +161,15 @@ def test_stages_are_those_of_the_arch(monkeypatch):
         ("--temporal_pool --cluster none", "--temporal_pool finds no stage to work in with --arch bare"),
     ):
         assert text in contradiction("--arch", "bare", *words.split())
+
+
+def test_maps_before_the_last_relu_are_not_of_every_arch(monkeypatch):
+    monkeypatch.setitem(ARCHS, "bare", Arch(None, ("a", "b"), block_stages=(), cluster_after="a"))
+    text = contradiction("--arch", "bare", "--consensus_type", "ActionVLAD")
+    assert text.startswith(
+        "--consensus_type ActionVLAD --vlad_form paper takes maps before their last ReLU, which --arch"
+    )
+    parse([*DATA, "--arch", "bare", "--consensus_type", "ActionVLAD", "--vlad_form", "breakfast"])
 
 
 def test_flow_has_no_colours_to_augment():

@@ -10,10 +10,11 @@ DATA = ["movingmnist", "RGB"]
 
 ROLES = {
     "data": {"train_list", "val_list", "image_tmpl", "first_frame", "num_class", "category_file"},
-    "protocol": {"no_flip", "input_size", "num_frames", "frame_stride", "dense_sample", "seed"},
+    "protocol": {"no_flip", "input_size", "num_frames", "frame_stride", "dense_sample", "trn_tuples", "seed"},
     "model": {
         "modality",
         "arch",
+        "feature_dim",
         "num_segments",
         "cluster",
         "cluster_after",
@@ -28,6 +29,8 @@ ROLES = {
         "temporal_max",
         "non_local",
         "consensus_type",
+        "trn_mlps",
+        "vlad_form",
     },
     "training": {
         "dropout",
@@ -40,6 +43,7 @@ ROLES = {
         "wd",
         "gd",
         "npb",
+        "vlad_stage",
         "freeze_stem_bn",
         "stem_chunk",
         "stem_memory",
@@ -151,6 +155,10 @@ def test_plain_values():
         (
             {"lr_type": "cos", "non_local": True, "suffix": "x"},
             "TSM_movingmnist_RGB_resnet50_cumulative-layer1_avg_segment8_e120_cos_nl_x",
+        ),
+        (
+            {"consensus_type": "TRNmultiscale", "trn_mlps": "per_tuple", "cluster": "none"},
+            "TSM_movingmnist_RGB_resnet50_TRNmultiscale_trn_mlps-per_tuple_segment8_e120",
         ),
     ],
 )

@@ -40,6 +40,7 @@ OPTIONS = {
     "clip_share": ("0.7", 0.7),
     "clip_speed": ("1.5", 1.5),
     "arch": ("resnet_thin", "resnet_thin"),
+    "feature_dim": ("512", 512),
     "pretrain": ("none", "none"),
     "tune_from": ("x.pth", "x.pth"),
     "num_segments": ("16", 16),
@@ -59,6 +60,10 @@ OPTIONS = {
     "non_local": (None, True),
     "dense_sample": (None, True),
     "consensus_type": ("identity", "identity"),
+    "trn_mlps": ("per_tuple", "per_tuple"),
+    "trn_tuples": ("all", "all"),
+    "vlad_form": ("breakfast", "breakfast"),
+    "vlad_stage": ("1", 1),
     "dropout": ("0.8", 0.8),
     "input_size": ("112", 112),
     "epochs": ("40", 40),
@@ -116,12 +121,19 @@ NEEDS = {
     "shift_direction": ["--temporal=shift"],
     "dense_sample": ["--cluster=none"],
     "evaluate": ["--resume=c.pth"],
+    "trn_mlps": ["--consensus_type=TRNmultiscale"],
+    "trn_tuples": ["--consensus_type=TRNmultiscale"],
+    "vlad_form": ["--consensus_type=ActionVLAD"],
+    "vlad_stage": ["--consensus_type=ActionVLAD"],
     "scores": ["--evaluate", "--resume=c.pth"],
 }
 
 
+OF_MODALITY = {"feature_dim": ["movingmnist", "Features"]}
+
+
 def value_of(name, *words):
-    return getattr(parse([*DATA, *NEEDS.get(name, []), *words])[0], name)
+    return getattr(parse([*OF_MODALITY.get(name, DATA), *NEEDS.get(name, []), *words])[0], name)
 
 
 def usage_error(capsys, *words):
@@ -158,7 +170,7 @@ def test_every_option_in_every_spelling(name):
 def test_what_was_given_is_known(name):
     text, _ = OPTIONS[name]
     needed = NEEDS.get(name, [])
-    _, given = parse([*DATA, *needed, f"--{name}", *(text.split() if text else [])])
+    _, given = parse([*OF_MODALITY.get(name, DATA), *needed, f"--{name}", *(text.split() if text else [])])
     assert given == {"dataset", "modality", name} | {word[2:].partition("=")[0] for word in needed}
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from ops.models import build_model
 from ops.options import cli
-from ops.options.config import Config, plain
+from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.training import checkpoint as ckpt
 
 MODEL = {"arch": "resnet_thin", "input_size": 16, "num_segments": 2}
@@ -36,6 +36,8 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/compare_runs.py": "run",
     "tools/gradient_agreement.py": "mini --weights good.pth --device cpu",
     "tools/draw_clusters.py": "mini --weights good.pth --device cpu",
+    "tools/extract_features.py": "mini RGB --weights good.pth --at clusters --device cpu",
+    "tools/cost.py": "--arch resnet_thin --input_size 16 --num_segments 2",
     "tools/study.py plan": "plan --quick",
     "tools/study.py run": "run --quick",
     "tools/study.py check": "check easy-random-g16-e7-s0",
@@ -123,6 +125,7 @@ VALUES = {
         "--num_frames": "some",
         "--frame_stride": "0",
         "--input_size": "15",
+        "--feature_dim": "0",
         "--crop_scales": "1 0",
         "--optimizer": "lion",
         "--eps": "0",
@@ -151,6 +154,10 @@ VALUES = {
         "--shift_direction": "future",
         "--temporal": "tea",
         "--consensus_type": "max",
+        "--trn_mlps": "two",
+        "--trn_tuples": "some",
+        "--vlad_form": "mine",
+        "--vlad_stage": "3",
         "--dropout": "1.5",
         "--pretrain": ("nowhere.pth", "no checkpoint nowhere.pth"),
         "--tune_from": ("nowhere.pth", "no checkpoint nowhere.pth"),
@@ -199,6 +206,7 @@ VALUES = {
         "--coeff": "nan",
         "--test_crops": "2",
         "--test_segments": "0",
+        "--trn_tuples": ("all", "--trn_tuples has no effect with --consensus_type avg"),
         "--csv_file": "no/where.csv",
         "--scores": "mini",
         "--confusion": "no/where",
@@ -227,6 +235,37 @@ VALUES = {
         "--chunk": "0",
         "--device": "abacus",
     },
+    "tools/extract_features.py": {
+        "--root_path": ("nowhere", "unknown dataset 'mini'"),
+        "--train_list": ("nowhere.txt", "no list file"),
+        "--category_file": None,
+        "--val_list": ("nowhere.txt", "no list file"),
+        "--image_tmpl": ("frame", "image template 'frame'"),
+        "--first_frame": "-1",
+        "--num_class": "0",
+        "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"),
+        "--at": "layer9",
+        "--arch": "vgg",
+        "--input_size": "15",
+        "--frames": "0",
+        "--short_side": "wide",
+        "--out": ("mini", "is the dataset itself"),
+        "--chunk": "0",
+        "-j": "0",
+        "--device": "abacus",
+    },
+    "tools/cost.py": {
+        "--picture": ("x.png", "give their log folders"),
+        "--weights": ("nowhere.pth", "--arch contradicts --weights"),
+        "--frames": "0",
+        "--repeat": "0",
+        "--json": "no/where/",
+        "--device": "abacus",
+        "--modality": "sound",
+        "--input_size": "0",
+        "--num_class": "0",
+    }
+    | {f"--{name}": None for name in names_of("model") if not (OPTIONS[name].positional or OPTIONS[name].switch)},
     "tools/gradient_agreement.py": {
         "--root_path": ("nowhere", "unknown dataset 'mini'"),
         "--train_list": None,

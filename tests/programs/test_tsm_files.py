@@ -9,6 +9,7 @@ from torch import nn
 
 from archs import ARCHS
 from ops.models import build_model
+from ops.run.restore import load_model
 from ops.training import checkpoint as ckpt
 
 NAMED = "TSM_movingmnist_RGB_thin_shift8_blockres_avg_segment4_e45.pth"
@@ -117,6 +118,28 @@ def test_an_unnamed_file_of_tsn(run, tsm_file):
     assert result(run("main.py", "--evaluate", "--resume", path, "--num_segments", 4)) == expected
     clustered = run("main.py", "--evaluate", "--resume", path, "--num_segments", 4, "--cluster", "slope")
     assert result(clustered) != expected  # whoever asks for it gets it: the weights do not contradict
+
+
+@pytest.mark.parametrize("options", [{"trn_mlps": "shared"}, {"trn_mlps": "per_tuple"}], ids=str)
+def test_files_of_trn(run, tsm_file, tmp_path, options):
+    """Their name, or their weights and the arch that they hold, tell all; and they are what training starts from."""
+    options = {"shift": False, "consensus_type": "TRNmultiscale", "trn_tuples": "seeded"} | options
+    named = tsm_file("TRN_movingmnist_RGB_Thin_TRNmultiscale_segment4_best_v0.4.pth.tar", **options)
+    unnamed = tsm_file("best.pth", **options)
+    expected = result(run("test_models.py", "--weights", named))
+    assert expected == result(run("main.py", "--evaluate", "--resume", unnamed))
+    assert result(run("test_models.py", "--weights", unnamed, "--trn_tuples", "all")) != expected
+    for words, line in (
+        (["--consensus_type", "TRN"], "--consensus_type TRN contradicts"),
+        (["--num_segments", 8], "--num_segments 8 contradicts"),
+    ):
+        assert run("main.py", "--evaluate", "--resume", unnamed, *words).error.startswith(line)
+    loaded = load_model(str(named))
+    assert (loaded.model.num_class, loaded.config.num_segments) == (4, 4)
+    head = ["--arch", "thin", "--cluster", "none", "--num_segments", 4, "--consensus_type", "TRNmultiscale"]
+    head += ["--trn_mlps", options["trn_mlps"]]
+    ran = run("main.py", *head, "--tune_from", named, "--epochs", 1, "-b", 4, "--lr", "1e-30")
+    assert ran.code == 0 and "none new; classifier kept" in ran.out, ran
 
 
 @pytest.mark.parametrize(

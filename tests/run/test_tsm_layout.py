@@ -73,6 +73,12 @@ TSN = {
             "x",
             PLAIN | {"arch": "bninception", "shift_place": "block", "shift_direction": "past"},
         ),
+        (
+            "TRN_something_RGB_BNInception_TRNmultiscale_segment8_best_v0.4.pth.tar",
+            "something",
+            TSN | {"arch": "bninception", "num_segments": 8},
+        ),
+        ("TRN_jester_RGB_RESNET50_TRN_segment5_best.pth.tar", "jester", TSN),
         ("resnet50.pth", None, {}),
         ("TSM/model_best.pth", None, {}),
     ],
@@ -116,6 +122,27 @@ def test_names(path, dataset, expected):
 )
 def test_what_keys_prove(key, expected):
     assert read_weights({key: torch.zeros(1)}) == expected
+
+
+@pytest.mark.parametrize(
+    "key, shape, expected",
+    [
+        ("classifier.1.weight", (512, 2048), {"consensus_type": "TRN", "num_segments": 8}),
+        (
+            "fc_fusion_scales.0.1.weight",
+            (256, 1280),
+            {"consensus_type": "TRNmultiscale", "trn_mlps": "shared", "num_segments": 5},
+        ),
+        (
+            "fc_fusion_scales.0.0.1.weight",
+            (256, 2048),
+            {"consensus_type": "TRNmultiscale", "trn_mlps": "per_tuple", "num_segments": 8},
+        ),
+        ("other.weight", (3, 4), {}),
+    ],
+)
+def test_what_the_keys_of_a_head_prove(key, shape, expected):
+    assert read_weights({f"consensus.{key}": torch.zeros(shape)}) == {"non_local": False} | expected
 
 
 @pytest.mark.parametrize("channels, modality", [(3, "RGB"), (10, "Flow"), (15, "RGBDiff"), (4, None)])

@@ -83,7 +83,10 @@ def compare(run_main, run_processes, tiny_data, tmp_path):
     "number, words",
     [
         (2, "-b 3"),  # 3 + 3 + 2 videos
-        (3, "-b 2 --bucket 2 --cluster slope --stem_chunk 7 --shift"),  # one process without a video in each step
+        (
+            3,
+            "-b 2 --bucket 2 --cluster slope --stem_chunk 7 --consensus_type TRN",
+        ),  # one process without a video in each step
         (2, "-b 3 --accum 2 --gd 0.1 --consensus_type identity"),  # steps of 6 and 2 videos
         (2, "-b 3 --temporal_max"),
         (3, "-b 2 --temporal stm --cluster_after conv1:6,layer2:4"),

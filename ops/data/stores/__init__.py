@@ -3,10 +3,12 @@
     data/mine/a/v_001/       a folder of pictures
     data/mine/a/v_001.zip    the same pictures as members of a zip
     data/mine/a/v_001.npy    their pixels, numpy's own format: uint8 (t, H, W) if grey, else (t, H, W, 3)
+    data/mine/a/v_001.features.npy    what a network made of them: float16 (t, d) or (t, d, h, w)
     data/mine/a/v_001.mp4    the video file itself, or one with another ending of `ops.data.frame_names.VIDEOS`
 
-A list line `a/v_001 40 3` means the first of these that is there. `tools/pack_frames.py` writes the second and third. A
-new kind is a class that keeps the contract of `Store`, and an entry in `STORES`: nothing else learns of it.
+A list line `a/v_001 40 3` means the first of these that is there. `tools/pack_frames.py` writes the second and third,
+`tools/extract_features.py` the fourth. A new kind is a class that keeps the contract of `Store`, and an entry in
+`STORES`: nothing else learns of it.
 """
 
 import errno
@@ -14,6 +16,7 @@ import os
 from pathlib import Path
 
 from ops.data.frame_names import VIDEOS
+from ops.data.stores.features import FeatureStore
 from ops.data.stores.folder import FolderStore
 from ops.data.stores.raw import RawStore
 from ops.data.stores.store import MissingStore, Store, ViewOf
@@ -23,6 +26,7 @@ from ops.errors import InputError
 
 __all__ = [
     "STORES",
+    "FeatureStore",
     "FolderStore",
     "MissingStore",
     "RawStore",
@@ -33,8 +37,13 @@ __all__ = [
     "open_store",
 ]
 
-STORES: dict[str, type[Store]] = {"": FolderStore, ".zip": ZipStore, ".npy": RawStore}
-STORES |= dict.fromkeys(VIDEOS, VideoStore)  # by ending, the first that is there wins
+STORES: dict[str, type[Store]] = {  # by ending, the first wins
+    "": FolderStore,
+    ".zip": ZipStore,
+    ".npy": RawStore,
+    ".features.npy": FeatureStore,
+    **dict.fromkeys(VIDEOS, VideoStore),
+}
 
 
 def open_store(path: Path) -> Store:

@@ -34,7 +34,7 @@ where it was interrupted; `--quick` takes a small part. `python tools/study.py p
 `python tools/study.py check CELL` runs one again: on the same machine it gives the same figures, to the digit.
 
 **What was run.** {cells} cells on Move4MNIST: a digit moves left, right, up or down in 14 to 18 frames of a video, a
-second one stands still in 5 to 7, all others are empty. Network: a thin ResNet-18 (8 to 64 channels) on 32 x 32 pixels,
+second one stands still in 5 to 7, all others are empty. Network: a thin ResNet (12 to 96 channels) on 32 x 32 pixels,
 with temporal shift. All methods tune the same starting weights for {epochs} epochs over {train} videos (batch 8,
 learning rate 0.003 falling as a cosine) and differ in nothing but how a video becomes `g` representations. The starting
 weights were trained on 32-frame videos cut **at random**, so that they know none of the methods compared. Accuracy is
