@@ -5,6 +5,7 @@ from argparse import Namespace
 
 import pytest
 import torch
+from videos import make_video
 
 from ops.clustering import TemporalClustering
 from ops.errors import InputError
@@ -128,6 +129,20 @@ def test_a_step_trains_on_every_frame(tmp_path):
     shares = [loaded.pop(kind) for kind in ("cumulative, a share", "cumulative, a share, representative")]
     assert torch.equal(*shares) and len(shares[0]) == 6
     assert all(torch.equal(frames, loaded["slope"]) and len(frames) == 8 for frames in loaded.values())
+
+
+def test_loader_of_ones_own_videos(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for i in range(3):
+        make_video(tmp_path / f"in/{i}.mp4", 5 + i)
+    words = ["loader", "--videos", str(tmp_path / "in"), "--clips", "2", "--repeat", "1"]
+    benchmark.main([*words, "--json", str(tmp_path / "l.json")])
+    rows = json.loads((tmp_path / "l.json").read_text())["rows"]
+    assert [row["frames"] for row in rows] == ["2 videos, all 12 -> 224"] * 2 + ["2 videos, 16 each -> 224"] * 2
+    assert [row["from"] for row in rows] == ["folder", "file"] * 2
+    assert rows[0]["ratio to folder"] == rows[2]["ratio to folder"] == 1
+    with pytest.raises(InputError, match="there is no video file"):
+        benchmark.main(["loader", "--videos", str(tmp_path / "cache")])
 
 
 def test_loader_against_pil(tmp_path):

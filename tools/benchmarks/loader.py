@@ -14,12 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from ops.data.dataset import VideoDataset
+from ops.data.frame_names import is_video
 from ops.data.lists import Video
 from ops.data.modality import MODALITIES
-from ops.data.sampling import uniform_segments
+from ops.data.sampling import evenly, uniform_segments
 from ops.data.seeds import Purpose, generator
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
+from ops.data.video_file import read_video
 from ops.data.video_index import FOLDER
 from ops.data.views import multi_scale_crop, train_transform
 from ops.errors import InputError
@@ -32,7 +34,8 @@ Load frames of a video with training crops and mirrors, on one core, from a fold
 (mp4: H.264 as x264 makes it by itself; mp4, keys: with a key frame every 12), against
   PIL    each frame opened, converted to RGB, cropped, resized and mirrored by PIL, as in TSM's loader
 All draw the same crops and frames; `difference` is the mean over pixels in levels of 255, of video files with what
-their encoder lost. Every time is the best of --repeat."""
+their encoder lost. With --videos they are your own: all frames and 16 of each, from the files and from JPEGs of them.
+Every time is the best of --repeat."""
 SPEC = DatasetSpec(1, "{:05d}.jpg")
 
 
@@ -153,6 +156,61 @@ def time_kind(kind: Kind, num_frames: int, clips: int, repeat: int, folder: Path
     return rows
 
 
+def time_own(videos: Path, number: int, repeat: int, folder: Path) -> list[Row]:
+    """Rows for `number` video files below a folder, all frames of each and 16: from the files and from JPEGs of them."""
+    paths = sorted(path.absolute() for path in videos.rglob("*") if is_video(path.name))
+    if not paths:
+        raise InputError(f"--videos {videos}: there is no video file")
+    paths = [paths[i] for i in evenly(np.arange(len(paths)), min(number, len(paths)))]
+    lists = {"folder": [], "file": []}
+    for place, path in enumerate(paths):
+        (folder / f"{place}").mkdir()
+        count = 0
+        for clip in read_video(path, SPEC.short_side, 64):
+            for frame in clip.permute(0, 2, 3, 1).numpy():
+                count += 1
+                Image.fromarray(frame).save(folder / f"{place}" / SPEC.image_tmpl.format(count), quality=95)
+        lists["folder"].append(Video(f"{place}", count, 0))
+        lists["file"].append(Video(str(path), count, 0))
+    frames = sum(video.num_frames for video in lists["file"])
+    held = {
+        "folder": sum(file.stat().st_size for file in folder.rglob("*.jpg")),
+        "file": sum(path.stat().st_size for path in paths),
+    }
+    rows = []
+    for sampled in (0, 16):
+        datasets = {
+            name: VideoDataset(
+                listed,
+                folder,
+                SPEC,
+                MODALITIES["RGB"],
+                lambda number, epoch, rng, sampled=sampled: frames_of(number, sampled, epoch),
+                partial(train_transform, size=224, flip=True),
+                0,
+            )
+            for name, listed in lists.items()
+        }
+        times = best_ms({name: partial(load_each, dataset) for name, dataset in datasets.items()}, repeat)
+        for name, took in times.items():
+            rows.append(
+                {
+                    "frames": f"{len(paths)} videos, {f'{sampled} each' if sampled else f'all {frames}'} -> 224",
+                    "from": name,
+                    "bytes/frame": held[name] / frames,
+                    "frames/s": 1000 * (sampled * len(paths) or frames) / took,
+                    "ratio to folder": times["folder"] / took,
+                }
+            )
+    return rows
+
+
+def load_each(dataset: VideoDataset) -> None:
+    """Load every video of a dataset once."""
+    for place in range(len(dataset)):
+        dataset.load(0, place)
+
+
 def add_options(parser: cli.ArgumentParser) -> None:
     parser.add_argument("--frames", type=positive, default=128, metavar="T", help="frames of a video (128)")
     parser.add_argument(
@@ -163,6 +221,9 @@ def add_options(parser: cli.ArgumentParser) -> None:
         help="frames of a video of which 16 are loaded (300)",
     )
     parser.add_argument("--clips", type=positive, default=8, metavar="N", help="crops that are drawn of each video (8)")
+    parser.add_argument(
+        "--videos", type=Path, metavar="DIR", help="load --clips of the video files below DIR instead of made ones"
+    )
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="runs of everything (5)")
 
 
@@ -171,6 +232,9 @@ def run(args: argparse.Namespace) -> list[Row]:
     if args.device != "cpu":
         raise InputError("frames are loaded by the processor: loader takes --device cpu only")
     torch.set_num_threads(1)
+    if args.videos:
+        with tempfile.TemporaryDirectory() as folder:
+            return time_own(args.videos, args.clips, args.repeat, Path(folder))
     rows = []
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
