@@ -157,7 +157,7 @@ def time_kind(kind: Kind, num_frames: int, clips: int, repeat: int, folder: Path
 
 
 def time_own(videos: Path, number: int, repeat: int, folder: Path) -> list[Row]:
-    """Rows for `number` video files below a folder, all frames of each and 16: from the files and from JPEGs of them."""
+    """Rows for `number` video files below a folder, all frames and 16 of each: from the files and from their JPEGs."""
     paths = sorted(path.absolute() for path in videos.rglob("*") if is_video(path.name))
     if not paths:
         raise InputError(f"--videos {videos}: there is no video file")
