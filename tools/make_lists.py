@@ -269,9 +269,11 @@ def index_folder(root: Path) -> Iterator[None]:
     """A folder beside the lists that keeps what is found out of video files; gone at the end if it is empty."""
     with suppress(OSError):  # whoever may not write there is told so when the lists are written
         (root / FOLDER).mkdir(exist_ok=True)
-    yield
-    with suppress(OSError):
-        (root / FOLDER).rmdir()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (root / FOLDER).rmdir()
 
 
 def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
