@@ -47,6 +47,12 @@ class Ran(NamedTuple):
         return self.err[len("error: ") : -1]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Indexes of video files go to a folder of the tests, not to the user's."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """A movingmnist folder of 8 training and 4 validation videos of 20 frames; not to be written to."""

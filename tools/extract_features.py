@@ -16,14 +16,13 @@ from tqdm import tqdm
 
 from archs import ARCHS
 from ops.data.dataset import VideoDataset
-from ops.data.frame_names import VIDEOS, is_picture
+from ops.data.frame_names import is_picture, is_video
 from ops.data.lists import Video, read_list
 from ops.data.modality import MODALITIES
 from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
 from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec
-from ops.data.stores import open_store
+from ops.data.stores import VideoStore, open_store
 from ops.data.stores.features import ENDING
-from ops.data.stores.video import VideoStore
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.features import PLACES, VideoSteps, check_place, mixes_time, write_features
@@ -207,7 +206,7 @@ def find_unlabelled(root: Path, config: Config) -> Job:
         names = visible(root / folder)
         if any(map(is_picture, names)):
             folders.append(folder)
-        files += [os.path.join(folder, name) for name in sorted(names) if name.lower().endswith(VIDEOS)]
+        files += [os.path.join(folder, name) for name in sorted(names) if is_video(name)]
     if not folders and not files:
         raise InputError(f"{root} holds no {DESCRIPTION}, no folders of frames and no video files")
     if "" in folders:
@@ -292,11 +291,10 @@ def write_dataset(out: Path, job: Job, shapes: dict[str, tuple[int, ...]], class
     write_whole(out / DESCRIPTION, (json.dumps(facts, indent=1) + "\n").encode())
 
 
-def open_steps(dataset: VideoDataset, video: Video, short_side: int, steps_of: StepsOf, bar: tqdm) -> VideoSteps:
+def open_steps(dataset: VideoDataset, video: Video, steps_of: StepsOf, bar: tqdm) -> VideoSteps:
     """The time steps of a video; the frames of a video file are counted first."""
-    store = None
+    store = open_store(dataset.root / video.path)
     if not video.num_frames:
-        store = VideoStore(dataset.root / video.path, short_side)
         video = replace(video, num_frames=store.count(dataset.spec))
     seen = [0]
 
@@ -304,7 +302,6 @@ def open_steps(dataset: VideoDataset, video: Video, short_side: int, steps_of: S
         seen[0] += steps
         bar.set_postfix_str(f"{seen[0]} frames of this one")
 
-    store = store or open_store(dataset.root / video.path)
     return VideoSteps(dataset, video, store, steps_of(dataset.num_steps(video)), show)
 
 
@@ -317,6 +314,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     steps_of, number = choose_steps(args, model, config)
     chunk = args.chunk if model.clustering or not mixes_time(model) else config.num_segments
     job = find_videos(config)
+    if "" in job.lists:
+        job = replace(job, spec=replace(job.spec, short_side=args.short_side))
     place_model(model, device)
     out = args.out or job.root.absolute().with_name(f"{job.root.absolute().name}_features")
     if out.resolve() == job.root.resolve():
@@ -343,7 +342,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 target = target_of(out, video)
                 done = Path(f"{target}{ENDING}")
                 if not done.exists():
-                    steps = open_steps(dataset, video, args.short_side, steps_of, bar)
+                    steps = open_steps(dataset, video, steps_of, bar)
                     threads = 1 if isinstance(steps.store, VideoStore) else args.workers
                     write_features(model, steps, args.at, chunk, threads, target)
                     written += 1

@@ -13,7 +13,6 @@ import _path
 import numpy as np
 
 from ops.data.decoding import decode
-from ops.data.ffmpeg import find_ffmpeg
 from ops.data.flow import METHODS, encode, flow_fields, opencv, shrink, to_grey, to_levels, to_pixels
 from ops.data.frame_names import VIDEOS, check_template, has_folder_number, is_picture, name_pattern
 from ops.data.prepare.discovery import picture_folders, split_at_numbers
@@ -132,12 +131,11 @@ class VideoFile:
 
     path: Path
     first: int
-    ffmpeg: list[str]
 
     def frames(self, short_side: int) -> Iterator[np.ndarray]:
-        """Its frames, grey, uint8 (H, W); raises `Broken` with ffmpeg's reason."""
+        """Its frames, grey, uint8 (H, W); raises `Broken` with the decoder's reason."""
         try:
-            for clip in read_video(self.ffmpeg, self.path, short_side, CHUNK):
+            for clip in read_video(self.path, short_side, CHUNK):
                 yield from map(to_grey, clip.permute(0, 2, 3, 1).numpy())
         except InputError as error:
             raise Broken(str(error)) from None
@@ -195,8 +193,7 @@ def find_sources(src: Path, dst: Path, template: str, first: int, ext: str) -> t
     """Folder of flow (relative to `dst`) -> what it is made of, sorted, and what was left out, in words."""
     videos, others = find_videos(src, dst, ext)
     if videos:
-        ffmpeg, _ = find_ffmpeg()
-        return {target: VideoFile(src / video, first, ffmpeg) for target, video in videos.items()}, left_out(others)
+        return {target: VideoFile(src / video, first) for target, video in videos.items()}, left_out(others)
     folders, refused = picture_folders(src, "")
     if os.path.realpath(src) != os.path.realpath(dst):
         folders = [folder for folder in folders if not (src / folder).resolve().is_relative_to(dst.resolve())]

@@ -1,20 +1,22 @@
 """Cut every video of a folder into JPEG frames: `python tools/extract_frames.py videos frames` (see --help)."""
 
 import argparse
+import errno
 import os
 import re
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import _path
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from ops.data.ffmpeg import damage_of, find_ffmpeg, jpeg_command
 from ops.data.frame_names import VIDEOS
 from ops.data.prepare.extraction import (
     Broken,
@@ -27,6 +29,7 @@ from ops.data.prepare.extraction import (
     run_all,
     write_lines,
 )
+from ops.data.video_file import BECAUSE, VideoFile, at_rate
 from ops.errors import InputError
 from ops.options import cli
 
@@ -35,8 +38,9 @@ EXAMPLE = """example:
   python tools/extract_frames.py videos/breakfast data/breakfast --template 'img_{:06d}.jpg' --short_side 0 -j 16
 
 A video SRC/class/name.avi becomes the folder DST/class/name. A folder appears when it is complete: after an
-interruption the same command goes on where it stopped. A video that is cut off or in which ffmpeg meets an error gets
-no folder but a line in DST/failed.txt (exit code 1). Files and folders whose name starts with a dot are left alone.
+interruption the same command goes on where it stopped. A video that is cut off or in which the decoder meets an error
+gets no folder but a line in DST/failed.txt (exit code 1). Files and folders whose name starts with a dot are left
+alone.
 """
 RECORD, FAILED, DAMAGED = "frames.json", "failed.txt", "damaged.txt"  # in DST
 
@@ -67,8 +71,8 @@ def frame_template(text: str) -> str:
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
         epilog=EXAMPLE,
-        description="Cut every video below SRC into JPEG frames, one folder a video, with ffmpeg:\n"
-        "the one on the PATH, else the one of the PyPI package imageio-ffmpeg.",
+        description="Cut every video below SRC into JPEG frames, one folder a video.\n"
+        "Training does not need it: lists may name the video files themselves.",
     )
     parser.add_argument("src", type=Path, metavar="SRC", help="folder of videos, at any depth")
     parser.add_argument("dst", type=Path, metavar="DST", help="folder for the frame folders, laid out like SRC")
@@ -116,39 +120,47 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def ends_well(path: Path) -> bool:
-    """Whether a file ends as a whole JPEG does."""
-    with path.open("rb") as file:
-        return file.seek(0, os.SEEK_END) > 2 and file.seek(-2, os.SEEK_END) and file.read() == b"\xff\xd9"
+class JpegEncoder:
+    """Encodes the pictures of a video, all of one size, with FFmpeg's encoder, whose quality is that of `-q:v`."""
+
+    def __init__(self, quality: int):
+        self.quality, self.encoder, self.reformatter, self.number = quality, None, VideoReformatter(), 0
+
+    def __call__(self, pixels: np.ndarray) -> bytes:
+        """Pixels uint8 (H, W, 3) -> a JPEG with half the resolution of colours."""
+        if self.encoder is None:
+            self.encoder = av.CodecContext.create("mjpeg", "w")
+            self.encoder.height, self.encoder.width = pixels.shape[:2]
+            self.encoder.pix_fmt, self.encoder.time_base, self.encoder.thread_count = "yuvj420p", Fraction(1, 25), 1
+            self.encoder.options = {"qmin": str(self.quality), "qmax": str(self.quality)}
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+        colours = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
+        frame = self.reformatter.reformat(frame, format="yuvj420p", **colours, threads=1)
+        frame.pts, frame.time_base = self.number, Fraction(1, 25)
+        self.number += 1
+        return b"".join(bytes(packet) for packet in self.encoder.encode(frame))
 
 
 class Extractor:
     """Extracts one video a call, from any thread, until `stop()`."""
 
-    def __init__(self, ffmpeg: list[str], settings: dict, keep_damaged: bool, threads: int, dst: Path, partial: Path):
-        self.ffmpeg, self.settings, self.keep_damaged = ffmpeg, settings, keep_damaged
-        self.threads, self.dst, self.partial = threads, dst, partial
-        self.running, self.stopped, self.lock = set(), False, threading.Lock()
+    def __init__(self, settings: dict, keep_damaged: bool, dst: Path, partial: Path):
+        self.settings, self.keep_damaged = settings, keep_damaged
+        self.dst, self.partial = dst, partial
+        self.stopped, self.lock = False, threading.Lock()
 
     def __call__(self, src: Path, name: Path, target: Path) -> int:
         """Number of frames of the video `name` in `src` that are now in `target`; or raises `Broken`."""
-        video = src / name
         work = new_folder(self.partial)
-        code, complaints = self.decode(video, work, ["-xerror"])
-        damage = damage_of(code, complaints)
-        if damage and self.keep_damaged:  # once more, past the errors
-            code, complaints = self.decode(video, work, ["-max_error_rate", "1"])
-        num_frames = len(os.listdir(work))
-        parts = [work / f"{i}.part" for i in range(self.settings["first"], self.settings["first"] + num_frames)]
-        full = any("No space left" in line or "quota exceeded" in line for line in complaints)
-        broken = code < 0 or not num_frames or damage and not self.keep_damaged
-        if full or not broken and not all(map(ends_well, parts)):  # ffmpeg 4 says nothing of a full disk
-            raise InputError(f"no space left for {target}; with more of it, the same command continues")
-        if broken:
+        try:
+            num_frames, damage = self.write(src / name, work)
+        except InputError as error:
             shutil.rmtree(work, ignore_errors=True)
-            raise Broken(damage or "ffmpeg found no frame in it")
-        for part in parts:
-            os.rename(part, work / self.settings["template"].format(int(part.stem)))
+            raise Broken(str(error).split(BECAUSE, 1)[-1]) from None
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise InputError(f"no space left for {target}; with more of it, the same command continues") from None
+            raise
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} holds something else than these frames: remove it or give another DST")
@@ -158,43 +170,25 @@ class Extractor:
                 write_lines(self.dst / DAMAGED, [f"{name}\t{damage}"], "a")
         return num_frames
 
-    def command(self, video: Path, strictness: list[str]) -> list[str]:
-        """ffmpeg's words: frames of `video` -> 1.part, 2.part, ... in the folder it runs in."""
+    def write(self, video: Path, work: Path) -> tuple[int, str]:
+        """Write the frames of `video` into `work` -> (their number, what of it is damaged)."""
         side, fps, quality, first = (self.settings[name] for name in ("short_side", "fps", "quality", "first"))
-        output = ["-start_number", str(first), "-f", "image2", "%d.part"]
-        return jpeg_command(self.ffmpeg, str(video), side, output, fps, quality, strictness, self.threads)
-
-    def decode(self, video: Path, work: Path, strictness: list[str]) -> tuple[int, list[str]]:
-        """Run ffmpeg in `work`, so that no name of the user's gets into its file pattern -> (exit code, errors)."""
-        with self.lock:
-            if self.stopped:
-                return -1, []
-            process = subprocess.Popen(
-                self.command(video, strictness),
-                cwd=work,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )  # Ctrl-C reaches this program alone, see stop()
-            self.running.add(process)
-        with process.stderr as lines:
-            complaints = list(islice(lines, 50))
-            for _ in lines:  # or ffmpeg would wait for a reader
-                pass
-        code = process.wait()
-        with self.lock:
-            self.running.discard(process)
-        return code, complaints
+        file, encode, number = VideoFile(video, self.keep_damaged), JpegEncoder(quality), first
+        try:
+            for frame in at_rate(file.frames(), fps) if fps else file.frames():
+                if self.stopped:
+                    raise Broken("stopped")
+                (work / self.settings["template"].format(number)).write_bytes(encode(file.pixels(frame, side)))
+                number += 1
+        finally:
+            file.close()
+        if number == first:
+            raise Broken(file.damage or "there is no frame in it")
+        return number - first, file.damage
 
     def stop(self) -> None:
-        """End the ffmpegs at work and start no other."""
-        with self.lock:
-            self.stopped = True
-            for process in self.running:
-                process.kill()
+        """Let no video at work come to its end."""
+        self.stopped = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -208,16 +202,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     videos, others = find_videos(src, dst, args.ext)
     if not videos:
         raise InputError(f"{src} holds no video file (--ext {args.ext}); {left_out(others) or 'it is empty'}")
-    ffmpeg, version = find_ffmpeg()
     settings = {key: getattr(args, key) for key in ("template", "first", "short_side", "fps", "quality")}
     todo = [target for target in videos if not (dst / target / args.template.format(args.first)).exists()]
-    workers = args.workers or cores()
-    jobs = max(1, min(workers, len(todo)))
+    jobs = max(1, min(args.workers or cores(), len(todo)))
     try:
         dst.mkdir(parents=True, exist_ok=True)
         with partial_folder(dst) as work:
-            check_record(dst / RECORD, "frames", settings, {"ffmpeg": version}, there=len(todo) < len(videos))
-            extract = Extractor(ffmpeg, settings, args.keep_damaged, max(1, workers // jobs), dst, work)
+            made_with = {"PyAV": av.__version__, "FFmpeg": av.ffmpeg_version_info}
+            check_record(dst / RECORD, "frames", settings, made_with, there=len(todo) < len(videos))
+            extract = Extractor(settings, args.keep_damaged, dst, work)
             tasks = {str(videos[target]): partial(extract, src, videos[target], dst / target) for target in todo}
             num_frames, failed = run_all(tasks, jobs, extract.stop, dst / FAILED)
     except OSError as error:

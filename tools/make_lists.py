@@ -1,10 +1,11 @@
-"""Write a dataset's list files from its annotation files and the frames really there (see --help)."""
+"""Write a dataset's list files from its annotation files and the frames or video files really there (see --help)."""
 
 import argparse
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ops.data.prepare.discovery import FrameCounter
 from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
 from ops.data.prepare.list_lines import Lines, Problem, make_lines, write_files
 from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root
+from ops.data.video_index import FOLDER
 from ops.errors import InputError
 from ops.files import claimed
 from ops.options import cli
@@ -24,8 +26,10 @@ TEST_LIST, MISSING = "test_videofolder.txt", "missing.txt"
 PURPOSE = """\
 Write train_videofolder.txt and val_videofolder.txt (lines `path num_frames label`, paths relative to ROOT, labels
 from 0) and category.txt (a class name a line, in label order) into ROOT, from the annotation files and the frames
-really there. Videos that are missing or whose frames have gaps are in no list but, with the reason, in
-ROOT/missing.txt. A test set goes to test_videofolder.txt if its labels are known; without labels it gets no list."""
+really there. Wherever a folder of frames is told of below, a video file of that name (.mp4, .avi, .webm, ...) will do:
+it is decoded once to count its frames, and what was found is kept in ROOT/.video_index. Videos that are missing or
+broken, or whose frames have gaps, are in no list but, with the reason, in ROOT/missing.txt. A test set goes to
+test_videofolder.txt if its labels are known; without labels it gets no list."""
 DATASET_HELP = {  # sub-command -> where annotation and frames are looked for, order of the labels
     "ucf101": """\
 annotation  classInd.txt, trainlist0K.txt, testlist0K.txt, in ROOT/ucfTrainTestlist, ROOT/annotations, ROOT/labels
@@ -71,8 +75,8 @@ frames      FRAMES/testvideo/testvideo_<class>_<n> or FRAMES/testvideo_<class>_<
 labels      up down left right carret circlecc square star tick del
 splits      the videos of one of four folds validate; no scene is in two of them""",
     "folder": """\
-frames      FRAMES/<class>/.../<video>/<frames>, split by --val_fraction in every class; or ready-made
-            FRAMES/train/<class>/... and FRAMES/val/<class>/... (and test/)
+frames      FRAMES/<class>/.../<video>/<frames> or FRAMES/<class>/.../<video>.mp4, split by --val_fraction in every
+            class; or ready-made FRAMES/train/<class>/... and FRAMES/val/<class>/... (and test/)
 labels      sorted class names
 ROOT/dataset.json is written too, with all that `python main.py ROOT RGB` has to know""",
 }
@@ -133,7 +137,8 @@ def build_parser() -> cli.ArgumentParser:
         add(
             "--frames",
             metavar="DIR",
-            help="where the frame folders are, in ROOT or linked there (default ROOT/frames if it is there, else ROOT)",
+            help="where the frame folders or video files are, in ROOT or linked there (default ROOT/frames if it is"
+            " there, else ROOT)",
         )
         add(
             "--image_tmpl",
@@ -238,6 +243,8 @@ def report(
 ) -> list[str]:
     """Notes and warnings, a line each."""
     said = [f"note: {note}" for note in annotation.notes]
+    if counter.files:
+        said.append(f"note: {counter.files} are video files; their frames are decoded while they are loaded")
     if others := sum(counter.others.values()):
         said.append(f"note: {others} pictures are not named {counter.template}, so they are no frames")
     for part, number in annotation.official.items():
@@ -253,8 +260,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read, count, write, report."""
     args = build_parser().parse_args(argv)
     root, frames = find_places(args)
-    with claimed(root):
+    with claimed(root), index_folder(root):
         return make_lists(args, root, frames)
+
+
+@contextmanager
+def index_folder(root: Path) -> Iterator[None]:
+    """A folder beside the lists that keeps what is found out of video files; gone at the end if it is empty."""
+    with suppress(OSError):  # whoever may not write there is told so when the lists are written
+        (root / FOLDER).mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (root / FOLDER).rmdir()
 
 
 def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ops.data.frame_names import PICTURES, by_number, check_template, is_flow, is_picture
-from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, visible, walk
-from ops.data.specs import DATASETS, DESCRIPTION, dataset_spec
-from ops.data.stores import FolderStore
+from ops.data.prepare.discovery import FrameCounter, guess_first, guess_template, sub_videos, visible, walk
+from ops.data.prepare.from_folders import USUAL
+from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_spec
+from ops.data.stores import FolderStore, open_store
+from ops.data.views import whole_frames
 from ops.errors import InputError
 from ops.files import claimed
 from ops.options import cli
@@ -29,7 +32,8 @@ EXAMPLE = """examples:
   python main.py data/mine_packed RGB --arch resnet18
 
 The folder SRC/class/v_001 becomes DST/class/v_001.zip, an uncompressed zip of its files, or with --raw v_001.npy, the
-decoded pixels: five times the bytes, or more, but nothing to decode, which pays for small frames and many epochs. Lists
+decoded pixels: five times the bytes, or more, but nothing to decode, which pays for small frames and many epochs. Video
+files, which are one file each as they are, are packed with --raw only, shrunk as the dataset's short_side says. Lists
 and descriptions (.txt, .json, .csv) of SRC are copied, so that DST is a dataset as SRC is, with the same list lines. A
 pack appears when it is complete: after an interruption the same command goes on where it stopped. Videos that cannot be
 packed are named in DST/failed.txt (exit code 1).
@@ -42,7 +46,8 @@ Pack = Callable[[Path, Path], None]  # writes what is in a folder to a file
 
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(
-        description="Pack every folder of frames below SRC into one file, for file systems that choke on many files.",
+        description="Pack every folder of frames below SRC into one file, for file systems that choke on many files;\n"
+        "with --raw video files, too.",
         epilog=EXAMPLE,
     )
     parser.add_argument("src", type=Path, metavar="SRC", help="a dataset's folder: lists, and frame folders below")
@@ -70,25 +75,33 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def find_folders(src: Path) -> list[str]:
-    """Folders below `src` that hold pictures, relative to it."""
-
-    found = [folder for folder, _ in walk(src) if any(map(is_picture, os.listdir(src / folder)))]
+def find_videos(src: Path, raw: bool) -> list[str]:
+    """Folders below `src` that hold pictures and, for a raw pack, video files as a list names them, relative to it."""
+    found, files = [], []
+    for folder, _ in walk(src):
+        if any(map(is_picture, os.listdir(src / folder))):
+            found.append(folder)
+        elif raw:
+            files += [os.path.join(folder, name) for name in sub_videos(src / folder).values()]
+    found += files
     if not found:
-        raise InputError(f"{src} holds no folder of frames ({', '.join(PICTURES)})")
+        raise InputError(
+            f"{src} holds no folder of frames ({', '.join(PICTURES)}); video files are packed with --raw only"
+        )
     if "" in found:
         raise InputError(f"{src} itself holds pictures: give the folder around the videos' folders as SRC")
     return found
 
 
-def left_out(src: Path, folders: list[str]) -> int:
-    """How many files, which are not hidden, are neither in `folders` nor copied as lists are."""
-    taken = {*folders}
-    number = 0
+def left_out(src: Path, videos: list[str]) -> int:
+    """How many files, which are not hidden, are neither videos, nor in their folders, nor copied as lists are."""
+    taken, number = {*videos}, 0
     for folder, _ in walk(src):
-        if folder not in taken:
-            files = [name for name in visible(src / folder) if (src / folder / name).is_file()]
-            number += sum(folder != "" or not name.endswith(COPIED) for name in files)
+        for name in visible(src / folder):
+            path = f"{folder}/{name}".lstrip("/")
+            is_list = folder == "" and name.endswith(COPIED)
+            if (src / path).is_file() and not is_list and not taken & {folder, path, os.path.splitext(path)[0]}:
+                number += 1
     return number
 
 
@@ -102,16 +115,18 @@ def write_zip(folder: Path, path: Path) -> None:
             pack.writestr(member, FolderStore(folder).read(name))
 
 
-def write_raw(folder: Path, path: Path, counter: FrameCounter, keep_damaged: bool = False, channels: int = 1) -> None:
-    """The frames of a folder as the loader decodes them: uint8 (t, H, W) if all are grey, else (t, H, W, 3)."""
-    count, problem = counter.count(str(folder))
-    if problem:
-        raise InputError(f"{folder}: {problem}")
-    names = [counter.template.format(counter.first_in(folder) + i) for i in range(count)]
-    size = None
+def write_raw(video: Path, path: Path, spec: DatasetSpec, channels: int = 1) -> None:
+    """The frames of a folder or video file as the loader decodes them: uint8 (t, H, W) if all are grey, else
+    (t, H, W, 3)."""
+    store = open_store(video)
+    if isinstance(store, FolderStore):
+        count, problem = FrameCounter(spec.image_tmpl, spec.first_frame).count(str(video))
+        if problem:
+            raise InputError(f"{video}: {problem}")
+    count, size = store.count(spec), None
     with path.open("wb") as file:
         for start in range(0, count, CHUNK):
-            clip = FolderStore(folder).clip(names[start : start + CHUNK], keep_damaged=keep_damaged)  # (t, c, H, W)
+            clip = store.load(spec, range(start, min(start + CHUNK, count)), whole_frames)  # (t, c, H, W)
             if clip.shape[1] > channels:
                 break
             if size is None:
@@ -120,31 +135,32 @@ def write_raw(folder: Path, path: Path, counter: FrameCounter, keep_damaged: boo
                 np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             if clip.shape[2:] != size:
                 raise InputError(
-                    f"{folder}: {names[0]} is {size[1]}x{size[0]} but {names[start]} is"
-                    f" {clip.shape[3]}x{clip.shape[2]}; raw packs need one size"
+                    f"{video}: frame {start} is {clip.shape[3]}x{clip.shape[2]} but those before are"
+                    f" {size[1]}x{size[0]}; raw packs need one size"
                 )
             file.write(clip.permute(0, 2, 3, 1).expand(-1, -1, -1, channels).numpy().tobytes())
         else:
             return
-    write_raw(folder, path, counter, keep_damaged, 3)  # a coloured frame was met
+    write_raw(video, path, spec, 3)  # a coloured frame was met
 
 
-def raw_writer(src: Path, folders: list[str], image_tmpl: str | None, first: int | None, keep_damaged: bool) -> Pack:
+def raw_writer(src: Path, videos: list[str], image_tmpl: str | None, first: int | None, keep_damaged: bool) -> Pack:
     """`write_raw` for the frame names of this dataset; InputError for flow, whose frames are pairs."""
     if image_tmpl and is_flow(image_tmpl):
         raise InputError(
             f"--image_tmpl {image_tmpl!r} names pairs of flow images, of which a raw pack, one picture"
             " a frame, cannot be made; leave --raw out"
         )
-    described = (src / DESCRIPTION).is_file() or src.name in DATASETS
-    if described:
+    if (src / DESCRIPTION).is_file() or src.name in DATASETS:
         spec = dataset_spec(src.name, src, image_tmpl=image_tmpl, first_frame=first)
-        image_tmpl, first, keep_damaged = spec.image_tmpl, spec.first_frame, keep_damaged or spec.keep_damaged
-    image_tmpl = image_tmpl or guess_template(src, folders)
+        return partial(write_raw, spec=replace(spec, keep_damaged=keep_damaged or spec.keep_damaged))
+    folders = [video for video in videos if (src / video).is_dir()]
+    if image_tmpl is None:
+        image_tmpl = guess_template(src, folders) if folders else USUAL
     check_template(image_tmpl)
-    if first is None and not described:
+    if first is None:
         first = guess_first(src, folders, image_tmpl)
-    return partial(write_raw, counter=FrameCounter(image_tmpl, first), keep_damaged=keep_damaged)
+    return partial(write_raw, spec=DatasetSpec(1, image_tmpl, first, keep_damaged=keep_damaged))
 
 
 def pack_video(write: Pack, folder: Path, path: Path) -> int:
@@ -203,14 +219,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError("--image_tmpl and --first_frame are for --raw: a zip holds every file of a folder")
     if not args.raw and args.keep_damaged:
         raise InputError("--keep_damaged is for --raw: a zip holds the files as they are")
-    folders = find_folders(src)
+    videos = find_videos(src, args.raw)
     write = write_zip
     if args.raw:
-        write = raw_writer(src, folders, args.image_tmpl, args.first_frame, args.keep_damaged)
+        write = raw_writer(src, videos, args.image_tmpl, args.first_frame, args.keep_damaged)
     ending, other = (".npy", ".zip") if args.raw else (".zip", ".npy")
-    if clash := next((f"{folder}{other}" for folder in folders if (dst / f"{folder}{other}").exists()), None):
+    if clash := next((f"{folder}{other}" for folder in videos if (dst / f"{folder}{other}").exists()), None):
         raise InputError(f"{dst} holds packs of the other kind ({clash}): give another DST")
-    jobs = {src / folder: dst / f"{folder}{ending}" for folder in folders}
+    jobs = {src / folder: dst / f"{folder}{ending}" for folder in videos}
     jobs = {folder: path for folder, path in jobs.items() if not path.exists()}
     try:
         dst.mkdir(parents=True, exist_ok=True)
@@ -227,10 +243,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         ) from None
     see = f" (see {dst / FAILED})" if failed else ""
     print(
-        f"{len(jobs) - len(failed)} videos packed, {len(folders) - len(jobs)} already there, {len(failed)} failed{see}"
+        f"{len(jobs) - len(failed)} videos packed, {len(videos) - len(jobs)} already there, {len(failed)} failed{see}"
         f", {written / 1e6:.1f} MB written; {copied} lists and descriptions copied"
     )
-    if others := left_out(src, folders):
+    if others := left_out(src, videos):
         print(f"left out: {others} files that are neither in a folder of frames nor {', '.join(COPIED)} beside them")
     return 1 if failed else 0
 

@@ -7,7 +7,6 @@ import _path
 from torch import Tensor
 from tqdm import tqdm
 
-from ops.data.ffmpeg import find_ffmpeg
 from ops.data.modality import MODALITIES
 from ops.data.video_file import read_video
 from ops.errors import InputError
@@ -95,7 +94,7 @@ def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged:
         return read_folder(video, names, chunk, config.frame_size, keep_damaged)
     if not video.is_file():
         raise InputError(f"no video file or frame folder {video}")
-    return shrink(read_video(find_ffmpeg()[0], video, short_side, chunk), config.frame_size)
+    return shrink(read_video(video, short_side, chunk, keep_damaged), config.frame_size)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,9 +1,10 @@
 """How the files of frames are called: which endings are pictures', which are videos', and what a template such as
 `img_{:05d}.jpg` says.
 
-All that asks whether a file is a picture, or how many frames a folder holds, asks here.
+All that asks whether a file is a picture or a video, or how many frames a folder holds, asks here.
 """
 
+import os
 import re
 import string
 from collections.abc import Iterable
@@ -12,8 +13,10 @@ from functools import cache
 from ops.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
-VIDEOS = (".mp4", ".avi", ".webm", ".mkv", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".mts", ".m2ts", ".ts")
-VIDEOS += (".3gp", ".ogv")
+VIDEOS = (
+    *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".mpg", ".m4v", ".gif"),  # in a list, the first that is there is meant
+    *(".mpeg", ".wmv", ".flv", ".mts", ".m2ts", ".ts", ".3gp", ".ogv"),
+)
 
 
 def is_hidden(name: str) -> bool:
@@ -24,6 +27,11 @@ def is_hidden(name: str) -> bool:
 def is_picture(name: str) -> bool:
     """Whether a file's name is that of a picture."""
     return name.lower().endswith(PICTURES) and not is_hidden(name)
+
+
+def is_video(name: str) -> bool:
+    """Whether a file's name is that of a video file."""
+    return os.path.splitext(name)[1].lower() in VIDEOS and not is_hidden(name)
 
 
 def by_number(name: str) -> tuple[list[int], str]:

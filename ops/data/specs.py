@@ -22,7 +22,8 @@ class DatasetSpec:
     `image_tmpl` names a frame, `flow_tmpl` a frame of optical flow in direction x or y, `first_frame` is the number of
     the first one, None where each video has its own. `flip` tells whether a mirrored video keeps its label. Lists lie
     in the dataset's folder and give paths relative to it; `category_file` there names the classes, one per line in the
-    order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen.
+    order of their labels. With `keep_damaged` frames that are damaged are taken as far as they can be seen. Frames of
+    video files are shrunk to `short_side` where they are larger, as tools/extract_frames.py does; 0 keeps their size.
 
     Where there are `features` in place of frames, this is the shape of a time step: [d] of vectors, [d, h, w] of maps;
     `before_relu` are maps without the last ReLU of the network that made them.
@@ -37,6 +38,7 @@ class DatasetSpec:
     category_file: str = "category.txt"
     flow_tmpl: str | None = None
     keep_damaged: bool = False
+    short_side: int = 256
     features: list | None = None
     before_relu: bool = False
 
@@ -124,7 +126,7 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
             )
         spec = replace(spec, image_tmpl=spec.flow_tmpl)
     check_template(spec.image_tmpl, flow)
-    for name, least in (("num_class", 1), ("first_frame", 0)):
+    for name, least in (("num_class", 1), ("first_frame", 0), ("short_side", 0)):
         if getattr(spec, name) is not None and getattr(spec, name) < least:
             raise InputError(f"{name} is {getattr(spec, name)}, must be at least {least}")
     return spec

@@ -21,12 +21,10 @@ from urllib.request import getproxies
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps, features
 
-from ops.data.ffmpeg import find_ffmpeg
-from ops.data.frame_names import PICTURES, VIDEOS, is_hidden, is_picture
+from ops.data.frame_names import PICTURES, VIDEOS, is_hidden, is_picture, is_video
 from ops.errors import InputError
 
 SPLITS = ("train", "val")
-MOVING = (*VIDEOS, ".gif")  # endings of backgrounds that move by themselves
 SIZE = 64  # frame height and width
 BAR = 8  # height of the black bar above and below
 SCENE = SIZE - 2 * BAR  # height of what lies between them
@@ -165,55 +163,47 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.is_file())
 
 
-def is_video(path: Path) -> bool:
-    """Whether a file's name is that of a video, or of a picture that moves."""
-    return path.name.lower().endswith(MOVING)
-
-
 def is_background(path: Path) -> bool:
     """Whether a file can be a background, by its name."""
-    return is_picture(path.name) or is_video(path)
+    return is_picture(path.name) or is_video(path.name)
 
 
 def find_backgrounds(folder: Path, seed: int, store: Path) -> dict[str, Background]:
     """Backgrounds for each split: all pictures and videos below `folder`; a quarter, if there are two, is val's own.
 
     `store` is a folder for the decoded frames of videos; it is made when it is needed. Raises `InputError` where the
-    folder is missing or holds none, and where there are videos but no ffmpeg.
+    folder is missing or holds none.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of backgrounds")
     paths = [path for path in visible_files(folder) if is_background(path)]
     if not paths:
-        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)}) and no videos ({' '.join(MOVING)})")
+        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)}) and no videos ({' '.join(VIDEOS)})")
     paths = [paths[i] for i in np.random.default_rng(seed).permutation(len(paths))]
-    ffmpeg = find_ffmpeg()[0] if any(map(is_video, paths)) else []
     cut = max(1, len(paths) // 4)
-    show = partial(show_background, ffmpeg=ffmpeg, store=store)
+    show = partial(show_background, store=store)
     return {"train": partial(show, paths=paths[cut:] or paths), "val": partial(show, paths=paths[:cut])}
 
 
-def show_background(
-    times: np.ndarray, rng: np.random.Generator, paths: list[Path], ffmpeg: list[str], store: Path
-) -> np.ndarray:
+def show_background(times: np.ndarray, rng: np.random.Generator, paths: list[Path], store: Path) -> np.ndarray:
     """One of the pictures or videos, seen at `times` (t,), in frames. (t, SCENE, SIZE)"""
     path = paths[rng.integers(len(paths))]
-    return play_video(times, rng, path, ffmpeg, store) if is_video(path) else pan_picture(times, rng, path)
+    return play_video(times, rng, path, store) if is_video(path.name) else pan_picture(times, rng, path)
 
 
-def play_video(times: np.ndarray, rng: np.random.Generator, path: Path, ffmpeg: list[str], store: Path) -> np.ndarray:
+def play_video(times: np.ndarray, rng: np.random.Generator, path: Path, store: Path) -> np.ndarray:
     """Frames of a video that follow each other, from a random one on; a video that is too short runs to and fro.
 
     Frames fill the scene whole where they are 4:3, else their middle does. See `show_background`.
     """
-    scenes = read_scenes(path, ffmpeg, store)  # (n, SCENE, SIZE)
+    scenes = read_scenes(path, store)  # (n, SCENE, SIZE)
     last, length = len(scenes) - 1, int(times.max()) + 1
     start = rng.integers(len(scenes) - length + 1 if length <= len(scenes) else len(scenes))
     places = (start + times.astype(int)) % max(1, 2 * last)
     return scenes[np.minimum(places, 2 * last - places)] * np.float32(WHITEST / 255)
 
 
-def read_scenes(path: Path, ffmpeg: list[str], store: Path) -> np.ndarray:
+def read_scenes(path: Path, store: Path) -> np.ndarray:
     """All frames of a video as grey scenes (n, SCENE, SIZE) uint8, decoded by whoever needs them first, into `store`.
 
     Raises `InputError` where the video cannot be decoded to its end.
@@ -226,7 +216,7 @@ def read_scenes(path: Path, ffmpeg: list[str], store: Path) -> np.ndarray:
         trial = kept.with_suffix(f".{os.getpid()}")  # another process may read the same video
         try:
             with trial.open("wb") as file:
-                for clip in read_video(ffmpeg, path, SIZE, chunk=64):
+                for clip in read_video(path, SIZE, chunk=64):
                     for frame in clip.permute(0, 2, 3, 1).numpy():
                         file.write(ImageOps.fit(Image.fromarray(frame).convert("L"), (SIZE, SCENE)).tobytes())
         except InputError as error:

@@ -16,7 +16,6 @@ from ops.data.dataset import VideoDataset
 from ops.data.lists import Video, find_problem, read_list
 from ops.data.loading import make_loader
 from ops.data.modality import MODALITIES
-from ops.data.prepare.discovery import FrameCounter
 from ops.data.specs import TRAIN_LIST, VAL_LIST, DatasetSpec
 from ops.data.stores import STORES, FolderStore, RawStore, Store, ZipStore, open_store
 from ops.data.stores.pictures import frame_files
@@ -41,7 +40,7 @@ def video(request, tmp_path):
     for kind in ("zips", "raws"):
         (tmp_path / kind).mkdir()
     write_zip(folder, tmp_path / "zips" / "v.1.zip")
-    write_raw(folder, tmp_path / "raws" / "v.1.npy", FrameCounter("{}.jpg", 1))
+    write_raw(folder, tmp_path / "raws" / "v.1.npy", SPEC)
     return folder
 
 
@@ -58,7 +57,7 @@ def zip_of(video, path, **options):
 def test_a_folder_wins_over_a_zip_and_a_zip_over_raw(video):
     top = video.parent
     pack, raw = zip_of(video, top / "v.1.zip"), top / "v.1.npy"
-    write_raw(video, raw, FrameCounter("{}.jpg", 1))
+    write_raw(video, raw, SPEC)
     assert type(open_store(video)) is FolderStore
     assert type(open_store(pack)) is ZipStore and type(open_store(raw)) is RawStore
     video.rename(top / "w")
@@ -66,7 +65,9 @@ def test_a_folder_wins_over_a_zip_and_a_zip_over_raw(video):
     pack.unlink()
     assert type(open_store(video)) is RawStore
     raw.unlink()
-    assert open_store(video).problem(SPEC, 3) == f"no folder {video}, nor v.1.zip or v.1.npy or v.1.features.npy"
+    assert open_store(video).problem(SPEC, 3) == (
+        f"no folder {video}, nor v.1.zip or v.1.npy or v.1.features.npy, nor a video file of that name"
+    )
 
 
 def test_lists_may_name_packs_with_or_without_their_ending(video, tmp_path):
@@ -375,7 +376,6 @@ def test_a_new_kind_is_a_class_and_an_entry(tmp_path, monkeypatch, capsys):
     words = [str(tmp_path), "RGB", "--num_class", "2", "--image_tmpl", "{}.jpg", "--csv", str(tmp_path / "p.csv")]
     assert check_dataset.main([*words, "--root_path", str(tmp_path)]) == 1
     assert f"v.grey: list says 2 frames, {tmp_path}/v.grey holds 3" in (tmp_path / "p.csv").read_text()
-    assert (
-        open_store(tmp_path / "w").problem(SPEC, 1)
-        == f"no folder {tmp_path}/w, nor w.zip or w.npy or w.features.npy or w.grey"
+    assert open_store(tmp_path / "w").problem(SPEC, 1) == (
+        f"no folder {tmp_path}/w, nor w.zip or w.npy or w.features.npy or w.grey, nor a video file of that name"
     )

@@ -7,7 +7,6 @@ Datasets are in their official layout, with official names and a few videos.
 import functools
 import io
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from videos import make_video
 
-from ops.data.ffmpeg import find_ffmpeg
 from ops.data.specs import DATASETS, DESCRIPTION, TRAIN_LIST, VAL_LIST, DatasetSpec
 from ops.models import build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
@@ -25,7 +24,7 @@ from ops.options.config import Config, plain
 from ops.training import checkpoint as ckpt
 
 FRAMES = 12
-CODECS = {".avi": "mpeg4", ".webm": "libvpx", ".mp4": "libx264"}
+
 MINE = DatasetSpec(2, "img_{:05d}.jpg")
 
 
@@ -43,25 +42,7 @@ def clip(ending: str) -> bytes:
     """A small video file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"clip{ending}")
-        subprocess.run(
-            [
-                find_ffmpeg()[0][0],
-                "-v",
-                "error",
-                "-f",
-                "lavfi",
-                "-i",
-                "testsrc2=s=64x48:r=25",
-                "-frames:v",
-                str(FRAMES),
-                "-pix_fmt",
-                "yuv420p",
-                "-c:v",
-                CODECS[ending],
-                path,
-            ],
-            check=True,
-        )
+        make_video(path, FRAMES)
         return path.read_bytes()
 
 

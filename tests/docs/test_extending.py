@@ -74,12 +74,10 @@ def test_what_the_recipes_add_is_laid_out_as_the_program(program):
 
 
 def test_backbone_clustering_head_store_and_option_train(program, tiny_data, tmp_path):
-    data = Path(shutil.copytree(tiny_data, tmp_path / "gifs"))
+    data = Path(shutil.copytree(tiny_data, tmp_path / "stacks"))
     for folder in (path for split in ("train", "val") for path in (data / split).iterdir()):
         frames = [Image.open(folder / f"{i}.jpg").convert("L") for i in range(20)]
-        for i, frame in enumerate(frames):  # no two alike, which would become one
-            frame.putpixel((0, 0), 10 * i)
-        frames[0].save(folder.with_suffix(".gif"), save_all=True, append_images=frames[1:])
+        frames[0].save(folder.with_suffix(".tiff"), save_all=True, append_images=frames[1:])
         shutil.rmtree(folder)
     trains(program, "movingmnist", "RGB", "--root_path", data, *OPTIONS.split())
 

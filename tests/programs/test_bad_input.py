@@ -50,7 +50,7 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/extract_flow.py": "folders flow",
     "tools/make_move4mnist.py": "--out made --num_train 4 --num_val 0 --digits glyphs -j 1",
     "tools/pack_frames.py": "mini packed --raw -j 1",
-    "tools/benchmark.py loader": "loader --frames 2 --clips 1 --repeat 1",
+    "tools/benchmark.py loader": "loader --frames 2 --sparse_frames 16 --clips 1 --repeat 1",
     "tools/benchmark.py clustering": "clustering --shape 1x4x2x3x3 --num_segments 2 --repeat 1",
     "tools/benchmark.py step": "step --frames 4 --size 16 --arch resnet_thin --num_segments 2 --repeat 1",
     "tools/benchmark.py memory": "memory --frames 4 --size 16 --arch resnet_thin",
@@ -381,7 +381,9 @@ VALUES = {
     "tools/pack_frames.py": {"--image_tmpl": ("x", "image template 'x'"), "--first_frame": "-1", "-j": "0"},
     "tools/benchmark.py loader": {
         "--frames": "0",
+        "--sparse_frames": "0",
         "--clips": "x",
+        "--videos": ("nowhere", "--videos nowhere: there is no video file"),
         "--repeat": "-1",
         "--json": "no/where",
         "--device": "cuda",

@@ -573,8 +573,8 @@ def test_other_errors_in_checkpoints(on_tiny, tmp_path, sampled):
     stored = ckpt.load_checkpoint(sampled)
     torch.save({"state_dict": stored["state_dict"]}, tmp_path / "bare.pth")
     assert "give --arch" in on_tiny("--weights", "bare.pth").error
-    torch.save({"state_dict": stored["state_dict"]}, tmp_path / "TSM_kinetics_RGB_mobilenetv2_avg_segment8_e5.pth")
-    assert "arch 'mobilenetv2'" in on_tiny("--weights", "TSM_kinetics_RGB_mobilenetv2_avg_segment8_e5.pth").error
+    torch.save({"state_dict": stored["state_dict"]}, tmp_path / "TSM_kinetics_RGB_vgg16_avg_segment8_e5.pth")
+    assert "arch 'vgg16'" in on_tiny("--weights", "TSM_kinetics_RGB_vgg16_avg_segment8_e5.pth").error
     stored["state_dict"]["new_fc.bias"][0] = float("nan")
     torch.save(stored, tmp_path / "nan.pth")
     assert "not finite" in on_tiny("--weights", "nan.pth", "--scores", "s.npz").error

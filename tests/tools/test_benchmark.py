@@ -5,6 +5,7 @@ from argparse import Namespace
 
 import pytest
 import torch
+from videos import make_video
 
 from ops.clustering import TemporalClustering
 from ops.errors import InputError
@@ -130,14 +131,37 @@ def test_a_step_trains_on_every_frame(tmp_path):
     assert all(torch.equal(frames, loaded["slope"]) and len(frames) == 8 for frames in loaded.values())
 
 
+def test_loader_of_ones_own_videos(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for i in range(3):
+        make_video(tmp_path / f"in/{i}.mp4", 5 + i)
+    words = ["loader", "--videos", str(tmp_path / "in"), "--clips", "2", "--repeat", "1"]
+    benchmark.main([*words, "--json", str(tmp_path / "l.json")])
+    rows = json.loads((tmp_path / "l.json").read_text())["rows"]
+    assert [row["frames"] for row in rows] == ["2 videos, all 12 -> 224"] * 2 + ["2 videos, 16 each -> 224"] * 2
+    assert [row["from"] for row in rows] == ["folder", "file"] * 2
+    assert rows[0]["ratio to folder"] == rows[2]["ratio to folder"] == 1
+    with pytest.raises(InputError, match="there is no video file"):
+        benchmark.main(["loader", "--videos", str(tmp_path / "cache")])
+
+
 def test_loader_against_pil(tmp_path):
     """The crops are PIL's: pixels differ by less than 2 levels on average, where frames keep their size by far less."""
-    benchmark.main(["loader", "--frames", "5", "--clips", "2", "--repeat", "1", "--json", str(tmp_path / "l.json")])
+    words = ["--frames", "5", "--sparse_frames", "20", "--clips", "2", "--repeat", "1"]
+    benchmark.main(["loader", *words, "--json", str(tmp_path / "l.json")])
     rows = json.loads((tmp_path / "l.json").read_text())["rows"]
-    assert [row["from"] for row in rows] == ["PIL", "folder", "zip"] * 2 + ["PIL", "folder", "zip", "raw"]
-    for row, pil in zip(rows, [rows[0]] * 3 + [rows[3]] * 3 + [rows[6]] * 4, strict=True):
+    tables = [["PIL", "folder", "zip", "mp4"]] * 3 + [["PIL", "folder", "zip", "raw"]]
+    tables += [["PIL", "folder", "mp4", "mp4, keys"]]
+    assert [row["from"] for row in rows] == sum(tables, [])
+    for place, row in enumerate(rows):
+        pil, folder = rows[place // 4 * 4 : place // 4 * 4 + 2]
         assert row["frames/s"] / pil["frames/s"] == pytest.approx(row["ratio to PIL"])
-    assert all(row["difference"] < (2 if row["frames"].endswith("colour -> 64") else 0.3) for row in rows)
-    assert rows[-1]["bytes/frame"] == pytest.approx(64 * 64 + 128 / 5)
+        assert row["frames/s"] / folder["frames/s"] == pytest.approx(row["ratio to folder"])
+        if row["from"].startswith("mp4"):
+            assert row["bytes/frame"] < folder["bytes/frame"] / 2 and row["difference"] < 6
+        else:
+            assert row["difference"] < (2 if row["frames"].endswith("colour -> 64") else 0.3)
+    assert rows[15]["bytes/frame"] == pytest.approx(64 * 64 + 128 / 5)
+    assert rows[-1]["frames"] == "340x256 colour -> 224, 16 of 20"
     with pytest.raises(InputError, match="loader takes --device cpu only"):
         benchmark.main(["loader", "--device", "cuda"])

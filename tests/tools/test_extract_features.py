@@ -2,16 +2,17 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from videos import make_video
 
-from ops.data.ffmpeg import find_ffmpeg
 from ops.data.specs import DATASETS
 from ops.data.stores import open_store
+from ops.data.video_file import read_video
 from ops.data.views import eval_transform
 from ops.evaluation.features import ReadAhead, _spans
 from ops.models import build_model
@@ -31,14 +32,6 @@ def make_checkpoint(path: Path, **given) -> Path:
     model = build_model(num_class=4, **config.model_options)
     ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config), "num_class": 4})
     return path
-
-
-def make_video(path: Path, seconds: float) -> None:
-    """A video of 10 frames a second."""
-    path.parent.mkdir(parents=True)
-    source = f"testsrc2=s=96x72:r=10:d={seconds}"
-    command = [find_ffmpeg()[0][0], "-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", path]
-    subprocess.run(command, check=True)
 
 
 def frames_of(folder: Path) -> torch.Tensor:
@@ -192,8 +185,10 @@ def test_a_folder_without_lists(extract, tiny_data, tmp_path):
 @pytest.mark.parametrize("frames, words", [("all", []), ("5", []), ("all", ["--weights", "slope.pth.tar"])])
 def test_a_folder_of_video_files_gives_what_their_frames_give(run_program, tmp_path, frames, words):
     make_checkpoint(tmp_path / "slope.pth.tar", cluster="slope")
-    make_video(tmp_path / "videos/a/clip.mp4", 9)  # 90 frames
-    run_program("tools/extract_frames.py", "videos", "frames")
+    video = make_video(tmp_path / "videos/a/clip.mp4", 90, size="96x72", rate=10)
+    (tmp_path / "frames/a/clip").mkdir(parents=True)
+    for i, frame in enumerate(torch.cat(list(read_video(video, 256, 64))).permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(frame).save(tmp_path / f"frames/a/clip/{i}.png")
     words = [*(words or THIN), "--at", "clusters" if words else "pool", "--frames", frames, "--device", "cpu"]
     done = run_program(TOOL, "videos", "RGB", *words, "--out", "f", "--chunk", "20")
     assert done.out.startswith("1 videos written"), done

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_extract_frames import make_video
+from videos import make_video
 
 from ops.data.dataset import VideoDataset
 from ops.data.lists import Video
@@ -126,7 +126,9 @@ def test_a_video_file_is_as_its_frames(extract, run_program, tmp_path):
         assert (done.code, done.err) == (0, "")
     video, frames = tmp_path / "of_src/a class/v.1", tmp_path / "of_frames/a class/v.1"
     assert names(video) == names(frames) == [f"flow_{axis}_{k:05d}.jpg" for axis in "xy" for k in range(3, 8)]
-    assert all((video / name).read_bytes() == (frames / name).read_bytes() for name in names(video))
+    for name in names(video):  # to within what JPEGs round
+        levels = [np.asarray(Image.open(folder / name), float) for folder in (video, frames)]
+        assert np.abs(levels[0] - levels[1]).mean() < 1
 
 
 def test_large_frames_are_shrunk_and_their_motion_with_them(extract, tmp_path):

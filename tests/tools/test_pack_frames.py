@@ -196,7 +196,7 @@ def test_checks_find_what_is_wrong_with_packs(root, tmp_path, capsys):
         f'train_videofolder.txt,2,frame count,"one/c: list says 3 frames, {dst}/one/c.npy holds 2',
         f'train_videofolder.txt,3,missing folder,"no folder {dst}/nowhere, nor nowhere.zip or nowhere.npy',
         f'train_videofolder.txt,4,frame count,"long: list says 1 frames, {dst}/long.npy holds 2',
-        f'train_videofolder.txt,5,missing folder,"no folder {dst}/film.mp4',
+        f"train_videofolder.txt,5,unreadable video,{dst}/film.mp4 cannot be decoded: ",
         f"val_videofolder.txt,1,unreadable pack,cannot read {dst}/two/d.e.zip",
     ):
         assert row in text

@@ -3,15 +3,14 @@
 import csv
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from videos import make_video
 
-from ops.data.ffmpeg import find_ffmpeg
 from ops.evaluation import settings
 from ops.options.parsing import parse
 from tools.studies.gestures import plan
@@ -171,8 +170,7 @@ def videos(tmp_path) -> Path:
     folder = tmp_path / "egogestar/testvideo"
     folder.mkdir(parents=True)
     first = folder / "testvideo_up_2.mp4"
-    noise = ["-f", "lavfi", "-i", "mandelbrot=s=64x48:r=25", "-frames:v", "24", "-pix_fmt", "yuv420p"]
-    subprocess.run([find_ffmpeg()[0][0], "-v", "error", *noise, first], check=True)
+    make_video(first, 24, "mandelbrot")
     for name in ("up_7", "left_2", "up_1", "up_3", "left_1", "left_3", "up_5", "left_5"):
         shutil.copy(first, folder / f"testvideo_{name}.mp4")
     return folder.parent

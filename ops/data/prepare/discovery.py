@@ -1,4 +1,4 @@
-"""Folders of numbered frames: find them, count their frames, tell how they are named."""
+"""Folders of numbered frames, and video files: find them, count their frames, tell how frames are named."""
 
 import os
 import re
@@ -7,14 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ops.data.frame_names import PICTURES, frame_numbers, is_hidden, is_picture
+from ops.data.frame_names import PICTURES, VIDEOS, frame_numbers, is_hidden, is_picture, is_video
+from ops.data.specs import DatasetSpec
+from ops.data.stores import open_store
+from ops.data.video_file import BECAUSE
 from ops.errors import InputError
 
 SAMPLE = 100  # folders from which names are guessed
 
 
 class FrameCounter:
-    """Counts the frames in folders, whose names follow a template such as `img_{:05d}.jpg`, `first` being the first.
+    """Counts the frames in folders, whose names follow a template such as `img_{:05d}.jpg`, `first` being the first,
+    and in video files.
 
     With `first` None the frames of every folder begin at a number of their own. Raises InputError for a template that
     does not hold exactly one number.
@@ -31,6 +35,7 @@ class FrameCounter:
             raise InputError(f"--image_tmpl {template!r}: must hold one number, as img_{{:05d}}.jpg does")
         self.template, self.first = template, first
         self.counted: dict[str, tuple[int, str]] = {}
+        self.files = 0  # of the counted, those that are video files
         self.others: dict[str, int] = {}  # folder -> pictures in it that are named otherwise
 
     def numbers(self, folder: Path | str) -> list[int]:
@@ -38,10 +43,19 @@ class FrameCounter:
         return frame_numbers(self.template, os.listdir(folder))
 
     def count(self, folder: str) -> tuple[int, str]:
-        """(number of frames, "") if they have no gap, else (0, what is wrong); looks once at each folder."""
+        """(number of frames, "") if they have no gap, else (0, what is wrong); looks once at each folder.
+
+        A video file, which may be named without its ending, is decoded once, and its index is kept.
+        """
         if folder not in self.counted:
             try:
-                self.counted[folder] = self._count(folder)
+                if os.path.isdir(folder):
+                    self.counted[folder] = self._count(folder)
+                else:
+                    self.counted[folder] = open_store(Path(folder)).count(DatasetSpec(1, self.template)), ""
+                    self.files += 1
+            except InputError as error:
+                self.counted[folder] = (0, str(error).split(BECAUSE, 1)[-1])
             except OSError as error:
                 self.counted[folder] = (0, f"cannot be read: {error.strerror}")
         return self.counted[folder]
@@ -81,8 +95,28 @@ def sub_folders(folder: Path) -> list[str]:
         raise InputError(f"cannot read {folder}: {error.strerror}") from None
 
 
+def sub_videos(folder: Path) -> dict[str, str]:
+    """The video files in a folder, by their names without endings -> how a list names them.
+
+    That is without the ending where the name alone tells which file is meant, else with it. A file beside a folder of
+    its name, as frames that were extracted there, is left out.
+    """
+    try:
+        names = sorted(filter(is_video, os.listdir(folder)))
+    except OSError:  # `sub_folders` says what is wrong
+        return {}
+    stems = Counter(os.path.splitext(name)[0] for name in names)
+    found = {}
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        if (folder / name).is_file() and not (folder / stem).is_dir():
+            plain = stems[stem] == 1 and ending in VIDEOS
+            found[stem if stems[stem] == 1 else name] = stem if plain else name
+    return found
+
+
 class FolderIndex:
-    """Finds folders below `top` with one look at each parent folder."""
+    """Finds folders, and video files, below `top` with one look at each parent folder."""
 
     def __init__(self, top: Path, ignore_case: bool = False):
         self.top, self.ignore_case = top, ignore_case
@@ -104,9 +138,10 @@ class FolderIndex:
 
     def _enter(self, folder: str, names: Sequence[str]) -> str | None:
         if folder not in self.known:
-            there = sub_folders(self.top / folder)
-            lower = {name.lower(): name for name in there} if self.ignore_case else {}
-            self.known[folder] = lower | {name: name for name in there}
+            files = sub_videos(self.top / folder)
+            there = {name: name for name in [*files.values(), *sub_folders(self.top / folder)]} | files
+            lower = {name.lower(): there[name] for name in there} if self.ignore_case else {}
+            self.known[folder] = lower | there
         children = self.known[folder]
         for name in names:
             name = children.get(name) or (children.get(name.lower()) if self.ignore_case else None)
@@ -146,6 +181,20 @@ def picture_folders(top: Path, below: str) -> tuple[list[str], dict[str, str]]:
         elif not names and not any(path.startswith(f"{parent}/") for parent in found):
             refused[path] = "no pictures in it"
     return found, refused
+
+
+def videos_below(top: Path, below: str) -> tuple[list[str], list[str], dict[str, str]]:
+    """The outermost folders at or below `below` that hold pictures, the video files that are in none of them, as a list
+    names them, and why other folders are not taken; relative to `top`."""
+    folders, refused = picture_folders(top, below)
+    files = []
+    for path, _ in walk(top, below):
+        if not any(path == folder or path.startswith(f"{folder}/") for folder in folders):
+            here = [f"{path}/{name}".lstrip("/") for name in sub_videos(top / path).values()]
+            files += here
+            if here:
+                refused.pop(path, None)
+    return folders, files, refused
 
 
 def guess_template(top: Path, folders: list[str]) -> str:

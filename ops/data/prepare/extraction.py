@@ -25,7 +25,7 @@ PARTIAL = ".partial"  # in the folder of all
 
 
 class Broken(Exception):
-    """A video that cannot be extracted; the message is the reason in one line, mostly ffmpeg's."""
+    """A video that cannot be extracted; the message is the reason in one line, mostly the decoder's."""
 
 
 def find_videos(src: Path, dst: Path, extensions: str) -> tuple[dict[Path, Path], Counter[str]]:
@@ -102,7 +102,7 @@ def partial_folder(dst: Path) -> Iterator[Path]:
         try:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
             (dst / PARTIAL).mkdir(exist_ok=True)
-            yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: a killed run's ffmpeg may still be at work
+            yield Path(tempfile.mkdtemp(dir=dst / PARTIAL))  # a new name: another's may still be in use
         finally:
             shutil.rmtree(dst / PARTIAL, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,48 +12,52 @@ from ops.data.prepare.discovery import (
     FrameCounter,
     guess_first,
     guess_template,
-    picture_folders,
     sub_folders,
+    sub_videos,
+    videos_below,
     walk,
 )
+from ops.data.prepare.extraction import cores
 from ops.data.prepare.list_lines import UNLISTABLE, Problem, first_of, fits_a_line
 from ops.errors import InputError
 
+USUAL = "img_{:05d}.jpg"  # how frames are named where there are none, as tools/extract_frames.py would name them
 OWN = "own"  # first frame: each video's own
 
 
 def find_breakfast(frames: Path, split: str) -> tuple[Annotation, list[Problem]]:
-    """The folders below `frames` that are named as Breakfast's videos are, split by person."""
+    """The folders and video files below `frames` that are named as Breakfast's videos are, split by person."""
     paths = []
     for folder, names in tqdm(walk(frames), unit="folder", disable=None, leave=False):
-        paths += [f"{folder}/{name}".lstrip("/") for name in names if BREAKFAST_NAME.fullmatch(name)]
+        there = [*names, *sub_videos(frames / folder).values()]
+        paths += [f"{folder}/{name}".lstrip("/") for name in there if BREAKFAST_NAME.fullmatch(name)]
         names[:] = [name for name in names if not BREAKFAST_NAME.fullmatch(name)]
     if not paths:
         raise InputError(
-            f"no folder named like P03_cereals or P03_cereals_ch0 below {frames}; extract the frames"
-            " with tools/extract_frames.py, or see --frames"
+            f"no folder named like P03_cereals or P03_cereals_ch0 below {frames}, nor a video file; put the videos"
+            " there, or see --frames"
         )
     annotation, problems = parse_breakfast(paths, split)
     return annotation, [Problem("-", *problem) for problem in problems]
 
 
-Classes = dict[str, list[str]]  # class -> its video folders
+Classes = dict[str, list[str]]  # class -> its videos: folders of frames, and video files
 
 
 def find_classes(frames: Path, part: str) -> tuple[Classes, list[Problem]]:
-    """The video folders of each class folder in `frames`/`part`, and folders that are none."""
+    """The videos of each class folder in `frames`/`part`, and folders that are none."""
     classes, problems = {}, []
     for name in sub_folders(frames / part):
         top = f"{part}/{name}".lstrip("/")
         if not fits_a_line(name):
             problems.append(Problem(part or "-", top, UNLISTABLE))
             continue
-        videos, refused = picture_folders(frames, top)
+        videos, files, refused = videos_below(frames, top)
         problems += [Problem(part or "-", path, reason) for path, reason in refused.items() if path != top]
         if videos == [top]:
             problems.append(Problem(part or "-", top, "frames lie in the class's own folder, not in one a video"))
             videos = []
-        classes[name] = sorted(videos)
+        classes[name] = sorted(videos + files)
     return classes, problems
 
 
@@ -99,18 +104,23 @@ def find_folder(
     for part in parts:
         found[part], strays = find_classes(frames, part)
         problems += strays
-    folders = [video for classes in found.values() for videos in classes.values() for video in videos]
-    if not folders:
+    videos = [video for classes in found.values() for videos in classes.values() for video in videos]
+    if not videos:
         raise InputError(
-            f"no <class>/<video>/<frames> in {frames}{first_of(problems)}; tools/extract_frames.py makes them"
+            f"no <class>/<video>/<frames> in {frames}{first_of(problems)}, and no video file <class>/<video>.mp4"
         )
-    template = image_tmpl or guess_template(frames, folders)
+    folders = [video for video in videos if (frames / video).is_dir()]
+    template = image_tmpl or (guess_template(frames, folders) if folders else USUAL)
     first = guess_first(frames, folders, template) if first_frame is None else first_frame
     if first == OWN:
         first = None
     counter = FrameCounter(template, first)
-    for video in tqdm(folders, unit="video", disable=None, leave=False):
-        counter.count(os.path.join(frames, video))  # kept there
+    paths = [os.path.join(frames, video) for video in videos]
+    with ThreadPool(cores()) as pool:
+        for _ in tqdm(
+            pool.imap_unordered(counter.count, paths), total=len(paths), unit="video", disable=None, leave=False
+        ):
+            pass  # what was counted is kept
     for part, classes in found.items():  # broken videos go before the split, so that its shares are right
         for name, videos in classes.items():
             reasons = {video: counter.count(os.path.join(frames, video))[1] for video in videos}

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from ops.data.prepare.annotations import Annotation, Item
 from ops.data.prepare.discovery import FolderIndex, FrameCounter
+from ops.data.prepare.extraction import cores
 from ops.errors import InputError
 
-READERS = 4  # folders read at a time: no faster on a disk of this machine, but on one behind a network
+READERS = 4  # videos looked at at a time, or as many as there are cores: faster where a disk is behind a network
 UNLISTABLE = "the name has blanks at its ends, or characters that break lines or are not Unicode"
 Lines = dict[str, list[str]]  # split -> `path num_frames label`
 
@@ -45,8 +46,8 @@ def make_lines(annotation: Annotation, root: Path, frames: Path, counter: FrameC
             return job[1].title, 0, "no folder"
         return path, *counter.count(os.path.join(frames, path))
 
-    with ThreadPool(READERS) as pool:
-        results = tqdm(pool.imap(look, items, 64), total=len(items), unit="video", disable=None, leave=False)
+    with ThreadPool(max(READERS, cores())) as pool:
+        results = tqdm(pool.imap(look, items, 8), total=len(items), unit="video", disable=None, leave=False)
         for (split, item), (path, num_frames, reason) in zip(items, results, strict=True):
             if not reason and not fits_a_line(prefix + path):
                 reason = UNLISTABLE

@@ -76,7 +76,7 @@ class MissingStore(Store):
 
     def __init__(self, path: Path, others: Sequence[str]):
         super().__init__(path)
-        self.text = f"no folder {path}, nor {' or '.join(others)}"
+        self.text = f"no folder {path}, nor {' or '.join(others)}, nor a video file of that name"
 
     def count(self, spec: DatasetSpec) -> int:
         return 0
@@ -85,7 +85,7 @@ class MissingStore(Store):
         return self.text
 
     def load(self, spec: DatasetSpec, frames: Sequence[int], view_of: ViewOf) -> Tensor:
-        raise InputError(f"{self.text}; extract the video again or correct its list line")
+        raise InputError(f"{self.text}; put the video there or correct its list line")
 
     def inspect(self, spec: DatasetSpec, num_frames: int) -> tuple[int, list[Fault]]:
         return 0, [("missing folder", self.text)]
