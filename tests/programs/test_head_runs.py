@@ -22,6 +22,7 @@ HEADS = [
     "--consensus_type TRNmultiscale --trn_mlps per_tuple --trn_tuples all --gd 20",
     "--consensus_type ActionVLAD --input_size 64",
     "--consensus_type VideoGraph --optimizer adam --eps 1e-4",
+    "--consensus_type MLP",
     "--consensus_type ActionVLAD --vlad_form breakfast --cluster none",
 ]
 
