@@ -18,6 +18,7 @@ from ops.data.sampling import FrameSampler
 from ops.data.specs import DATASETS, DatasetSpec
 from ops.data.stores import FolderStore
 from ops.data.views import eval_transform, train_transform, whole_frames
+from ops.data.workers import kill_workers
 from ops.errors import InputError
 
 SPEC = DatasetSpec(4, "{:03d}.png", first_frame=1)
@@ -323,6 +324,7 @@ def test_errors_of_frames_come_out_of_the_loader(root, workers):
     (root / "e/001.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="e/001.png"):
         list(make_loader(folders(root), EpochBatches(3, 2), workers, False))
+    kill_workers()  # as programs do at their end; torch would wait ten seconds for one that ignores its signal
 
 
 def test_frames_that_decoders_doubt_are_errors_until_they_are_accepted(tmp_path):

@@ -176,12 +176,12 @@ def test_from_data_to_page(run_program, tmp_path, monkeypatch):
     checked = run_program("tools/study.py", "check", trained.name)
     assert checked.code == 0 and checked.out.endswith("the same\n")
     (tmp_path / "study/pictures/clusters_up.png").write_text("a picture")
-    for out in (tmp_path, tmp_path / "study"):
-        assert run_program("tools/study.py", "report", "--out", out).code == 0
-        assert {*read_csv(out / "docs/results.csv", Move4MNIST)} == {*cells}
-        assert (out / "images/sparsity.png").stat().st_size > 10_000
-        assert (out / "images/clusters_up.png").read_text() == "a picture"
-        assert "2 cells on Move4MNIST" in (out / "docs/results.md").read_text()
+    out = tmp_path / "elsewhere"
+    assert run_program("tools/study.py", "report", "--out", out).code == 0
+    assert {*read_csv(out / "docs/results.csv", Move4MNIST)} == {*cells}
+    assert (out / "images/sparsity.png").stat().st_size > 10_000
+    assert (out / "images/clusters_up.png").read_text() == "a picture"
+    assert "2 cells on Move4MNIST" in (out / "docs/results.md").read_text()
 
 
 def test_the_plan_is_printed_as_commands(run_program):
