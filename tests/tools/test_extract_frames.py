@@ -231,7 +231,7 @@ def test_complaints_are_no_damage_where_every_picture_is_whole(extract, tmp_path
     assert sum(map(len, clips)) == len(os.listdir(tmp_path / "dst/cut"))
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_goes_on(how, extract, tmp_path):
     make_video(tmp_path / "src/a.mp4")
     long = make_video(tmp_path / "src/b.avi", 400, size="640x480")

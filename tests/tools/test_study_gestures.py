@@ -217,3 +217,14 @@ def test_from_videos_to_the_page(run_program, tmp_path, videos, monkeypatch):
     assert (tmp_path / "images/gestures_cuts.png").stat().st_size > 5_000
     again = run_program("tools/study.py", "report", "--study", "gestures", "--from_docs")
     assert again.code == 0 and (tmp_path / "docs/gestures.md").read_text() == page
+
+
+def test_the_readme_repeats_figures_of_the_page():
+    """Each row of its table has figures of one row of the page."""
+    part = (ROOT / "README.md").read_text().split("\n### On real videos\n")[1].split("\n## ")[0]
+    lines = [line.split("|", 2)[2] for line in part.splitlines() if line.startswith("| ")][2:]
+    page = (ROOT / "docs/gestures.md").read_text().splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        figures = re.findall(r"[+-]?[\d,]*\d(?:\.\d+)?", line)
+        assert any(all(figure in row for figure in figures) for row in page), line
