@@ -941,5 +941,3 @@ def test_help_shows_an_example_for_each_dataset(run):
 def test_as_a_program(own, run_process):
     done = run_process("folder", "--root", own, program="tools/make_lists.py")
     assert done.code == 0 and not done.err
-    done = run_process("jester", program="tools/make_lists.py")
-    assert done.error.startswith("no folder data/jester") and not done.out
