@@ -455,11 +455,8 @@ def write_counting(path, num_frames, size="64x48"):
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = map(int, size.split("x"))
     frames = np.stack([np.full((height, width), 20 + 3 * i, np.uint8) for i in range(num_frames)])
-    if path.suffix == ".gif":
-        images = [Image.fromarray(frame) for frame in frames]
-        images[0].save(path, save_all=True, append_images=images[1:])
-        return
-    write_video(path, [av.VideoFrame.from_ndarray(frame, "gray") for frame in frames])
+    pix_fmt = "gray" if path.suffix == ".gif" else "yuv420p"
+    write_video(path, [av.VideoFrame.from_ndarray(frame, "gray") for frame in frames], pix_fmt=pix_fmt)
 
 
 def numbers(clip):
