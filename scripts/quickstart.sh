@@ -48,7 +48,7 @@ pair() { # METHOD METHOD: both at once, each on one core; what they print goes t
     done
 }
 
-echo "This takes about 6 minutes on 2 CPU cores: three data sets, two stages of pre-training, five methods."
+echo "This takes about 5 minutes on 2 quiet CPU cores: three data sets, two stages of pre-training, five methods."
 started=$SECONDS
 make_data easy 1000 200
 make_data medium 1000 200
