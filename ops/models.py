@@ -19,7 +19,7 @@ from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import Head, head_of, known_options
 from ops.streaming import Frames, Stem, Streaming, can_stream, stream
-from ops.temporal import TEMPORAL, Mixing
+from ops.temporal import TEMPORAL, TimeMixing
 from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import TemporalPool
@@ -283,7 +283,7 @@ def mix_time(
     places: dict[str, int],
     num_segments: int,
     *,
-    temporal: Mixing | None,
+    temporal: TimeMixing | None,
     options: dict,
     pool: bool,
     maximum: bool,

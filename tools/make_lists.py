@@ -116,6 +116,23 @@ def first_frame(text: str) -> int | str:
     return text if text == OWN else whole(text)
 
 
+OFFICIAL = ("1", "2", "3"), "1", "official split; lists of 2 and 3 are named train_split2_videofolder.txt and so on"
+SPLITS = {  # dataset -> choices of --split, the default, and what it is
+    "ucf101": OFFICIAL,
+    "hmdb51": OFFICIAL,
+    "breakfast": (
+        tuple(BREAKFAST),
+        "timeception",
+        "whose videos test; lists of s1 are named train_split1_videofolder.txt and so on",
+    ),
+    "egogestar": (
+        tuple(EGOGESTAR_FOLDS),
+        "fold0",
+        "the fold that validates; lists of fold1 are named train_fold1_videofolder.txt and so on",
+    ),
+}
+
+
 def build_parser() -> cli.ArgumentParser:
     """A sub-command a dataset."""
     examples = "".join(f"  python tools/make_lists.py {example}\n" for example in EXAMPLES.values())
@@ -147,29 +164,9 @@ def build_parser() -> cli.ArgumentParser:
         )
         if name in PARSERS:
             add("--annotations", metavar="DIR", help="folder of the annotation files (default: see above)")
-        if name in ("ucf101", "hmdb51"):
-            add(
-                "--split",
-                choices=("1", "2", "3"),
-                default="1",
-                help="official split; lists of 2 and 3 are named train_split2_videofolder.txt and so on (default 1)",
-            )
-        if name == "breakfast":
-            add(
-                "--split",
-                choices=tuple(BREAKFAST),
-                default="timeception",
-                help="whose videos test; lists of s1 are "
-                "named train_split1_videofolder.txt and so on (default timeception)",
-            )
-        if name == "egogestar":
-            add(
-                "--split",
-                choices=tuple(EGOGESTAR_FOLDS),
-                default="fold0",
-                help="the fold that validates; lists of fold1 are named train_fold1_videofolder.txt and so on"
-                " (default fold0)",
-            )
+        if name in SPLITS:
+            choices, default, text = SPLITS[name]
+            add("--split", choices=choices, default=default, help=f"{text} (default {default})")
         if own:
             add("--val_fraction", type=fraction, metavar="F", help="share of each class that validates (default 0.2)")
             add("--seed", type=whole, default=0, metavar="N", help="another seed, another split (default 0)")

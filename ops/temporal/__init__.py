@@ -9,7 +9,7 @@ from ops.temporal.stm import add_stm
 
 
 @dataclass(frozen=True)
-class Mixing:
+class TimeMixing:
     """One way of mixing.
 
     add      `add(backbone, stage, num_segments, **options)` puts it into a stage that sees so many steps of each video
@@ -23,6 +23,6 @@ class Mixing:
 
 
 TEMPORAL = {
-    "shift": Mixing(add_shift, lambda arch: arch.block_stages, ("shift_div", "shift_place", "shift_direction")),
-    "stm": Mixing(add_stm, lambda arch: arch.spatial_stages),
+    "shift": TimeMixing(add_shift, lambda arch: arch.block_stages, ("shift_div", "shift_place", "shift_direction")),
+    "stm": TimeMixing(add_stm, lambda arch: arch.spatial_stages),
 }

@@ -9,11 +9,12 @@ import pytest
 from ops.errors import InputError
 from ops.evaluation import settings
 from ops.evaluation.gradient_agreement import Pair
+from ops.evaluation.statistics import mean_and_spread
 from ops.options.parsing import parse
 from tools.studies.move4mnist import plan, report
 from tools.studies.move4mnist.hypotheses import HYPOTHESES, Hypothesis, judge
 from tools.studies.move4mnist.plan import Cell, Move4MNIST, choose_cells
-from tools.studies.results import Result, differences, over_seeds, read_cost, read_csv, read_pairs_of, spread, write_csv
+from tools.studies.results import Result, differences, over_seeds, read_cost, read_csv, read_pairs_of, write_csv
 from tools.studies.runner import Job, run_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,7 @@ def test_hypotheses_compare_cells_of_the_plan():
 def test_means_spreads_and_differences():
     found = {replace(SLOPE, seed=seed): result(90 + seed) for seed in range(3)} | {EVEN: result(80)}
     assert over_seeds(found, EVEN) == {0: 80} and over_seeds(found, SLOPE) == {0: 90, 1: 91, 2: 92}
-    assert spread([90, 91, 92]) == (91, 1) and spread([80]) == (80, 0)
+    assert mean_and_spread([90, 91, 92]) == (91, 1) and mean_and_spread([80]) == (80, 0)
     assert differences(found, SLOPE, EVEN) == [10]
     assert report.accuracy(found, SLOPE) == "91.0 ± 1.0" and report.accuracy(found, Cell("t32", "slope", 4, 0)) == "-"
 

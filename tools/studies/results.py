@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import re
-import statistics
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import Field, asdict, dataclass, fields, replace
@@ -117,12 +116,6 @@ def over_seeds(results: Results, cell: "Cell", figure: str = "top1") -> dict[int
     """A figure of this cell for each seed that it was run with; the cell's own seed does not matter."""
     same = {seed: replace(cell, seed=seed) for seed in seeds_of(results)}
     return {seed: getattr(results[one], figure) for seed, one in same.items() if one in results}
-
-
-def spread(values: Iterable[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation; the latter is 0 for one value."""
-    values = list(values)
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def differences(results: Results, cell: "Cell", other: "Cell") -> list[float]:

@@ -46,10 +46,7 @@ class FeatureStore(Store):
 
     def load(self, spec: DatasetSpec, frames: Sequence[int], view_of: ViewOf) -> Tensor:
         """Rows by their numbers, float16 (t, d, h, w), as they are; vectors are maps of one place."""
-        frames = np.asarray(frames)
-        problem = self.problem(spec, int(frames.max()) + 1)
-        if problem:
-            raise InputError(problem)
+        frames = self.held(spec, frames)
         rows = torch.from_numpy(self.rows[frames].astype(np.float16, copy=False))
         return rows[:, :, None, None] if rows.ndim == 2 else rows
 

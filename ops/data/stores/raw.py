@@ -54,10 +54,7 @@ class RawStore(Store):
         return super().problem(spec, num_frames)
 
     def load(self, spec: DatasetSpec, frames: Sequence[int], view_of: ViewOf) -> Tensor:
-        frames = np.asarray(frames)
-        problem = self.problem(spec, int(frames.max()) + 1)
-        if problem:
-            raise InputError(problem)
+        frames = self.held(spec, frames)
         view = view_of(*self.pixels.shape[1:3])
         top, left, height, width = view.box
         seen = self.pixels[:, top : top + height, left : left + width]

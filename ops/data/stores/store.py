@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from ops.data.specs import DatasetSpec
@@ -53,6 +54,13 @@ class Store(ABC):
         if held >= num_frames:
             return None
         return f"list says {num_frames} frames, {self.path} holds {held}"
+
+    def held(self, spec: DatasetSpec, frames: Sequence[int]) -> np.ndarray:
+        """Frames to be loaded, (t,), as an array of numbers; InputError where the video cannot have them all."""
+        frames = np.asarray(frames)
+        if problem := self.problem(spec, int(frames.max()) + 1):
+            raise InputError(problem)
+        return frames
 
     def inspect(self, spec: DatasetSpec, num_frames: int) -> tuple[int, list[Fault]]:
         """Read every frame of a video that should have `num_frames` -> (frames read, all that is wrong)."""

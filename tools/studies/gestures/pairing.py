@@ -8,15 +8,14 @@ import numpy as np
 
 from ops.evaluation.statistics import Interval, bootstrap_difference, compare, wilson
 from tools.studies.gestures.plan import FOLDS, Cell, GestureResult
-from tools.studies.results import Results
+from tools.studies.results import Results, seeds_of
 
 Place = tuple[int, int]  # fold, seed
 
 
 def runs_of(results: Results, cell: Cell) -> dict[Place, GestureResult]:
     """The results of a cell for each fold and seed that it was run with; its own do not matter."""
-    seeds = sorted({one.seed for one in results})
-    same = {(fold, seed): replace(cell, fold=fold, seed=seed) for fold in FOLDS for seed in seeds}
+    same = {(fold, seed): replace(cell, fold=fold, seed=seed) for fold in FOLDS for seed in seeds_of(results)}
     return {place: results[one] for place, one in same.items() if one in results}
 
 

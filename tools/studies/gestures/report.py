@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ops.evaluation.statistics import mean_and_spread
 from ops.files import write_whole
 from tools.studies.gestures import figures
 from tools.studies.gestures.hypotheses import HYPOTHESES, judge
@@ -29,7 +30,7 @@ from tools.studies.gestures.plan import (
     Gestures,
 )
 from tools.studies.pages import table
-from tools.studies.results import Results, read_csv, spread
+from tools.studies.results import Results, read_csv
 
 HEAD = """\
 # Results on gestures
@@ -72,7 +73,7 @@ def score_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
     by_fold: dict[int, list[float]] = {}
     for (fold, _), run in runs_of(results, cell).items():
         by_fold.setdefault(fold, []).append(run.top1)
-    mean, deviation = spread(spread(values)[0] for values in by_fold.values())
+    mean, deviation = mean_and_spread(mean_and_spread(values)[0] for values in by_fold.values())
     part = "" if found.videos == 217 else f" ({found.videos} videos)"
     return f"{found.percent:.1f}{part}", str(found.interval), f"{mean:.1f} ± {deviation:.1f}"
 
@@ -91,7 +92,9 @@ def cost_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
     runs = runs_of(results, cell).values()
     if not runs:
         return NONE, NONE, NONE
-    train, frames, seconds = (spread(getattr(run, name) for run in runs)[0] for name in ("train", "frames", "seconds"))
+    train, frames, seconds = (
+        mean_and_spread(getattr(run, name) for run in runs)[0] for name in ("train", "frames", "seconds")
+    )
     return f"{train:.1f}", f"{frames:,.0f}", f"{seconds:.0f}"
 
 

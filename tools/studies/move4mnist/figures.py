@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ops.evaluation.statistics import mean_and_spread
 from tools.studies.drawing import LOOK, drawing
 from tools.studies.move4mnist.plan import CLUSTERS, CUTS, EMPTINESS, EQUAL_TIME, FRAMES, METHODS, Cell
-from tools.studies.results import Cost, Pairs, Results, over_seeds, spread
+from tools.studies.results import Cost, Pairs, Results, over_seeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,11 @@ def mark_chance(axis: "Axes") -> None:
 
 def draw_line(axis: "Axes", results: Results, cells: dict[float, Cell], label: str, shift: float = 1, **look) -> None:
     """Means with bars of one standard deviation at the places that are the keys; what was not run is left out."""
-    points = {x * shift: spread(values) for x, cell in cells.items() if (values := over_seeds(results, cell).values())}
+    points = {
+        x * shift: mean_and_spread(values)
+        for x, cell in cells.items()
+        if (values := over_seeds(results, cell).values())
+    }
     if points:
         means, deviations = zip(*points.values(), strict=True)
         axis.errorbar(

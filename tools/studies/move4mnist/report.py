@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ops.evaluation.gradient_agreement import ANGLES, agreements
+from ops.evaluation.statistics import mean_and_spread
 from ops.files import write_whole
 from tools.studies.move4mnist import figures
 from tools.studies.move4mnist.hypotheses import HYPOTHESES, judge
@@ -21,7 +22,7 @@ from tools.studies.move4mnist.plan import (
     Move4MNIST,
 )
 from tools.studies.pages import table
-from tools.studies.results import Cost, Pairs, Results, over_seeds, read_cost, read_csv, read_pairs_of, seeds_of, spread
+from tools.studies.results import Cost, Pairs, Results, over_seeds, read_cost, read_csv, read_pairs_of, seeds_of
 
 HEAD = """\
 # Results of the study
@@ -55,7 +56,7 @@ def accuracy(results: Results, cell: Cell) -> str:
     values = over_seeds(results, cell)
     if not values:
         return "-"
-    mean, deviation = spread(values.values())
+    mean, deviation = mean_and_spread(values.values())
     text = f"{mean:.1f} ± {deviation:.1f}" if len(values) > 1 else f"{mean:.1f}"
     if 1 < len(values) < len(seeds_of(results)):
         text += f" ({len(values)} seeds)"
@@ -65,7 +66,7 @@ def accuracy(results: Results, cell: Cell) -> str:
 def seconds(results: Results, cell: Cell) -> str:
     """Seconds of training, mean over seeds."""
     values = over_seeds(results, cell, "seconds").values()
-    return f"{spread(values)[0]:.0f}" if values else "-"
+    return f"{mean_and_spread(values)[0]:.0f}" if values else "-"
 
 
 def hypotheses(results: Results) -> str:
@@ -231,7 +232,7 @@ def agreement(pairs: Pairs) -> str:
             found.setdefault((net, row.angle, row.kind, row.distance), []).append(row.spearman)
 
     def correlation(*key: str) -> str:
-        mean, deviation = spread(found[key])
+        mean, deviation = mean_and_spread(found[key])
         return f"{mean:.2f} ± {deviation:.2f}"
 
     nets = list(dict.fromkeys(net for net, _ in pairs))
