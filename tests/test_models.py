@@ -286,6 +286,15 @@ def test_frozen_norms_keep_their_statistics():
     assert changed == {f"base_model.bn1.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")}
 
 
+@pytest.mark.parametrize("partial_bn", [True, False])
+@pytest.mark.parametrize("cluster", ["none", "slope"])
+def test_frozen_norms_of_the_whole_backbone(cluster, partial_bn):
+    model = thin(cluster=cluster, partial_bn=partial_bn, freeze_bn=True).train()
+    batch_statistics, trainable, norms = norm_states(model)
+    assert batch_statistics == trainable == set() and len(norms) == 12
+    assert model.base_model.conv1.weight.requires_grad
+
+
 def test_non_local_blocks_learn_under_partial_batchnorm():
     """Their last BatchNorm starts at zero: frozen, the blocks would be nothing for ever."""
     model = thin(non_local=True, partial_bn=True).train()
