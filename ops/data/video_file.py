@@ -71,7 +71,7 @@ class VideoFile:
     `skip` names are not decoded where no other frame refers to theirs.
     """
 
-    def __init__(self, path: Path, keep_damaged: bool = False):
+    def __init__(self, path: Path | str, keep_damaged: bool = False):
         self.path, self.keep_damaged, self.damage = path, keep_damaged, ""
         self.container, self.size, self.turn = None, None, None
         self.skip: Callable[[av.Packet], bool] | None = None

@@ -48,7 +48,7 @@ def make_engine(
     """
     if window is None and can_go_online(model):
         every = every or Span(1, frames=True)
-        return OnlineEngine(model, every, chunk), f"online, told every {every}"
+        return OnlineEngine(model, every, chunk), f"online, every {every}"
     window = window or WINDOW
     every = every or window.part(4)
     check_spans(window, every, flag)

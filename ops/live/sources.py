@@ -9,7 +9,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic, sleep
 from typing import NamedTuple
@@ -25,6 +24,10 @@ PATIENCE = 10.0  # seconds without an answer after which an address is given up
 LONGEST_PAUSE = 30.0  # seconds between two trials to open a source again
 WAITING = ("http", "https", "file", "ftp", "sftp", "pipe")  # addresses that can be read as slowly as one likes
 CAMERAS = "/dev/video"
+UNSEARCHABLE = (
+    " (a pipe, and some servers, cannot be searched: what they send must be Matroska, MPEG-TS, or MP4 with its index in"
+    " front, by -movflags +faststart)"
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,20 @@ class LiveStream(VideoFile):
 
     def __init__(self, source: Source, keep_damaged: bool):
         self.source = source
-        super().__init__(Path(source.name), keep_damaged)
+        self.hint = "" if source.paced or source.live else UNSEARCHABLE
+        try:
+            super().__init__(source.name, keep_damaged)
+        except InputError as error:
+            raise InputError(f"{error}{self.hint}") from None
 
     def _open(self) -> InputContainer:
         source = self.source
         return av.open(source.address, format=source.format, options=dict(source.options), timeout=source.timeout)
+
+    def _fault(self, reason: str) -> None:
+        nothing_yet = self.size is None
+        hint = self.hint if nothing_yet else ""
+        super()._fault(f"{reason}{hint or '; --keep_damaged goes on as far as it can be decoded'}")
 
 
 class Seen(NamedTuple):
@@ -169,7 +181,7 @@ class Reader:
             self.changed.notify_all()
 
     def _play_again_and_again(self) -> None:
-        tries, begin, last, when = 0, 0.0, 0.0, self.clock()
+        tries, begin, last, when = 0, 0.0, 0.0, None
         while True:
             reason = "it ended"
             try:
@@ -177,6 +189,8 @@ class Reader:
                     self.stream = LiveStream(self.source, self.keep_damaged)
                 for time in self._play(self.stream, begin):
                     tries, last, when = 0, time, self.clock()
+                if when is None:
+                    raise InputError(f"{self.source.name} cannot be decoded: there is no frame in it")
                 if not self.source.live or self.closed or tries == self.retries:
                     return
             except InputError as error:
@@ -192,7 +206,8 @@ class Reader:
             tries += 1
             self._put(Broken(reason, pause))
             self.pause(pause)
-            begin = last + self.clock() - when
+            if when is not None:
+                begin = last + self.clock() - when
 
     def _play(self, stream: VideoFile, begin: float) -> Iterator[float]:
         """Hand frames on, with times that go on from `begin` -> the time of each that was handed on."""

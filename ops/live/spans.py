@@ -7,6 +7,8 @@ from ops.errors import InputError
 
 TOLERANCE = 0.005  # seconds by which times of frames are rounded in some files; a quarter of a frame where that is less
 
+LONG = 1.0  # seconds that a frame lasts at most
+
 
 class Span(NamedTuple):
     """So many seconds, or so many frames."""
@@ -15,7 +17,9 @@ class Span(NamedTuple):
     frames: bool = False
 
     def __str__(self) -> str:
-        return f"{self.length:g} {'frames' if self.frames else 's'}"
+        if not self.frames:
+            return f"{self.length:g} s"
+        return f"{self.length:,} frame" + ("s" if self.length > 1 else "")
 
     def part(self, number: int) -> "Span":
         """One of `number` equal parts; of frames at least one."""
@@ -34,9 +38,9 @@ def check_spans(window: Span, every: Span, flag: str) -> None:
 class Clock:
     """The frames of a video that goes on as they come: which are within the window, and which predictions are due.
 
-    A frame lasts as long as the time since the one before, but not more than twice as long as that one, which is what
-    is left of a pause. The first prediction is due when the window is full, each other one `every` so much later; so
-    with a window of 8 frames and one every 4, behind frames 7, 11, 15 and so on, counted from 0.
+    A frame lasts as long as the time since the one before, but not more than twice as long as that one, or than `LONG`,
+    which is what is left of a pause. The first prediction is due when the window is full, each other one `every` so
+    much later; so with a window of 8 frames and one every 4, behind frames 7, 11, 15 and so on, counted from 0.
     """
 
     def __init__(self, window: Span, every: Span):
@@ -51,7 +55,7 @@ class Clock:
             self.first_time = time
         else:
             gap = time - self.time
-            self.lasts = min(gap, 2 * self.lasts) if self.lasts else gap
+            self.lasts = min(gap, 2 * self.lasts or LONG, LONG)
         self.number, self.time = self.number + 1, time
 
     @property
@@ -67,7 +71,7 @@ class Clock:
         """Whether a frame before this one lies before the window that ends with the last frame."""
         if self.window.frames:
             return number <= self.number - self.window.length
-        return time < self.end - self.window.length - min(TOLERANCE, self.lasts / 4)
+        return number < self.number and time < self.end - self.window.length - min(TOLERANCE, self.lasts / 4)
 
     def due(self) -> bool:
         """Whether a prediction is due behind the last frame; asked once a frame, it then waits for the next one."""

@@ -76,7 +76,7 @@ def colours_of(videos: Sequence[Timeline]) -> dict[int, str]:
     seconds: dict[int, float] = {}
     for bar in (bar for video in videos for bar in video.segments):
         seconds[bar.label] = seconds.get(bar.label, 0.0) + bar.end - bar.start
-    order = sorted(seconds, key=lambda label: (-seconds[label], label))
+    order = sorted(seconds, key=lambda label: (-round(seconds[label], 3), label))
     return {label: CLASSES[i] if i < len(CLASSES) else OTHERS for i, label in enumerate(order)}
 
 

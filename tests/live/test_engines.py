@@ -89,6 +89,11 @@ def test_seconds_are_as_many_frames_everywhere_also_where_times_are_rounded_to_m
 def test_a_pause_is_no_frame():
     times = [*range(10), 100, 101, 102]
     assert ticks([t / 10 for t in times], Span(0.5), Span(0.5)) == [4, 9, 10]
+    clock = Clock(Span(0.5), Span(0.5))
+    for time in (0.0, 39.0, 39.1):  # it begins with a pause
+        clock.tick(time)
+        assert not clock.is_past(clock.number, time)
+    assert clock.is_past(0, 0.0) and not clock.is_past(1, 39.0) and clock.end == 39.2
 
 
 def test_frames_that_no_window_would_see_are_refused():
