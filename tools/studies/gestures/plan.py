@@ -139,7 +139,8 @@ def kept(fold: int, seed: int) -> Iterator[Cell]:
 
 
 def longer(fold: int, seed: int) -> Iterator[Cell]:
-    """Sampling for as long as clustering takes, and clustering of hardly more frames; sampling in a window; and clustering with more drawn in time."""
+    """Sampling for as long as clustering takes, and both for long on like numbers of frames; sampling in a window; and
+    clustering with more drawn in time."""
     yield from (Cell("gestures", "uniform", 16, fold, seed, epochs=epochs) for epochs in EQUAL_TIME.values())
     yield Cell("gestures", "cumulative", 16, fold, seed, KEEP / 2, epochs=EQUAL_TIME["all"])
     yield Cell("gestures", "dense", 16, fold, seed)

@@ -150,8 +150,9 @@ def main_table(results: Results) -> str:
 `g = 16`. `uniform` and `dense` are TSM on 16 sampled frames, drawn anew in every epoch; the others cluster all frames
 of a video, or in training a random half of them, drawn anew in every epoch (`--frame_keep {KEEP}`; tests see all).
 `uniform` with {EQUAL_TIME["half"]} and {EQUAL_TIME["all"]} epochs takes about as long as {EPOCHS} epochs with half of
-the frames, and with all; `cumulative` with a quarter of them sees hardly more frames an epoch. Differences are to `uniform`. `training` is the accuracy of the last training epoch. Frames
-are exact; seconds are those of runs beside one another, and rough.
+the frames, and with all; `cumulative` with a quarter of them sees hardly more frames an epoch. Differences are to
+`uniform`. `training` is the accuracy of the last training epoch. Frames are exact; seconds are those of runs beside one
+another, and rough.
 
 ![Accuracy of the methods with intervals, and over the number of representations](../images/gestures.png)
 
@@ -179,7 +180,8 @@ def coloured(results: Results) -> str:
 ## Frames instead of their differences
 
 `RGB`, tuned from weights that were trained on Move4MNIST, {" then ".join(f"`{preset}`" for preset in STAGES)}, cut at
-random, so that they know neither method. From scratch frames teach so small a network next to nothing in as many epochs.
+random, so that they know neither method. From scratch frames teach so small a network next to nothing in as many
+epochs.
 
 {compared(results, rows, uniform, ("", "frames"))}"""
 
