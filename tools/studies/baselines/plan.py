@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from ops.models import build_model
-from tools.studies.base import Commands, Study
+from tools.studies.base import Commands, Study, with_needs
 from tools.studies.move4mnist.plan import CUTS, EPOCHS, SCHEDULES, TUNING, Move4MNIST
 from tools.studies.results import Result
 
@@ -135,13 +135,7 @@ class Baselines(Study):
         """All of a seed before the next, other backbones last; `quick` leaves TSM, sampled and behind all cuts."""
         experiments = (tsm,) if quick else (residual, others)
         cells = [cell for experiment in experiments for seed in seeds for cell in experiment(seed)]
-        found: dict[Cell, None] = {}
-        for cell in cells:
-            line = [cell]
-            while before := line[-1].needs:
-                line.append(before)
-            found.update(dict.fromkeys(reversed(line)))
-        return list(found)
+        return with_needs(cells)
 
     def data_of(self, cell: Cell) -> str:
         return f"{cell.data}-s{cell.seed}"

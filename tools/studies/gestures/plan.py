@@ -16,6 +16,8 @@ from ops.errors import InputError
 from ops.evaluation.result_files import read_scores
 from ops.options.parsing import parse
 from tools.studies.base import Commands, Study
+from tools.studies.move4mnist.plan import ALTERNATIVES, CUTS, SAMPLING
+from tools.studies.move4mnist.plan import METHODS as SAMPLED_AND_CUT
 from tools.studies.results import Result, log_rows
 
 SIZE = 48  # pixels, of frames and crops
@@ -34,22 +36,13 @@ STAGES = {  # preset of Move4MNIST -> how the weights are trained on it, 1000 vi
     "medium": "--epochs 6 -b 16 --lr 0.02 --lr_type cos",
 }
 METHODS = {  # name -> what main.py is told
-    "uniform": "--cluster none",
-    "dense": "--cluster none --dense_sample",
-    **{name: f"--cluster {name}" for name in ("random", "even", "cumulative", "slope")},
-    "cumulative-euclidean": "--cluster cumulative --distance euclidean",
-    "cumulative-cosine": "--cluster cumulative --distance cosine",
-    "slope-euclidean": "--cluster slope --distance euclidean",
-    "slope-cosine": "--cluster slope --distance cosine",
-    "kmodes": "--cluster kmodes",
-    "kmeans": "--cluster kmeans",
+    **SAMPLED_AND_CUT,
+    **ALTERNATIVES,
     "reduce-random": "--cluster cumulative --reduce random",
     "reduce-middle": "--cluster cumulative --reduce middle",
     "cascade": "--cluster cumulative --cluster_after layer1:32,layer2:16",
 }
-SAMPLING = ("uniform", "dense")
 CLUSTERED = tuple(name for name in METHODS if name not in SAMPLING)
-CUTS = ("even", "cumulative", "slope")
 FIRST = ("random", "even", "slope", "cumulative-euclidean", "cumulative-cosine", "kmodes", "reduce-random")
 FEWER = (4, 8)  # representations
 KEEP, HELD_KEEP = 0.5, 0.25

@@ -30,7 +30,7 @@ from tools.studies.gestures.plan import (
     Cell,
     Gestures,
 )
-from tools.studies.pages import table
+from tools.studies.pages import table, where_and_when
 from tools.studies.results import Results, read_csv
 
 HEAD = """\
@@ -54,7 +54,7 @@ videos, folds and seeds in both; their 95 % intervals come from a bootstrap over
 for each seed. Neither knows that videos of one scene are alike, that another seed gives another network, or how many
 comparisons stand on this page: with so many, some p below 0.05 are chance.
 
-**Where and when.** {machine}, one thread a cell, PyTorch {torch}, program revision {revision}; {date}.
+{where}
 
 **What this is not.** A small set, a small network and no pretrained weights. Persons may be in several folds.
 """
@@ -276,14 +276,9 @@ def covering_half(sizes: np.ndarray) -> int:
 
 def write(results: Results, cuts: Cuts | None) -> str:
     """The whole page; sections without a single cell are left out."""
-    where = {
-        name: ", ".join(sorted({getattr(result, name) for result in results.values()}))
-        for name in ("machine", "torch", "revision", "date")
-    }
-    where |= {
-        f"{name}s": ", ".join(sorted({str(getattr(cell, name)) for cell in results})) for name in ("fold", "seed")
-    }
-    parts = [HEAD.format(cells=len(results), size=SIZE, epochs=EPOCHS, **where), hypotheses(results)]
+    ran = {f"{name}s": ", ".join(sorted({str(getattr(cell, name)) for cell in results})) for name in ("fold", "seed")}
+    where = where_and_when(results)
+    parts = [HEAD.format(cells=len(results), size=SIZE, epochs=EPOCHS, where=where, **ran), hypotheses(results)]
     parts += [main_table(results), held(results), coloured(results), fewer(results), recipe(results)]
     return "\n".join(parts + ([cuts_section(cuts)] if cuts else []))
 
