@@ -86,16 +86,19 @@ class LiveStream(VideoFile):
         try:
             super().__init__(source.name, keep_damaged)
         except InputError as error:
-            raise InputError(f"{error}{self.hint}") from None
+            raise InputError(f"{self._in_words(str(error))}{self.hint}") from None
 
     def _open(self) -> InputContainer:
         source = self.source
         return av.open(source.address, format=source.format, options=dict(source.options), timeout=source.timeout)
 
     def _fault(self, reason: str) -> None:
-        nothing_yet = self.size is None
-        hint = self.hint if nothing_yet else ""
-        super()._fault(f"{reason}{hint or '; --keep_damaged goes on as far as it can be decoded'}")
+        hint = self.hint if self.size is None else ""  # nothing was seen yet
+        super()._fault(f"{self._in_words(reason)}{hint or '; --keep_damaged goes on as far as it can be decoded'}")
+
+    def _in_words(self, reason: str) -> str:
+        """An error as FFmpeg says it, but for that of its patience."""
+        return reason.replace("Immediate exit requested", f"no answer for {self.source.timeout or PATIENCE:g} s")
 
 
 class Seen(NamedTuple):
