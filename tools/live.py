@@ -23,7 +23,7 @@ from ops.options import cli
 from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.options.types import number, span
-from ops.pictures.overlay import Recording, Screen, check_video, draw_over
+from ops.pictures.overlay import Recording, Screen, check_video, draw_over, window_toolkit
 from ops.pictures.text import counted
 from ops.run.restore import load_model
 from ops.run.signals import Interrupted, Interrupts
@@ -106,7 +106,12 @@ def build_parser() -> cli.ArgumentParser:
     outputs.add_argument(
         "--jsonl", type=Path, metavar="FILE", help="add each prediction to this file, a line of JSON with the best five"
     )
-    outputs.add_argument("--out", type=Path, metavar="VIDEO", help="write the frames there with what is said over them")
+    outputs.add_argument(
+        "--out",
+        type=Path,
+        metavar="VIDEO",
+        help="write the frames there with what is said over them (.mp4, .mov, or .mkv, which survives a crash)",
+    )
     outputs.add_argument("--show", action="store_true", help="the same in a window on screen (needs opencv-python)")
 
     sources = parser.add_argument_group("source")
@@ -232,6 +237,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = find_source(args.source, args.format, dict(args.option or []))
     if args.out:
         check_video(args.out)
+    if args.show:
+        window_toolkit()
     drop = source.live if args.late is None else args.late == "drop"
     retries = args.retry
     if retries is None:
@@ -244,9 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     engine, how = make_engine(model, config, args.window, args.every, "--every", CHUNK)
     seen, began, code = 0, time.monotonic(), 0
     with ExitStack() as stack, full_precision():
-        reader = Reader(source, drop, retries, source.live or args.keep_damaged)
+        reader = stack.enter_context(Reader(source, drop, retries, source.live or args.keep_damaged))
         teller = Teller(args, names, reader, stack)
-        stack.enter_context(reader)
         late = "dropped" if drop else "waited for"
         print(f"{source.name}: {how}; frames that come too fast are {late}", flush=True)
         try:

@@ -55,7 +55,8 @@ class Clock:
             self.first_time = time
         else:
             gap = time - self.time
-            self.lasts = min(gap, 2 * self.lasts or LONG, LONG)
+            most = 2 * self.lasts if self.lasts else LONG
+            self.lasts = min(gap, most, LONG)
         self.number, self.time = self.number + 1, time
 
     @property

@@ -161,6 +161,8 @@ class WindowEngine:
         if not CLUSTERINGS[clustering.method].whole_videos:
             seen = torch.tensor([0, *(one.change for one in held[1:])], device=x.device)
         means, assignment = clustering(x, lengths, seen=seen)
+        if len(self.held) < self.stack:  # its last frame was repeated, which may not be so in the next window
+            held[0].x = None
         labels = assignment.tolist()
         begins = [i for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
         return means, tuple((held[i].time, labels[i]) for i in begins)

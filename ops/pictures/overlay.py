@@ -63,16 +63,19 @@ def check_video(path: Path) -> None:
 
 
 class Recording:
-    """A video file in H.264 whose frames come with their times; all are as large as the first, of even sides."""
+    """A video file in H.264 whose frames come with their times; all are as large as the first, of even sides.
+
+    It is there from the first frame on.
+    """
 
     def __init__(self, path: Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = av.open(f"file:{path}", "w")
-        self.stream, self.last = None, -1  # the time of the last frame, in ms
+        self.path, self.file, self.stream = path, None, None
+        self.last = -1  # the time of the last frame, in ms
 
     def show(self, pixels: np.ndarray, seconds: float) -> None:
         """The next frame, uint8 (H, W, 3)."""
-        if self.stream is None:
+        if self.file is None:
+            self.file = av.open(f"file:{self.path}", "w")
             height, width = (side - side % 2 for side in pixels.shape[:2])
             self.stream = self.file.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "20"})
             self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
@@ -84,10 +87,10 @@ class Recording:
         self.file.mux(self.stream.encode(frame))
 
     def close(self) -> None:
-        """Write what is left; a file without a frame is none."""
-        if self.stream is not None:
+        """Write what is left."""
+        if self.file is not None:
             self.file.mux(self.stream.encode(None))
-        self.file.close()
+            self.file.close()
 
 
 # ---------------------------------------------------------------- on screen

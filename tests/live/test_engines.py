@@ -155,6 +155,16 @@ def test_a_video_shorter_than_the_window_is_one_window(t, modality):
     assert one.probabilities.tolist() == pytest.approx(probabilities(model, sampler, frames).tolist(), abs=1e-5)
 
 
+def test_a_window_shorter_than_a_step_of_the_model():
+    model, frames, sampler = make_model(modality="RGBDiff"), make_frames(9), FrameSampler(4, clustering=True)
+    times = [0.0, 0.3, 0.6, 0.65, 0.7, 0.75, 0.8, 1.0, 1.2]
+    told = feed(WindowEngine(model, sampler, Span(0.7), Span(1, True), 4), frames, times, 3)
+    assert [(one.first, one.last) for one in told] == [(1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (2, 7), (4, 8)]
+    for one in told:
+        expected = probabilities(model, sampler, frames[one.first : one.last + 1])
+        assert one.probabilities.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
 @given(part=st.integers(1, 30), chunk=st.integers(1, 9), every=st.integers(1, 12), seed=st.integers(0, 99))
 @settings(max_examples=8)
 def test_it_does_not_matter_how_frames_come(part, chunk, every, seed):

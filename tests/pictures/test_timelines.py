@@ -70,15 +70,16 @@ def test_what_is_said_stands_over_a_frame(size):
 
 
 def test_a_recording_keeps_the_times_of_its_frames(tmp_path):
-    recording = Recording(tmp_path / "new" / "r.mkv")
+    recording = Recording(tmp_path / "r.mkv")
     for time in (0.0, 0.1, 0.1, 0.7):
         recording.show(np.full((33, 47, 3), 90, np.uint8), time)
     recording.close()
-    with av.open(str(tmp_path / "new/r.mkv")) as file:
+    with av.open(str(tmp_path / "r.mkv")) as file:
         frames = list(file.decode(video=0))
     assert [round(frame.time, 3) for frame in frames] == [0, 0.1, 0.101, 0.7]
     assert (frames[0].width, frames[0].height) == (46, 32)
     Recording(tmp_path / "empty.mp4").close()
+    assert not (tmp_path / "empty.mp4").exists()
 
 
 def test_names_of_videos(tmp_path):
