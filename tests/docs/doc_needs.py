@@ -123,6 +123,12 @@ def clusters(folder: Path) -> None:
         write_checkpoint(folder / f"checkpoint/TSM_{name}_RGB_thin/{ckpt.BEST}", name, spec)
 
 
+def long(folder: Path) -> None:
+    """Frames of several videos in one folder."""
+    for number in range(40):
+        write(folder / f"data/long/{number}.jpg", jpeg(3))
+
+
 def fusion(folder: Path) -> None:
     spec = DATASETS["ucf101"]
     for modality in ("RGB", "Flow"):
@@ -242,6 +248,7 @@ NEEDS: dict[str, Need] = {
         datasets,
         tsm,
         clusters,
+        long,
         fusion,
         splits,
         activations,

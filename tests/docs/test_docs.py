@@ -35,6 +35,7 @@ SMALLER = {  # program -> flags behind every command of it that runs: the last o
     "main.py": "--arch resnet_thin --input_size 32 --epochs 1 --pretrain none -j 0 --device cpu",
     "test_models.py": "-j 0 --device cpu",
     "tools/predict.py": "--device cpu",
+    "tools/live.py": "--device cpu",
     "tools/extract_features.py": "--device cpu",
     "tools/gradient_agreement.py": "--num_videos 2 --num_pairs 4 --device cpu",
     "tools/make_move4mnist.py": "--num_train 8 --num_val 4 -j 1 --digits glyphs",
