@@ -93,8 +93,12 @@ class LiveStream(VideoFile):
         return av.open(source.address, format=source.format, options=dict(source.options), timeout=source.timeout)
 
     def _fault(self, reason: str) -> None:
-        hint = self.hint if self.size is None else ""  # nothing was seen yet
-        super()._fault(f"{self._in_words(reason)}{hint or '; --keep_damaged goes on as far as it can be decoded'}")
+        reason = self._in_words(reason)
+        if self.hint and self.size is None:  # nothing was seen yet
+            reason += self.hint
+        elif not self.keep_damaged:
+            reason += "; --keep_damaged goes on as far as it can be decoded"
+        super()._fault(reason)
 
     def _in_words(self, reason: str) -> str:
         """An error as FFmpeg says it, but for that of its patience."""
@@ -165,12 +169,12 @@ class Reader:
                 if self.error is not None:
                     raise self.error
                 return None
+            self.changed.notify_all()
             if isinstance(self.waiting[0], Broken):
                 return self.waiting.popleft()
             taken = []
             while self.waiting and len(taken) < most and isinstance(self.waiting[0], Seen):
                 taken.append(self.waiting.popleft())
-            self.changed.notify_all()
             return taken
 
     def _run(self) -> None:
