@@ -59,11 +59,11 @@ while a video is being made.
 Memory: all frames of the video at the model's input size, one byte a value (12 KB a frame at 64 pixels, 147 KB at 224;
 an hour at 25 frames/s: 1.1 and 13.5 GB), and the network's activations for --chunk frames. Where a model clusters, its
 stem runs twice over videos of more than --chunk frames. A timeline holds the window's frames alone: their activations
-behind the stem, or without clustering the frames as bytes.
+behind the stem, or without clustering the frames as bytes; and the probabilities of all windows.
 """
 TOP = 5
 SHOWN_SEGMENTS = 20
-KEPT_FRAMES = 240  # of a video, for the picture of its timeline
+KEPT_FRAMES = 64  # of a video, for the picture of its timeline
 
 
 def build_parser() -> cli.ArgumentParser:

@@ -100,7 +100,10 @@ class VideoTimeline:
 def read_timeline(
     name: str, clips: Iterable[tuple[Tensor, Sequence[float]]], engine: Engine, smooth: int, threshold: float, most: int
 ) -> VideoTimeline:
-    """Show a video to an engine, clips (m, c, S, S) with their times; `most` of its frames are kept for a picture."""
+    """Show a video to an engine, clips (m, c, S, S) with their times; `most` of its frames are kept for a picture.
+
+    InputError where there is no frame in it.
+    """
     engine.restart()
     told: list[Told] = []
     some = SomeFrames(most)
@@ -111,6 +114,8 @@ def read_timeline(
         told += engine.feed(clip, times)
         frames += len(clip)
     told += engine.finish()
+    if not told:
+        raise InputError(f"{name} holds no frames")
     return VideoTimeline(name, frames, told, find_segments(told, smooth, threshold), smooth, some.kept)
 
 

@@ -111,8 +111,8 @@ def _draw_row(figure: "Figure", video: Timeline, names: Sequence[str], colours: 
     axis = axes(BAND if video.cuts is not None else 0.03)
     if video.cuts is not None:
         edges = [video.start, *video.cuts, video.end]
-        for number, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
-            axis.axvspan(a, b, 0.15, 0.85, color=GREYS[number % 2], linewidth=0)
+        bars = [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+        axis.broken_barh(bars, (0.15, 0.7), facecolors=GREYS, linewidth=0)  # the two by turns
     axis = axes(NAMES)
     for bar in video.segments:
         axis.axvspan(bar.start, bar.end, 0.1, 0.95, color=colours[bar.label], linewidth=0)
@@ -159,14 +159,14 @@ def _draw_key(figure: "Figure", names: Sequence[str], colours: dict[int, str], c
     from matplotlib.legend_handler import HandlerTuple
     from matplotlib.patches import Patch
 
-    key = {plotted_line(names[label], 8, 1.6): Patch(color=c) for label, c in colours.items() if c != OTHERS}
+    key = [(Patch(color=c), plotted_line(names[label], 8, 0.9)) for label, c in colours.items() if c != OTHERS]
     if OTHERS in colours.values():
-        key["other classes"] = Patch(color=OTHERS)
+        key.append((Patch(color=OTHERS), "other classes"))
     if clusters:
-        key["clusters"] = (Patch(color=GREYS[0]), Patch(color=GREYS[1]))
+        key.append((tuple(Patch(color=grey) for grey in GREYS), "clusters"))
     figure.legend(
-        key.values(),
-        key.keys(),
+        [mark for mark, _ in key],
+        [text for _, text in key],
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
         loc="lower left",
         bbox_to_anchor=(LEFT / WIDTH, 0.04 / figure.get_figheight()),

@@ -226,7 +226,7 @@ def test_a_source_that_breaks_is_opened_again(made, run, press_ctrl_c, monkeypat
     records = written("l.jsonl")
     assert ["end" in record for record in records] == [True, False] * 3  # the window starts anew
     ends = [record["end"] for record in records[::2]]
-    assert ends[0] == 0.64 and ends[1] > 1.6 and ends[2] > ends[1] + 0.95
+    assert ends[0] == 0.64 and ends[1] >= 1.6 and ends[2] >= 2.56
 
 
 def test_bad_input_is_named(made, run, tmp_path):
