@@ -110,7 +110,7 @@ def build_parser() -> cli.ArgumentParser:
         "--out",
         type=Path,
         metavar="VIDEO",
-        help="write the frames there with what is said over them (.mp4, .mov, or .mkv, which survives a crash)",
+        help="write the frames there with what is said over them (.mp4, .mov, or .mkv, most of which survives a crash)",
     )
     outputs.add_argument("--show", action="store_true", help="the same in a window on screen (needs opencv-python)")
 
