@@ -146,7 +146,7 @@ def gather(sources: Sequence[Source]) -> dict:
 
 
 def alike(sources: Sequence[Source]) -> list[list[int]]:
-    """Which sources have scores of the same videos, by their numbers: names, labels, classes and the data set's place."""
+    """The numbers of sources with scores of the same videos: of like names, labels and classes, in one data set."""
     groups: dict = {}
     for number, source in enumerate(sources):
         if source.scored is not None:
@@ -174,7 +174,7 @@ def probabilities(scores: np.ndarray) -> np.ndarray:
 
 
 def margins(scored: Scored) -> np.ndarray:
-    """How far the label's probability is above the best of the others, (videos,) in [-1, 1]: the lowest is most wrong."""
+    """How far the label's probability is above the best of the others, (videos,) in [-1, 1]; the lowest: most wrong."""
     found = probabilities(scored.scores.astype(float))
     videos = np.arange(len(found))
     own = found[videos, scored.labels]

@@ -517,7 +517,7 @@ def test_impossible_values(fails, program, flag, value, says):
         ("main.py", "--stem_memory 1M --stem_chunk 0", "--stem_memory has no effect with --stem_chunk 0"),
         ("main.py", "--sync_bn", "--sync_bn has no effect in a single process"),
         ("main.py", "--shift --shift_div 13", "--shift_div 13 shifts no channel of a stage that takes in 12"),
-        ("main.py", "--scores s.npz", "--scores has no effect without --evaluate"),
+        ("main.py", "--scores no/where/", "no/where cannot be written"),
         ("main.py --evaluate", "--scores no/where/", "no/where cannot be written"),
         ("main.py", "--evaluate", "--evaluate needs the checkpoint to evaluate"),
         ("main.py", "--resume good.pth --tune_from good.pth", "contradict each other"),

@@ -74,7 +74,7 @@ function drawClasses() {
     .sort(CLASS_ORDERS[state.order in CLASS_ORDERS ? state.order : "label"][1]());
   const shown = allClasses ? inOrder : inOrder.slice(0, FEW_CLASSES);
   const rows = shown.map((label) => element("div", { class: "class", role: "row" },
-    element("div", { role: "rowheader" }, element("button", { type: "button", class: "link", "aria-pressed": String(state.name === label),
+    element("div", { role: "rowheader" }, element("button", { type: "button", class: "link", "data-key": `class ${label}`, "aria-pressed": String(state.name === label),
       onclick: () => change({ name: state.name === label ? null : label, cell: null, first: 0 }) }, set.classes[label])),
     element("div", { role: "cell" }, set.runs.map((run) => classBar(run, label)))));
   fill(body("classes"), element("p", { class: "note" }, "Share of each class's videos that are named rightly, with Wilson's 95 % interval. A class's name shows its videos alone."),

@@ -7,9 +7,12 @@ const RUN_COLOURS = 8; // --run-0 to --run-7 in page.css, by turns
 const state = { set: 0, run: 0, name: null, cell: null, only: "wrong", other: null, sort: "wrong", order: "label", first: 0 };
 const redrawn = []; // functions that draw a section anew when the state has changed
 
+// What has a data-key keeps the focus though it is made anew.
 function change(values) {
+  const key = document.activeElement?.dataset.key;
   Object.assign(state, values);
   for (const draw of redrawn) draw();
+  if (key) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 
 function element(tag, properties = {}, ...children) {
@@ -56,7 +59,7 @@ const predicted = (run, video) => scoresOf(run).best[video][0];
 const isRight = (run, video) => predicted(run, video) === theSet().labels[video];
 
 function choice(label, options, value, choose) {
-  const made = element("select", { onchange: (event) => choose(event.target.value) },
+  const made = element("select", { "data-key": label, "aria-label": label, onchange: (event) => choose(event.target.value) },
     options.map(([key, text]) => element("option", { value: key, selected: String(key) === String(value) }, text)));
   return element("label", { class: "choice" }, element("span", {}, label), made);
 }

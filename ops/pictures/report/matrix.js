@@ -59,16 +59,18 @@ function drawMatrix() {
   const step = (by) => change({ first: Math.min(Math.max(0, first + by), order.length - 1) });
   fill(body("matrix"),
     element("div", { class: "tools" },
-      choice("Order", Object.entries(MATRIX_ORDERS).map(([key, [text]]) => [key, text]), state.order, (order) => change({ order, first: 0 })),
+      choice("Order of classes", Object.entries(MATRIX_ORDERS).map(([key, [text]]) => [key, text]), state.order, (order) => change({ order, first: 0 })),
       some ? element("span", { class: "pages" },
-        element("button", { type: "button", disabled: first === 0, onclick: () => step(-MOST_CLASSES) }, "Previous"),
+        element("button", { type: "button", "data-key": "previous", disabled: first === 0, onclick: () => step(-MOST_CLASSES) }, "Previous"),
         ` classes ${first + 1} to ${first + shown.length} of ${order.length} `,
-        element("button", { type: "button", disabled: first + MOST_CLASSES >= order.length, onclick: () => step(MOST_CLASSES) }, "Next")) : null),
+        element("button", { type: "button", "data-key": "next", disabled: first + MOST_CLASSES >= order.length, onclick: () => step(MOST_CLASSES) }, "Next")) : null),
     element("div", { class: "scroll" }, element("table", { class: `cells ${size}`, role: "grid", onkeydown: moveInMatrix,
       "aria-label": `Confusion matrix of ${data.runs[state.run].name}: rows are labels, columns what was named` },
       element("thead", {}, head), element("tbody", {}, rows))),
     element("p", { class: "note" }, "Videos in each cell; the stronger the colour, the larger the share of its row. Blue is right, orange is wrong. Click a cell, or go there with the arrow keys and press Enter, to see its videos."),
     confusions(counts));
+  const reached = document.querySelector('#matrix [aria-selected="true"] button') ?? document.querySelector("#matrix [data-row]");
+  if (reached) reached.tabIndex = 0;
 }
 
 function matrixCell(count, total, label, named, row, column) {
@@ -78,17 +80,16 @@ function matrixCell(count, total, label, named, row, column) {
   const depth = count ? Math.round(12 + 88 * share) : 0;
   return element("td", { role: "gridcell", "aria-selected": String(Boolean(chosen)) },
     element("button", { type: "button", class: [label === named ? "right" : "wrong", depth > 58 ? "deep" : "", depth > 85 ? "deepest" : "", count ? "" : "none"].join(" "),
-      tabindex: reached ? 0 : -1, "data-row": row, "data-column": column, "data-label": label, "data-named": named,
+      tabindex: -1, "data-key": `cell ${label} ${named}`, "data-row": row, "data-column": column,
       style: { "--depth": `${depth}%` },
       title: `${set.classes[label]} named ${set.classes[named]}: ${counted(count, "video")} of ${total}`,
       "aria-label": `${set.classes[label]} named ${set.classes[named]}: ${counted(count, "video")} of ${total}`,
-      onclick: () => { chooseCell(label, named); } }, count ? String(count) : ""));
+      onclick: () => chooseCell(label, named) }, count ? String(count) : ""));
 }
 
 function chooseCell(label, named) {
   const again = state.cell && state.cell[0] === label && state.cell[1] === named;
   change({ cell: again ? null : [label, named], only: again ? "wrong" : "all" });
-  document.querySelector(`#matrix [data-label="${label}"][data-named="${named}"]`)?.focus({ preventScroll: true });
   if (!again && document.documentElement.clientWidth < 1100) toVideos();
 }
 

@@ -12,8 +12,8 @@ function drawControls() {
     data.sets.length > 1 ? choice("Videos", data.sets.map((each, number) => [number, `${each.names[0]}, \u2026 (${each.names.length})`]), state.set,
       (number) => change({ set: Number(number), run: data.sets[number].runs[0], cell: null, name: null, first: 0, only: "wrong" })) : null,
     set.runs.length > 1 ? element("div", { class: "choice", role: "group", "aria-label": "Run" }, element("span", {}, "Run"),
-      element("div", { class: "segments" }, set.runs.map((run) => element("button", { type: "button", "aria-pressed": String(run === state.run),
-        onclick: () => { change({ run }); document.querySelectorAll(".segments button")[set.runs.indexOf(run)].focus(); } }, dot(run), data.runs[run].name)))) : null,
+      element("div", { class: "segments" }, set.runs.map((run) => element("button", { type: "button", "data-key": `run ${run}`, "aria-pressed": String(run === state.run),
+        onclick: () => change({ run }) }, dot(run), data.runs[run].name)))) : null,
     choice("Class", [["", "all classes"], ...set.classes.map((name, label) => [label, name])], state.name ?? "",
       (label) => change({ name: label === "" ? null : Number(label), cell: null, first: 0 })));
 }

@@ -71,7 +71,7 @@ function drawVideos() {
     element("div", { class: "tools" },
       state.cell ? null : choice("Show", offered.map(([key, [text]]) => [key, text]), state.only, (only) => change({ only })),
       !state.cell && OF_TWO.includes(state.only) ? choice("Other run", set.runs.filter((run) => run !== state.run).map((run) => [run, data.runs[run].name]), otherRun(), (other) => change({ other: Number(other) })) : null,
-      choice("Order", Object.entries(VIDEO_ORDERS).map(([key, [text]]) => [key, text]), state.sort, (sort) => change({ sort })),
+      choice("Order of videos", Object.entries(VIDEO_ORDERS).map(([key, [text]]) => [key, text]), state.sort, (sort) => change({ sort })),
       state.cell ? element("button", { type: "button", onclick: () => { change({ cell: null, only: "wrong" }); toVideos(); } }, "All cells") : null),
     element("p", { class: "chosen" }, describeChoice(chosen.length)), list, more,
     set.note ? element("p", { class: "note" }, set.note) : null);
