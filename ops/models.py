@@ -158,11 +158,10 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
-        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
+    def run_trunk(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
+        """The stages behind the first clustering: (n*g, c, h, w) as `represent` gives it -> maps (n*g, d, h, w).
 
-        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
-        backbone's stages run in its precision.
+        `draws` are those of clusterings after later stages, where there are any in training.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
@@ -170,6 +169,17 @@ class TSN(nn.Module):
                 again = self.cascade[stage]
                 lengths = torch.full((num_videos,), len(x) // num_videos)
                 x, _ = again(x, lengths, None if draws is None else draws[stage])
+        return x
+
+    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
+        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
+
+        `draws` are those of `run_trunk`. Under autocast the backbone's stages run in its precision.
+        """
+        return self.pool_maps(self.run_trunk(x, num_videos, draws), num_videos)
+
+    def pool_maps(self, x: Tensor, num_videos: int) -> Tensor:
+        """What the head gets of n videos: maps (n*g, d, h, w) as `run_trunk` gives them -> (n, g, ...) in float32."""
         if not self.consensus.needs_maps:
             x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
         with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %

@@ -1,18 +1,14 @@
 """Say what happens in one video, and draw which of its frames a model merged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import _path
-from torch import Tensor
 from tqdm import tqdm
 
 from ops.data.modality import MODALITIES
-from ops.data.video_file import read_video
-from ops.errors import InputError
-from ops.evaluation.predict import category_names, frame_names, hold, left_out, predict, read_flow, read_folder, shrink
+from ops.evaluation.predict import category_names, hold, predict, read_frames
 from ops.options import cli
-from ops.options.config import Config
 from ops.options.parsing import add_options
 from ops.options.types import number
 from ops.pictures import video as pictures
@@ -77,26 +73,6 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def read(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Tensor]:
-    """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time."""
-    if MODALITIES[config.modality].features:
-        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
-    if MODALITIES[config.modality].flow:
-        if not video.is_dir():
-            raise InputError(
-                f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
-            )
-        return read_flow(video, config, chunk)
-    if video.is_dir():
-        names = frame_names(video, config)
-        if others := left_out(video, names):
-            print(others)
-        return read_folder(video, names, chunk, config.frame_size, keep_damaged)
-    if not video.is_file():
-        raise InputError(f"no video file or frame folder {video}")
-    return shrink(read_video(video, short_side, chunk, keep_damaged), config.frame_size)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.picture:
@@ -105,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, config, class_names = load_model(str(args.weights), args.trust_checkpoint)
     place_model(model, device)
     names = category_names(config, model.num_class, args.category_file, class_names)
-    clips = read(args.video, config, args.short_side, args.chunk, args.keep_damaged)
+    clips = read_frames(args.video, config, args.short_side, args.chunk, args.keep_damaged, print)
     flow = MODALITIES[config.modality].flow
     frames = hold(
         tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None), 2 if flow else 3

@@ -20,6 +20,7 @@ from ops.data.frame_names import PICTURES, by_number, frame_numbers, is_hidden, 
 from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_file
 from ops.data.stores import FolderStore
+from ops.data.video_file import read_video
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
 from ops.heads.head import video_logits
@@ -115,6 +116,36 @@ def read_flow(folder: Path, config: Config, chunk: int) -> Iterator[Tensor]:
     for start in range(0, len(numbers), chunk):
         clip = store.load(spec, range(start, min(start + chunk, len(numbers))), view_of)  # all x, then all y
         yield torch.cat(clip.chunk(2), 1)
+
+
+def read_frames(
+    video: Path,
+    config: Config,
+    short_side: int,
+    chunk: int,
+    keep_damaged: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+) -> Iterator[Tensor]:
+    """The frames of a file or folder as the model sees them, uint8 (t, c, S, S), `chunk` at a time.
+
+    The frames of a file are shrunk to `short_side` first. InputError where the model sees something else.
+    """
+    if MODALITIES[config.modality].features:
+        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
+    if MODALITIES[config.modality].flow:
+        if not video.is_dir():
+            raise InputError(
+                f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
+            )
+        return read_flow(video, config, chunk)
+    if video.is_dir():
+        names = frame_names(video, config)
+        if others := left_out(video, names):
+            say(others)
+        return read_folder(video, names, chunk, config.frame_size, keep_damaged)
+    if not video.is_file():
+        raise InputError(f"no video file or frame folder {video}")
+    return shrink(read_video(video, short_side, chunk, keep_damaged), config.frame_size)
 
 
 def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
