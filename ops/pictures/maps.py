@@ -39,6 +39,12 @@ def heated(video: pictures.Video, maps: np.ndarray) -> list[Tensor]:
     return frames
 
 
+class WideStrip(pictures.Strip):
+    """A strip with room for the numbers beside the bars."""
+
+    left = 0.7
+
+
 def draw_explanation(
     video: pictures.Video, maps: np.ndarray, title: str, verdict: str, path: Path, width: float = 10
 ) -> None:
@@ -51,7 +57,7 @@ def draw_explanation(
     low, high = min(0.0, added.min()), max(0.0, added.max())
     room = 0.12 * max(high - low, 1e-9)
     with matplotlib.rc_context(pictures.STYLE):
-        strip = pictures.Strip(video._replace(frames=heated(video, maps)), width, HEIGHT)
+        strip = WideStrip(video._replace(frames=heated(video, maps)), width, HEIGHT)
         figure = Figure(figsize=(width, strip.height), dpi=200)
         pictures.draw_title(figure, strip, title, verdict)
         for number in range(strip.rows):

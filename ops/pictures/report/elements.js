@@ -47,7 +47,11 @@ const dot = (run) => element("span", { class: "dot", style: { background: runCol
 const runName = (run) => element("span", { class: "run" }, dot(run), data.runs[run].name);
 
 const fixed = (value, digits = 1) => value.toFixed(digits);
-const signed = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}${Math.abs(value).toFixed(1)}`;
+function signed(value) {
+  const size = Math.abs(value).toFixed(1);
+  if (size === "0.0") return size;
+  return `${value > 0 ? "+" : "\u2212"}${size}`;
+}
 const counted = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 const percent = (share) => (share >= 999.5 ? "100 %" : share > 0 && share < 10 ? `${fixed(share / 10)} %` : `${Math.round(share / 10)} %`);
 const pValue = (p) => (p < 0.001 ? "< 0.001" : p.toPrecision(2).replace(/^1\.0$/, "1"));
