@@ -115,7 +115,7 @@ def play(
 
 
 def table(games: dict[str, Sequence[Turn]], videos: int) -> str:
-    """The games in lines, with the interval of each share; turns in one video are not independent of one another."""
+    """The games in lines, with Wilson's interval where a video is one turn: several of one video go together."""
     lines = [f"{videos} videos; in brackets 95 % intervals"]
     for game, turns in games.items():
         if not turns:
@@ -123,6 +123,7 @@ def table(games: dict[str, Sequence[Turn]], videos: int) -> str:
         for digit in ("moving", "still"):
             hits = sum(getattr(turn, digit) for turn in turns)
             chance = 100 * float(np.mean([getattr(turn, f"{digit}_chance") for turn in turns]))
-            share = f"{100 * hits / len(turns):.1f} % ({wilson(hits, len(turns))}) of {len(turns)}"
+            interval = f" ({wilson(hits, videos)})" if len(turns) == videos else ""
+            share = f"{100 * hits / len(turns):.1f} %{interval} of {len(turns)}"
             lines.append(f"{game:<17} on the {digit} digit: {share}; by chance {chance:.1f} %")
     return "\n".join(lines)

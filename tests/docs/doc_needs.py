@@ -123,6 +123,12 @@ def clusters(folder: Path) -> None:
         write_checkpoint(folder / f"checkpoint/TSM_{name}_RGB_thin/{ckpt.BEST}", name, spec)
 
 
+def moving_model(folder: Path) -> None:
+    write_checkpoint(
+        folder / f"checkpoint/TSM_movingmnist_RGB_thin/{ckpt.BEST}", "movingmnist", DATASETS["movingmnist"], cluster="slope"
+    )
+
+
 def fusion(folder: Path) -> None:
     spec = DATASETS["ucf101"]
     for modality in ("RGB", "Flow"):
@@ -242,6 +248,7 @@ NEEDS: dict[str, Need] = {
         datasets,
         tsm,
         clusters,
+        moving_model,
         fusion,
         splits,
         activations,

@@ -108,7 +108,7 @@ def test_clusters_and_bias_make_up_the_score(given, tmp_path):
     frames = hold([torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)])
     found = explain(model, config, frames, 8, label=2)
     assert found.maps.shape == (4, 2, 2)
-    assert found.added.sum() + float(model.new_fc.bias[2]) == pytest.approx(found.score, rel=1e-4, abs=1e-4)
+    assert found.added.sum() + model.new_fc.bias[2].item() == pytest.approx(found.score, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("head", ["TRN", "TRNmultiscale"])
@@ -214,4 +214,5 @@ def test_the_turns_of_a_video():
     assert games["largest addition"] == [Turn(False, True, pytest.approx(2 / 3), pytest.approx(1 / 3))]
     assert games["place in cluster"] == [Turn(True, False, 0.5, 0), Turn(False, False, 0.5, 0)]
     lines = table(games, 1).splitlines()
-    assert lines[5] == "place in cluster  on the moving digit: 50.0 % (9.5 to 90.5) of 2; by chance 50.0 %"
+    assert lines[1] == "highest place     on the moving digit: 100.0 % (20.7 to 100.0) of 1; by chance 33.3 %"
+    assert lines[5] == "place in cluster  on the moving digit: 50.0 % of 2; by chance 50.0 %"

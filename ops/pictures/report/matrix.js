@@ -77,7 +77,7 @@ function matrixCell(count, total, label, named, row, column) {
   const set = theSet();
   const share = total ? count / total : 0;
   const chosen = state.cell && state.cell[0] === label && state.cell[1] === named;
-  const depth = count ? Math.round(12 + 88 * share) : 0;
+  const depth = count ? Math.round(22 + 78 * share) : 0;
   return element("td", { role: "gridcell", "aria-selected": String(Boolean(chosen)) },
     element("button", { type: "button", class: [label === named ? "right" : "wrong", depth > 58 ? "deep" : "", depth > 85 ? "deepest" : "", count ? "" : "none"].join(" "),
       tabindex: -1, "data-key": `cell ${label} ${named}`, "data-row": row, "data-column": column,

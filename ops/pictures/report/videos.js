@@ -92,11 +92,12 @@ function verdict(run, video) {
   const set = theSet();
   const scores = scoresOf(run);
   const right = isRight(run, video);
-  const others = scores.best[video].slice(1).map((label, place) => `${set.classes[label]} (${percent(scores.share[video][place + 1])})`);
+  const others = scores.best[video].map((label, place) => [label, place]).slice(1).filter(([label]) => label !== set.labels[video])
+    .map(([label, place]) => `${set.classes[label]} (${percent(scores.share[video][place])})`);
   return element("div", { class: run === state.run ? "verdict own" : "verdict" }, runName(run),
     element("span", { class: right ? "named right" : "named wrong" }, element("span", { "aria-hidden": "true" }, right ? "\u2713 " : "\u2717 "),
       `${set.classes[predicted(run, video)]} (${percent(scores.share[video][0])})`, element("span", { class: "unseen" }, right ? ", right" : ", wrong")),
-    right ? null : element("span", { class: "own-share" }, `label (${percent(scores.label_share[video])})`),
+    right ? null : element("span", { class: "own-share" }, `${set.classes[set.labels[video]]} (${percent(scores.label_share[video])})`),
     element("span", { class: "others" }, others.join(", ")));
 }
 
