@@ -60,13 +60,18 @@ def read_source(text: str) -> Source:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names of runs without the words, between - and _, that all begin or all end with; each another one."""
+    """Names of runs by what tells them apart of the words between - and _; those that are the same are numbered.
+
+    Of as many words in all names, those stay that differ; otherwise what all begin or end with goes.
+    """
     words = [_words(name) for name in names]
-    if len(set(names)) > 1:
-        while len({name[0] for name in words}) == 1 and min(map(len, words)) > 1:
-            words = [name[1:] for name in words]
-        while len({name[-1] for name in words}) == 1 and min(map(len, words)) > 1:
-            words = [name[:-1] for name in words]
+    if len(set(names)) > 1 and len(set(map(len, words))) == 1:
+        places = [place for place, same in enumerate(zip(*words, strict=True)) if len(set(same)) > 1]
+        words = [[name[place] for place in places] for name in words]
+    elif len(set(names)) > 1:
+        for end in (0, -1):
+            while len({name[end] for name in words}) == 1 and min(map(len, words)) > 1:
+                words = [name[1:] if end == 0 else name[:-1] for name in words]
     short = ["".join(name).strip("-_") for name in words]
     return [f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name for i, name in enumerate(short)]
 

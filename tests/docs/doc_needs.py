@@ -125,7 +125,10 @@ def clusters(folder: Path) -> None:
 
 def moving_model(folder: Path) -> None:
     write_checkpoint(
-        folder / f"checkpoint/TSM_movingmnist_RGB_thin/{ckpt.BEST}", "movingmnist", DATASETS["movingmnist"], cluster="slope"
+        folder / f"checkpoint/TSM_movingmnist_RGB_thin/{ckpt.BEST}",
+        "movingmnist",
+        DATASETS["movingmnist"],
+        cluster="slope",
     )
 
 

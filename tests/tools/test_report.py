@@ -200,6 +200,11 @@ def test_names_of_runs_are_what_tells_them_apart():
     assert short_names(["TSM_slope_e25_s0", "TSM_e25_s0"]) == ["slope_e25", "e25"]
     assert short_names(["TSM_slope_e25_s0", "TSM_even_e25_s0"]) == ["slope", "even"]
     assert short_names(["a", "a"]) == ["a (1)", "a (2)"]
+    assert short_names(["set-slope-g16-f0-s0", "set-slope-g16-f1-s0", "set-even-g16-f0-s0"]) == [
+        "slope-f0",
+        "slope-f1",
+        "even-f0",
+    ]
     assert short_names(["one_run"]) == ["one_run"]
 
 
@@ -342,6 +347,19 @@ def test_names_are_text_whatever_they_hold(open_page, tmp_path):
     page = open_page(tmp_path / "r.html")
     assert page.locator("h1").inner_text() == bad == page.title()
     assert page.locator("#runs tbody th").inner_text() == bad
+
+
+def test_sets_of_videos_take_turns(open_page, tmp_path):
+    told = gather([Source("all", scored=scored(SLOPE)), Source("few", scored=scored(UNIFORM[:4]))])
+    for place in told["sets"]:
+        place |= {"strips": {}, "note": "no frames"}
+    (tmp_path / "r.html").write_bytes(fill_page(told, "Sets"))
+    page = open_page(tmp_path / "r.html", "phone")
+    assert page.locator("#curves").is_hidden() and page.locator("#videos .note").inner_text() == "no frames"
+    assert cards(page) == ["val/down_0", "train/left_1"]
+    page.get_by_label("Set of videos").select_option("1")
+    assert page.locator(".chosen").inner_text() == "2 videos named wrongly by few"
+    assert cards(page) == ["train/right_1", "train/right_0"]
 
 
 def test_thousands_of_videos_open_at_once(open_page, tmp_path):

@@ -9,7 +9,7 @@ function describePage() {
 function drawControls() {
   const set = theSet();
   fill(document.getElementById("controls"),
-    data.sets.length > 1 ? choice("Videos", data.sets.map((each, number) => [number, `${each.names[0]}, \u2026 (${each.names.length})`]), state.set,
+    data.sets.length > 1 ? choice("Set of videos", data.sets.map((each, number) => [number, `${each.names[0]}, \u2026 (${each.names.length})`]), state.set,
       (number) => change({ set: Number(number), run: data.sets[number].runs[0], cell: null, name: null, first: 0, only: "wrong" })) : null,
     set.runs.length > 1 ? element("div", { class: "choice", role: "group", "aria-label": "Run" }, element("span", {}, "Run"),
       element("div", { class: "segments" }, set.runs.map((run) => element("button", { type: "button", "data-key": `run ${run}`, "aria-pressed": String(run === state.run),
