@@ -83,8 +83,10 @@ def read_sources(args) -> list[Source]:
     return sources
 
 
-def draw_strips(told: dict, sources: Sequence[Source], cutters: Sequence[Cutter | None], strips: int) -> None:
-    """Put frames and clusters of the most wrong videos into what is told of each set of runs."""
+def draw_strips(
+    told: dict, sources: Sequence[Source], cutters: Sequence[Cutter | None], strips: int, clusters: bool
+) -> None:
+    """Put frames and, if wanted, clusters of the most wrong videos into what is told of each set of runs."""
     for place in told["sets"]:
         members = place["runs"]
         first = sources[members[0]].scored
@@ -92,6 +94,12 @@ def draw_strips(told: dict, sources: Sequence[Source], cutters: Sequence[Cutter 
         with tqdm(total=min(strips, len(first.names)), desc="videos", leave=False, disable=None) as bar:
             found = make_strips(own, strips, [cutters[run] for run in members], bar.update)
         place["strips"], place["note"] = found
+        if lacking := [
+            sources[run].name for run in members if clusters and place["strips"] and not sources[run].weights
+        ]:
+            place["note"] += (
+                f" No clusters of {', '.join(lacking)}, as no checkpoint was found; name it with --weights."
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,14 +114,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         sources, cutters = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     sources = complete(sources, args.data, args.category_file)
     told = gather(sources)
-    draw_strips(told, sources, cutters, args.strips)
+    draw_strips(told, sources, cutters, args.strips, not args.no_clusters)
     page = fill_page(told, args.title)
     write_whole(args.out, page)
     scored = sum(source.scored is not None for source in sources)
     print(f"{counted(len(sources), 'run')}, {scored} with scores, {counted(len(told['sets']), 'set')} of videos")
     for place in told["sets"]:
         if place["note"]:
-            print(place["note"])
+            print(place["note"].strip())
     if len(page) > LARGE:
         print(f"the page has {len(page) / 1e6:.0f} MB and will open slowly; take a smaller --strips than {args.strips}")
     print(f"wrote {args.out} ({len(page) / 1e6:.1f} MB)")

@@ -155,7 +155,7 @@ def alike(sources: Sequence[Source]) -> list[list[int]]:
     groups: dict = {}
     for number, source in enumerate(sources):
         if source.scored is not None:
-            root = source.config and source.config.root.resolve()
+            root = source.config.root.resolve() if source.config else None
             videos = frozenset(zip(source.scored.names.tolist(), source.scored.labels.tolist(), strict=True))
             groups.setdefault((root, source.scored.scores.shape[1], videos), []).append(number)
     return [*groups.values()]

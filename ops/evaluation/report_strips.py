@@ -128,11 +128,12 @@ def make_strips(
             missing.append(f"{path}: {error}")
         on_video()
     total = len(sources[0].scored.names)
-    note = "" if len(chosen) == total else f"{len(strips)} of {counted(total, 'video')} have strips: the most wrong"
-    note += " of each cell first." if note else ""
+    notes = []
+    if len(chosen) < total:
+        notes.append(f"{len(strips)} of {counted(total, 'video')} have strips: the most wrong of each cell first.")
     if missing:
-        note += f" {counted(len(missing), 'video')} could not be read, such as {missing[0]}."
-    return strips, note.strip()
+        notes.append(f"{counted(len(missing), 'video')} could not be read, such as {missing[0]}.")
+    return strips, " ".join(notes)
 
 
 def _strip(path: str, frames: Frames, config: Config, cutters: Sequence[Cutter | None]) -> dict:
@@ -147,5 +148,5 @@ def _strip(path: str, frames: Frames, config: Config, cutters: Sequence[Cutter |
         "image": picture_of([frame.permute(1, 2, 0).numpy() for frame in some], SIDE),
         "shown": shown.tolist(),
         "frames": t,
-        "cuts": [cutter and cutter(frames.load(path, cutter.config)) for cutter in cutters],
+        "cuts": [None if cutter is None else cutter(frames.load(path, cutter.config)) for cutter in cutters],
     }

@@ -127,7 +127,8 @@ def test_a_file_of_scores_is_as_good_as_its_run(runs, run, tmp_path, tiny_data):
     assert ran.code == 0 and "nothing tells where the videos lie" in ran.out
     assert told_by(tmp_path / "report.html")["sets"][0]["classes"] == ["0", "1", "2", "3"]
     (tmp_path / "names.txt").write_text("a\nb\nc\nd\n")
-    assert run(scores, "--data", tiny_data, "--category_file", "names.txt", "--strips", 1).code == 0
+    ran = run(scores, "--data", tiny_data, "--category_file", "names.txt", "--strips", 1)
+    assert ran.code == 0 and "No clusters of none, as no checkpoint was found; name it with --weights.\n" in ran.out
     told = told_by(tmp_path / "report.html")
     assert told["sets"][0]["classes"] == ["a", "b", "c", "d"] and len(told["sets"][0]["strips"]) == 1
 

@@ -52,7 +52,7 @@ function signed(value) {
   if (size === "0.0") return size;
   return `${value > 0 ? "+" : "\u2212"}${size}`;
 }
-const counted = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
+const counted = (number, thing, things = `${thing}s`) => `${number.toLocaleString("en")} ${number === 1 ? thing : things}`;
 const percent = (share) => (share >= 999.5 ? "100 %" : share > 0 && share < 10 ? `${fixed(share / 10)} %` : `${Math.round(share / 10)} %`);
 const pValue = (p) => (p < 0.001 ? "< 0.001" : p.toPrecision(2).replace(/^1\.0$/, "1"));
 

@@ -2,7 +2,7 @@
 
 function describePage() {
   const parts = [counted(data.runs.length, "run")];
-  for (const set of data.sets) parts.push(`${counted(set.names.length, "video")} of ${counted(set.classes.length, "class").replace("classs", "classes")}`);
+  for (const set of data.sets) parts.push(`${counted(set.names.length, "video")} of ${counted(set.classes.length, "class", "classes")}`);
   document.getElementById("about").textContent = parts.join(" \u00b7 ");
 }
 
