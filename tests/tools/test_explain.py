@@ -1,11 +1,11 @@
 """`tools/explain.py`: maps that are known by hand, and what the program says and draws."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from checkpoints import make_checkpoint
 from PIL import Image
 from torch import nn
 
@@ -16,11 +16,10 @@ from ops.evaluation.explain import explain
 from ops.evaluation.pointing import Turn, cells_of, table, turns_of
 from ops.evaluation.predict import hold
 from ops.heads import head_of
-from ops.models import TSN, build_model
-from ops.options.config import Config, plain
+from ops.models import TSN
+from ops.options.config import Config
 from ops.pictures.maps import heat_over
 from ops.run.restore import load_model
-from ops.training import checkpoint as ckpt
 
 pytest.importorskip("captum", reason="captum is not installed: pip install -r requirements-explain.txt")
 
@@ -45,24 +44,6 @@ def hand_made() -> TSN:
         model.new_fc.weight.copy_(torch.tensor([[0.0, 0.0, 0.0], [8.0, 0.0, -16.0]]))
         model.new_fc.bias.copy_(torch.tensor([0.0, 0.5]))
     return model.eval()
-
-
-def write_model(path: Path, **given) -> Path:
-    """An untrained model, as main.py would save it."""
-    given = {
-        "num_segments": 4,
-        "arch": "resnet_thin",
-        "dataset": "movingmnist",
-        "modality": "RGB",
-        "shift": True,
-    } | given
-    config = Config(**given)
-    torch.manual_seed(0)
-    model = build_model(num_class=4, **config.model_options)
-    nn.init.normal_(model.new_fc.weight)
-    nn.init.normal_(model.new_fc.bias)
-    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config)})
-    return path
 
 
 @pytest.fixture
@@ -104,26 +85,20 @@ def test_the_class_that_is_asked_for_is_explained():
     ],
 )
 def test_clusters_and_bias_make_up_the_score(given, tmp_path):
-    model, config, _ = load_model(str(write_model(tmp_path / "w.pth", **given)))
+    model, config, _ = load_model(str(make_checkpoint(tmp_path / "w.pth", **given)))
+    nn.init.constant_(model.new_fc.bias, 0.25)
     frames = hold([torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)])
     found = explain(model, config, frames, 8, label=2)
     assert found.maps.shape == (4, 2, 2)
-    assert found.added.sum() + model.new_fc.bias[2].item() == pytest.approx(found.score, rel=1e-4, abs=1e-4)
+    assert found.added.sum() + 0.25 == pytest.approx(found.score, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("head", ["TRN", "TRNmultiscale"])
 def test_other_heads_have_maps_too(head, tmp_path):
-    config = {"consensus_type": head, "cluster": "slope"}
-    model, config, _ = load_model(str(write_head(tmp_path / "w.pth", **config)))
+    weights = make_checkpoint(tmp_path / "w.pth", consensus_type=head, cluster="slope")
+    model, config, _ = load_model(str(weights))
     found = explain(model, config, hold([torch.randint(0, 255, (9, 3, 64, 64), dtype=torch.uint8)]), 8)
     assert found.maps.shape == (4, 2, 2) and np.abs(found.maps).max() > 0
-
-
-def write_head(path: Path, **given) -> Path:
-    config = Config("movingmnist", "RGB", arch="resnet_thin", num_segments=4, **given)
-    model = build_model(num_class=4, **config.model_options)
-    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config)})
-    return path
 
 
 # ---------------------------------------------------------------- the command line
@@ -132,7 +107,7 @@ def write_head(path: Path, **given) -> Path:
 @pytest.mark.parametrize("cluster, words", [("slope", " in 4 slope clusters"), ("none", ", 4 of them seen")])
 def test_a_video_is_explained_and_drawn(cluster, words, run, tiny_data, tmp_path):
     pytest.importorskip("matplotlib")
-    weights = write_model(tmp_path / "w.pth", cluster=cluster)
+    weights = make_checkpoint(tmp_path / "w.pth", cluster=cluster)
     video = tiny_data / "val/left_0"
     ran = run(video, "--weights", weights, "--label", "3", "--out", "new/e.png")
     lines = ran.out.splitlines()
@@ -151,14 +126,14 @@ def test_long_videos_are_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     from ops.pictures.maps import draw_explanation
 
-    model, config, _ = load_model(str(write_model(tmp_path / "w.pth", cluster="even")))
+    model, config, _ = load_model(str(make_checkpoint(tmp_path / "w.pth", cluster="even")))
     found = explain(model, config, hold([torch.randint(0, 255, (200, 3, 32, 32), dtype=torch.uint8)]), 64)
     draw_explanation(found.video, found.maps, "title", "verdict", tmp_path / "e.png")
     assert (tmp_path / "e.png").stat().st_size > 10_000
 
 
 def test_the_pointing_game_on_made_videos(run, tiny_data, tmp_path):
-    weights = write_model(tmp_path / "w.pth", cluster="slope")
+    weights = make_checkpoint(tmp_path / "w.pth", cluster="slope")
     lines = run(tiny_data, "--weights", weights, "--pointing", 3).out.splitlines()
     assert lines[0] == "3 videos; in brackets 95 % intervals" and len(lines) == 7
     assert lines[1].startswith("highest place     on the moving digit: ") and " of 3; by chance " in lines[1]
@@ -178,14 +153,14 @@ def test_the_pointing_game_on_made_videos(run, tiny_data, tmp_path):
     ],
 )
 def test_bad_input_is_named(given, words, message, run, tiny_data, tmp_path):
-    weights = write_model(tmp_path / "w.pth", cluster="slope", **given)
+    weights = make_checkpoint(tmp_path / "w.pth", cluster="slope", **given)
     words = words.format(video=tiny_data / "val/left_0").split()
     assert message in run(*words, "--weights", weights).error
 
 
 def test_without_captum_the_user_is_told(run, tiny_data, tmp_path, monkeypatch):
     monkeypatch.setattr(explaining, "find_spec", lambda name: None)
-    weights = write_model(tmp_path / "w.pth", cluster="slope")
+    weights = make_checkpoint(tmp_path / "w.pth", cluster="slope")
     assert "requirements-explain.txt" in run(tiny_data / "val/left_0", "--weights", weights).error
 
 
