@@ -1,30 +1,16 @@
 """Say what happens in videos: one class for all of a video, or a timeline of classes."""
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import _path
 from tqdm import tqdm
 
 from ops.data.modality import MODALITIES
-from ops.data.stores import open_store
 from ops.errors import InputError
 from ops.evaluation import timelines
-from ops.evaluation.predict import (
-    Timed,
-    at_rate,
-    category_names,
-    find_videos,
-    frame_names,
-    hold,
-    left_out,
-    predict,
-    read_file,
-    read_flow,
-    read_folder,
-    read_store,
-)
+from ops.evaluation.predict import category_names, find_videos, hold, predict, read_frames
 from ops.files import check_writable
 from ops.models import TSN
 from ops.options import cli
@@ -162,31 +148,9 @@ def check(args: Namespace) -> None:
             pictures.check(path)
 
 
-def read(video: Path, config: Config, args: Namespace) -> Iterator[Timed]:
-    """The frames of a file, folder or pack as the model sees them, uint8 (t, c, S, S), with their times."""
-    if MODALITIES[config.modality].features:
-        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
-    if MODALITIES[config.modality].flow:
-        if not video.is_dir():
-            raise InputError(
-                f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
-            )
-        return at_rate(read_flow(video, config, args.chunk), args.fps)
-    if video.is_dir():
-        names = frame_names(video, config)
-        if others := left_out(video, names):
-            print(others)
-        return at_rate(read_folder(video, names, args.chunk, config.frame_size, args.keep_damaged), args.fps)
-    if not video.is_file():
-        raise InputError(f"no video file or frame folder {video}")
-    if video.suffix.lower() in (".zip", ".npy"):
-        return at_rate(read_store(open_store(video), config, args.chunk), args.fps)
-    return read_file(video, config, args.short_side, args.chunk, args.keep_damaged)
-
-
 def predict_one(video: Path, model: TSN, config: Config, names: Sequence[str], args: Namespace) -> None:
     """Print the best classes of a video, and draw it."""
-    clips = (clip for clip, _ in read(video, config, args))
+    clips = (clip for clip, _ in read_frames(video, config, args.short_side, args.chunk, args.keep_damaged, print))
     flow = MODALITIES[config.modality].flow
     frames = hold(
         tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None), 2 if flow else 3
@@ -218,9 +182,8 @@ def tell_timelines(videos: Sequence[Path], model: TSN, config: Config, names: Se
     found = []
     for video in videos:
         with full_precision():
-            clips = tqdm(
-                read(video, config, args), "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None
-            )
+            clips = read_frames(video, config, args.short_side, args.chunk, args.keep_damaged, print, args.fps)
+            clips = tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None)
             kept = KEPT_FRAMES if drawn else 0
             timeline = timelines.read_timeline(str(video), clips, engine, args.smooth, args.threshold, kept)
         found.append(timeline)

@@ -164,10 +164,39 @@ def _listed(path: Path) -> list[Path]:
     return found
 
 
-def read_file(video: Path, config: Config, short_side: int, chunk: int, keep_damaged: bool) -> Iterator[Timed]:
-    """The frames of a video file as the model sees them, uint8 (t, 3, size, size), `chunk` at a time, with times."""
-    for clip, times in read_timed_video(video, short_side, chunk, keep_damaged):
-        yield shrink(clip, config.frame_size), times
+def read_frames(
+    video: Path,
+    config: Config,
+    short_side: int,
+    chunk: int,
+    keep_damaged: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+    fps: float = 25.0,
+) -> Iterator[Timed]:
+    """The frames of a file, folder or pack as the model sees them, uint8 (t, c, S, S), `chunk` at a time, with times.
+
+    Those of a file are shrunk to `short_side` first; others are shown `fps` times a second, and `say` hears what is
+    left out of a folder. InputError where the model sees something else.
+    """
+    if MODALITIES[config.modality].features:
+        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
+    if MODALITIES[config.modality].flow:
+        if not video.is_dir():
+            raise InputError(
+                f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
+            )
+        return at_rate(read_flow(video, config, chunk), fps)
+    if video.is_dir():
+        names = frame_names(video, config)
+        if others := left_out(video, names):
+            say(others)
+        return at_rate(read_folder(video, names, chunk, config.frame_size, keep_damaged), fps)
+    if not video.is_file():
+        raise InputError(f"no video file or frame folder {video}")
+    if video.suffix.lower() in (".zip", ".npy"):
+        return at_rate(read_store(open_store(video), config, chunk), fps)
+    timed = read_timed_video(video, short_side, chunk, keep_damaged)
+    return ((shrink(clip, config.frame_size), times) for clip, times in timed)
 
 
 def at_rate(clips: Iterable[Tensor], fps: float) -> Iterator[Timed]:

@@ -129,6 +129,15 @@ def long(folder: Path) -> None:
         write(folder / f"data/long/{number}.jpg", jpeg(3))
 
 
+def moving_model(folder: Path) -> None:
+    write_checkpoint(
+        folder / f"checkpoint/TSM_movingmnist_RGB_thin/{ckpt.BEST}",
+        "movingmnist",
+        DATASETS["movingmnist"],
+        cluster="slope",
+    )
+
+
 def fusion(folder: Path) -> None:
     spec = DATASETS["ucf101"]
     for modality in ("RGB", "Flow"):
@@ -249,6 +258,7 @@ NEEDS: dict[str, Need] = {
         tsm,
         clusters,
         long,
+        moving_model,
         fusion,
         splits,
         activations,
