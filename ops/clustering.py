@@ -420,16 +420,18 @@ class TemporalClustering(nn.Module):
         self.distance, self.reduce = distance, reduce
 
     @torch.compiler.disable  # lengths would become part of the graph; this is as fast without one
-    def forward(self, x: Tensor, lengths: Tensor, draw: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, draw: Tensor | None = None, seen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """x (sum t, c, h, w), lengths (n,) integers >= 1 -> means (n*g, c, h, w), assignment (sum t,) in [0, g).
 
         `draw` (n*g,) in [0, 1) tells in training which frame stands for each cluster with `reduce` "random"; without
-        it torch's own generator does.
+        it torch's own generator does. `seen` is what `look_at` would give, where it is known already.
         """
         if lengths.device.type == "cpu" and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):
             raise ValueError(f"lengths {lengths.tolist()} must be positive and add up to the {len(x)} frames given")
         lengths = lengths.to(x.device, torch.int64, non_blocking=True)
-        clusters = self.find_clusters(self.look_at(x, lengths), lengths)
+        clusters = self.find_clusters(self.look_at(x, lengths) if seen is None else seen, lengths)
         rows, most = _in_memory_order(x), REDUCTIONS[self.reduce].most
         if most is None:
             means = cluster_means(rows, clusters)

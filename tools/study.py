@@ -20,6 +20,8 @@ from tools.studies import results
 from tools.studies.base import Cell, Study
 from tools.studies.baselines.plan import Baselines
 from tools.studies.baselines.report import write_page as write_baselines
+from tools.studies.clusters.plan import Clusters
+from tools.studies.clusters.report import write_page as write_clusters
 from tools.studies.gestures.plan import Gestures
 from tools.studies.gestures.report import write_page as write_gestures
 from tools.studies.move4mnist.plan import Move4MNIST
@@ -45,7 +47,12 @@ class Kind(NamedTuple):
     write_page: Callable[[Path], None]
 
 
-KINDS = (Kind(Move4MNIST, write_move4mnist), Kind(Gestures, write_gestures), Kind(Baselines, write_baselines))
+KINDS = (
+    Kind(Move4MNIST, write_move4mnist),
+    Kind(Clusters, write_clusters),
+    Kind(Gestures, write_gestures),
+    Kind(Baselines, write_baselines),
+)
 STUDIES = {kind.study.name: kind for kind in KINDS}
 
 

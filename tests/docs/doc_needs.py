@@ -123,6 +123,21 @@ def clusters(folder: Path) -> None:
         write_checkpoint(folder / f"checkpoint/TSM_{name}_RGB_thin/{ckpt.BEST}", name, spec)
 
 
+def long(folder: Path) -> None:
+    """Frames of several videos in one folder."""
+    for number in range(40):
+        write(folder / f"data/long/{number}.jpg", jpeg(3))
+
+
+def moving_model(folder: Path) -> None:
+    write_checkpoint(
+        folder / f"checkpoint/TSM_movingmnist_RGB_thin/{ckpt.BEST}",
+        "movingmnist",
+        DATASETS["movingmnist"],
+        cluster="slope",
+    )
+
+
 def fusion(folder: Path) -> None:
     spec = DATASETS["ucf101"]
     for modality in ("RGB", "Flow"):
@@ -242,6 +257,8 @@ NEEDS: dict[str, Need] = {
         datasets,
         tsm,
         clusters,
+        long,
+        moving_model,
         fusion,
         splits,
         activations,
