@@ -349,6 +349,26 @@ def test_keys_follow_tsm():
     assert all(key.startswith(("base_model.", "new_fc.")) for key in keys)
 
 
+@pytest.mark.parametrize(
+    "arch, options, number",
+    [
+        ("resnet50", {}, 24_327_632),
+        ("resnet50", {"shift": True}, 24_327_632),
+        ("resnet50", {"shift": True, "shift_direction": "past"}, 24_327_632),
+        ("resnet50", {"shift": True, "non_local": True}, 31_686_096),
+        ("resnet152", {}, 58_963_408),
+        ("mobilenetv2_thin", {"shift": True}, 286_960),
+        ("bninception_thin", {}, 216_388),
+    ],
+    ids=str,
+)
+def test_parameters_of_networks_with_400_classes(arch, options, number):
+    """Literal numbers; those of heads, STM, MobileNetV2 and BNInception stand with their tests."""
+    with torch.device("meta"):
+        model = build_model(arch, 400, 8, cluster="none", **options)
+    assert sum(parameter.numel() for parameter in model.parameters()) == number
+
+
 def test_same_seed_same_weights():
     one, two = thin().state_dict(), thin().state_dict()
     assert all(torch.equal(one[key], two[key]) for key in one)
