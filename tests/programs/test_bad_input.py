@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, load_program
@@ -39,6 +40,7 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/gradient_agreement.py": "mini --weights good.pth --device cpu",
     "tools/draw_clusters.py": "mini --weights good.pth --device cpu",
     "tools/extract_features.py": "mini RGB --weights good.pth --at clusters --device cpu",
+    "tools/neighbours.py": "mini_features a",
     "tools/cost.py": "--arch resnet_thin --input_size 16 --num_segments 2",
     "tools/study.py plan": "plan --quick",
     "tools/study.py run": "run --quick",
@@ -85,6 +87,9 @@ def template(tmp_path_factory) -> Path:
     (folder / "mini/dataset.json").write_text(json.dumps({"num_class": 2, "image_tmpl": "{}.jpg"}))
     (folder / "mini/category.txt").write_text("x\ny\n")
     save(folder / "good.pth")
+    (folder / "mini_features").mkdir()
+    for name in "ab":
+        np.save(folder / f"mini_features/{name}.features.npy", np.ones((2, 3), np.float16))
     (folder / "run").mkdir()
     (folder / "run/args.json").write_text(json.dumps(plain(Config("mini", "RGB", **MODEL))))
     (folder / "run/log.csv").write_text("epoch,split,top1,seconds,videos,frames\n0,val,50,1,1,3\n")
@@ -255,6 +260,13 @@ VALUES = {
         "--chunk": "0",
         "-j": "0",
         "--device": "abacus",
+    },
+    "tools/neighbours.py": {
+        "-k": "0",
+        "--sheet": ("x.jpg", "must end in .png"),
+        "--videos": ("mini", "has no effect without --sheet"),
+        "--strip": "0",
+        "--vectors": ("mini", "must end in .npy"),
     },
     "tools/cost.py": {
         "--picture": ("x.png", "give their log folders"),
