@@ -91,8 +91,8 @@ def frame_changes(x: Tensor, lengths: Tensor, distance: str = "hamming") -> Tens
 
 def in_export() -> bool:
     """Whether `torch.export` makes a graph of what runs: then no value can be looked at, and the graph has to serve
-    any number of frames, so that no loop may depend on it."""
-    return torch.compiler.is_compiling()
+    any number of frames, so that no loop may depend on it. With `torch.compile` it is False."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
 
 
 def _changes_in_blocks(x: Tensor, distance: str) -> Tensor:

@@ -106,9 +106,14 @@ def trace(graph: Graph, size: int) -> ExportedProgram:
             )
         except Exception as error:  # torch raises whatever it stumbles over
             raise InputError(f"torch {torch.__version__} cannot trace this model: {first_line(error)}") from None
-    for node in program.graph.nodes:  # the paths of this machine and its lines of code are nobody's business
-        for name in ("stack_trace", "nn_module_stack", "source_fn_stack"):
-            node.meta.pop(name, None)
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            for name in (
+                "stack_trace",
+                "nn_module_stack",
+                "source_fn_stack",
+            ):  # paths and lines of code of this machine
+                node.meta.pop(name, None)
     return program
 
 

@@ -67,17 +67,16 @@ def _normalise(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 def compare(graph: Graph, run: Run, clip: Clip) -> Row:
     """One clip through the model and through what was exported."""
-    with torch.inference_mode():
+    with torch.no_grad():
         own, found = graph(clip.frames), run(clip.frames)
-        cuts, good = "", True
+        cuts = ""
         if isinstance(graph, VideoGraph):
             own, cuts = _with_cuts(graph, clip, own, found)
-            good = cuts != "other"
-    logits, others = own[0], found[0]
-    difference = float((logits - others).abs().max())
-    same_class = torch.equal(logits.argmax(-1), others.argmax(-1))
-    near = difference <= RELATIVE * float(logits.abs().max()) + ABSOLUTE
-    return Row(clip.name, len(clip.frames), difference, same_class, cuts, near and same_class and good)
+        logits, others = own[0], found[0]
+        difference = float((logits - others).abs().max())
+        same_class = torch.equal(logits.argmax(-1), others.argmax(-1))
+        near = difference <= RELATIVE * float(logits.abs().max()) + ABSOLUTE
+    return Row(clip.name, len(clip.frames), difference, same_class, cuts, near and same_class and cuts != "other")
 
 
 def _with_cuts(graph: VideoGraph, clip: Clip, own: Sequence[Tensor], found: Sequence[Tensor]) -> tuple:
