@@ -85,6 +85,26 @@ def test_there_is_no_circle():
     TopologicalSorter(imports()).prepare()  # raises CycleError, which names the circle
 
 
+def test_training_imports_nothing_of_export():
+    needed, new = set(), imports_of("main.py", (ROOT / "main.py").read_text())
+    while new:
+        needed |= new
+        new = {other for file in new for other in imports()[file]} - needed
+    assert "ops/run/training.py" in needed and not [file for file in needed if file.startswith("ops/export/")]
+
+
+def test_no_package_of_export_is_imported_at_once():
+    packages = {
+        line.split(">")[0] for line in (ROOT / "requirements-export.txt").read_text().splitlines() if ">" in line
+    }
+    assert packages >= {"onnx", "onnxruntime", "safetensors"}
+    for file in FILES:
+        for node in ast.parse((ROOT / file).read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert not packages & {name.split(".")[0] for name in names}, file
+
+
 def test_no_room_stands_on_more_than_a_few_others():
     floors: dict[int, int] = {}
     for room in reversed(range(len(ROOMS))):

@@ -104,7 +104,7 @@ def export_graph(out: Path, kind: str, loaded: Loaded, num_clips: int, root_path
         except InputError as error:
             if root_path:
                 raise
-            print(f"clips     made ones only: {error}")
+            print(f"clips     made ones only: {str(error).split(';')[0]}; --root_path says where the data set lies")
     program = trace(graph, size)
     with renamed(out) as trial:
         FORMATS[kind].write(program, graph, describe(model, config, class_names), trial)
