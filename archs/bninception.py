@@ -14,6 +14,9 @@ Every block ends with a ReLU or a pooling of such: signs may be compared behind 
 around a block, so that shift stands before blocks only (`--shift_place block`).
 """
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,18 +46,23 @@ def halve(x: Tensor) -> Tensor:
 
 
 class BNInception(Backbone):
-    """BNInception without its classifier, (m, in_channels, S, S) -> (m, 1024); its layers lie side by side."""
+    """BNInception without its classifier, (m, in_channels, S, S) -> (m, 1024); its layers lie side by side.
 
-    stages, first_conv, feature_dim = STAGES, "conv1_7x7_s2", 1024
+    `divisor`, a divisor of 32, leaves so much less of each number of channels.
+    """
 
-    def __init__(self, in_channels: int = 3):
+    stages, first_conv = STAGES, "conv1_7x7_s2"
+
+    def __init__(self, in_channels: int = 3, *, divisor: int = 1):
         super().__init__()
         self.in_channels = in_channels
-        self.add_conv("conv1_7x7_s2", in_channels, 64, 7, stride=2)
-        self.add_conv("conv2_3x3_reduce", 64, 64, 1)
-        self.add_conv("conv2_3x3", 64, 192, 3)
-        self.channels, inputs = {"conv1": 64, "conv2": 192}, 192
-        for block, (single, (reduce, out), (double, middle, last), (_, projection)) in PLAN.items():
+        first, inputs = 64 // divisor, 192 // divisor
+        self.add_conv("conv1_7x7_s2", in_channels, first, 7, stride=2)
+        self.add_conv("conv2_3x3_reduce", first, first, 1)
+        self.add_conv("conv2_3x3", first, inputs, 3)
+        self.channels = {"conv1": first, "conv2": inputs}
+        for block, plan in PLAN.items():
+            single, (reduce, out), (double, middle, last), projection = at_size(plan, divisor)
             stride = 1 if single else 2
             if single:
                 self.add_conv(f"{block}_1x1", inputs, single, 1)
@@ -67,6 +75,7 @@ class BNInception(Backbone):
                 self.add_conv(f"{block}_pool_proj", inputs, projection, 1)
             inputs = single + out + last + (projection or inputs)
             self.channels[block] = inputs
+        self.feature_dim = inputs
         self.doors = nn.ModuleDict({stage: nn.Identity() for stage in STAGES[1:]})  # what enters a block passes here
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -109,6 +118,12 @@ class BNInception(Backbone):
         return [Place(self.doors, stage, self.channels[STAGES[STAGES.index(stage) - 1]])]
 
 
+def at_size(plan: tuple, divisor: int) -> tuple[int, list[int], list[int], int]:
+    """A row of `PLAN` without the kind of its pooling, with so much fewer channels."""
+    single, branch, double, (_, projection) = plan
+    return single // divisor, [n // divisor for n in branch], [n // divisor for n in double], projection // divisor
+
+
 def as_trained(x: Tensor) -> Tensor:
     """Normalised input, of 0 to 1, as the published weights know it: 0 to 255, and colours as blue, green, red.
 
@@ -129,3 +144,7 @@ BN_INCEPTION = Arch(
     shift_places=("block",),
     stage_of=lambda key: next((stage for stage in STAGES if key.startswith(f"{stage}_")), ""),
 )
+BN_INCEPTIONS = {
+    "bninception": BN_INCEPTION,
+    "bninception_thin": replace(BN_INCEPTION, build=partial(BNInception, divisor=8), input_size=64),
+}

@@ -13,6 +13,7 @@ stands where `layer1` ends in a ResNet: 56x56 of 224 pixels. That a ReLU6 has a 
 """
 
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
@@ -41,6 +42,11 @@ def inverted_residual(inputs: int, outputs: int, stride: int, expansion: int) ->
     return block
 
 
+def scale(channels: int, width: float) -> int:
+    """So many channels at another width."""
+    return max(4, 4 * round(channels * width / 4))
+
+
 def stage_of(key: str) -> str:
     """The stage that holds the weight of a name; of blocks that two stages share, the first."""
     number = key.removeprefix("features.").split(".")[0]
@@ -50,22 +56,27 @@ def stage_of(key: str) -> str:
 
 
 class MobileNetV2(Backbone):
-    """MobileNetV2 of width 1 without its classifier, (m, in_channels, S, S) -> (m, 1280)."""
+    """MobileNetV2 without its classifier, (m, in_channels, S, S) -> (m, 1280 width).
 
-    stages, first_conv, feature_dim = STAGES, "features.0.0", LAST
+    `width` multiplies all numbers of channels, the last one's too; they are rounded to multiples of 4, at least 4.
+    """
 
-    def __init__(self, in_channels: int = 3):
+    stages, first_conv = STAGES, "features.0.0"
+
+    def __init__(self, in_channels: int = 3, *, width: float = 1.0):
         super().__init__()
         self.in_channels = in_channels
-        self.features = nn.Sequential(conv(in_channels, STEM, 3, 2))
-        channels = STEM
-        for expansion, outputs, repeats, stride in PLAN:
+        channels, self.feature_dim = scale(STEM, width), scale(LAST, width)
+        self.features = nn.Sequential(conv(in_channels, channels, 3, 2))
+        self.channels = {"features0": channels}
+        for expansion, plain, repeats, stride in PLAN:
+            outputs = scale(plain, width)
             for i in range(repeats):
                 self.features.append(inverted_residual(channels, outputs, stride if i == 0 else 1, expansion))
                 channels = outputs
-        self.features.append(conv(channels, LAST, 1, 1))
-        expanded = {stage: self.features[end].conv[0].out_channels for stage, end in ENDS.items() if end}
-        self.channels = {"features0": STEM, **expanded, "features18": LAST}
+        self.features.append(conv(channels, self.feature_dim, 1, 1))
+        self.channels |= {stage: self.features[end].conv[0].out_channels for stage, end in ENDS.items() if end}
+        self.channels["features18"] = self.feature_dim
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -111,4 +122,5 @@ HALF = (0.5, 0.5, 0.5)
 MOBILENETS = {
     "mobilenetv2": MOBILENET_V2,
     "mobilenetv2_tf": replace(MOBILENET_V2, mean=HALF, std=HALF, weights=None),  # for weights of TensorFlow's
+    "mobilenetv2_thin": replace(MOBILENET_V2, build=partial(MobileNetV2, width=0.25), input_size=64, weights=None),
 }

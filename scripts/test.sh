@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 . scripts/venv.sh requirements-dev.txt
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
-"$PYTHON" -m pytest -q "$@"
+"$PYTHON" -m pytest -q -n 2 --dist worksteal "$@"

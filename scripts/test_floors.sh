@@ -25,4 +25,4 @@ export PIP_CONSTRAINT=$PWD/.floors/constraints.txt
 . scripts/venv.sh requirements-dev.txt
 unset PIP_CONSTRAINT
 "$PYTHON" -c 'import sys, torch; print(f"floors: Python {sys.version.split()[0]}, torch {torch.__version__}")'
-"$PYTHON" -m pytest -q "$@"
+"$PYTHON" -m pytest -q -n 2 --dist worksteal "$@"

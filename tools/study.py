@@ -18,6 +18,10 @@ from ops.options.types import number
 from ops.pictures import video as pictures
 from tools.studies import results
 from tools.studies.base import Cell, Study
+from tools.studies.baselines.plan import Baselines
+from tools.studies.baselines.report import write_page as write_baselines
+from tools.studies.clusters.plan import Clusters
+from tools.studies.clusters.report import write_page as write_clusters
 from tools.studies.gestures.plan import Gestures
 from tools.studies.gestures.report import write_page as write_gestures
 from tools.studies.move4mnist.plan import Move4MNIST
@@ -32,6 +36,7 @@ EXAMPLE = """examples:
   python tools/study.py report                        # docs/results.md, docs/results.csv and images/
   python tools/study.py run --study gestures --videos videos/egogestar --seeds 0 --jobs 2
   python tools/study.py report --study gestures       # docs/gestures.md, docs/gestures.csv and images/
+  python tools/study.py run --study baselines         # docs/baselines.md: the systems of the published tables
 """
 
 
@@ -42,7 +47,13 @@ class Kind(NamedTuple):
     write_page: Callable[[Path], None]
 
 
-STUDIES = {kind.study.name: kind for kind in (Kind(Move4MNIST, write_move4mnist), Kind(Gestures, write_gestures))}
+KINDS = (
+    Kind(Move4MNIST, write_move4mnist),
+    Kind(Clusters, write_clusters),
+    Kind(Gestures, write_gestures),
+    Kind(Baselines, write_baselines),
+)
+STUDIES = {kind.study.name: kind for kind in KINDS}
 
 
 def build_parser() -> cli.ArgumentParser:
@@ -56,7 +67,7 @@ def build_parser() -> cli.ArgumentParser:
     }
     for name, text in helps.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".", epilog=EXAMPLE)
-        command.add_argument("--study", choices=STUDIES, default="move4mnist", help="which of the two (move4mnist)")
+        command.add_argument("--study", choices=STUDIES, default="move4mnist", help="which one (move4mnist)")
         command.add_argument(
             "--root",
             type=Path,

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ops.data.specs import DatasetSpec
 from ops.data.stores import open_store
 from ops.errors import InputError
@@ -63,10 +65,11 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
     """Read a list file and look for every video's folder.
 
-    Raises InputError with the first ten problems and their number: nothing is skipped.
+    Raises InputError with the first ten problems and their number: nothing is skipped. A bar is seen where this takes
+    more than two seconds, as it does where video files have no index yet.
     """
     videos, problems = [], []
-    for number, line in read_lines(path):
+    for number, line in tqdm(read_lines(path), path.name, unit="video", leave=False, disable=None, delay=2):
         try:
             videos.append(parse_line(line, spec.num_class))
             problem = find_problem(videos[-1], root, spec)

@@ -103,7 +103,7 @@ class Config:
     dense_sample: bool = option(False, "with --cluster none: sample within a window of 64 frames", role="protocol")
     input_size: int | None = option(
         None,
-        "side of the square clips in pixels (default: the arch's, 224; resnet_thin 64)",
+        "side of the square clips in pixels (default: the arch's, 224; thin ones 64)",
         role="protocol",
         type=number(int, least=16),
         metavar="S",

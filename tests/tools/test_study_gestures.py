@@ -37,7 +37,7 @@ def result(hits: str) -> GestureResult:
 
 
 def test_what_matters_most_comes_first():
-    assert len(ALL) == len({cell.name for cell in ALL}) == 2 * 4 * 64
+    assert len(ALL) == len({cell.name for cell in ALL}) == 2 * 4 * 67
     assert [cell.name for cell in ALL[:6]] == [
         "gestures-uniform-g16-e25-f0-s0",
         "gestures-cumulative-g16-e25-f0-s0",
@@ -47,7 +47,7 @@ def test_what_matters_most_comes_first():
         "gestures-uniform-g16-e25-f1-s0",
     ]
     assert STUDY.choose_cells((0,), quick=True) == ALL[:20]
-    assert [cell.seed for cell in ALL] == [0] * 256 + [1] * 256
+    assert [cell.seed for cell in ALL] == [0] * 268 + [1] * 268
 
 
 def test_commands_are_what_the_programs_take():
@@ -64,6 +64,21 @@ def test_commands_are_what_the_programs_take():
             tested = settings.parse(test[2:])
             assert tested.weights == (f"study/checkpoint/{config.store_name}/ckpt.best.pth.tar",)
             assert str(tested.scores) == f"study/output/{cell.name}.npz"
+
+
+def test_weights_for_frames_are_trained_on_move4mnist_first():
+    cell = Cell("rgb", "uniform", 16, 0, 1)
+    assert [job.name for job in STUDY.jobs([cell])] == ["data-gestures", "data-rgb-s1", cell.name]
+    made = STUDY.make_data("rgb-s1")
+    trained = [parse(command[2:])[0] for command in made if command[1] == "main.py"]
+    assert [(config.root.name, config.cluster, config.seed) for config in trained] == [
+        ("easy", "random", 1),
+        ("medium", "random", 1),
+    ]
+    config, _ = parse(STUDY.commands(cell)[0][2:])
+    assert config.modality == "RGB" and config.root == Path("study/data/gestures")
+    assert config.tune_from == f"study/data/rgb-s1/{trained[1].store_name}/ckpt.best.pth.tar"
+    assert trained[1].tune_from == f"study/data/rgb-s1/{trained[0].store_name}/ckpt.best.pth.tar"
 
 
 def test_hypotheses_compare_cells_of_the_plan():
@@ -148,7 +163,7 @@ def test_half_of_the_frames():
 
 def test_the_page_tells_of_cells_that_were_run():
     page = write({UNIFORM: result("x" * 57), SLOPE: result("x" * 30 + "." * 27)}, None)
-    assert "| uniform | sampled | 100.0 (57 videos) |" in page and page.count("Not run yet.") == 4
+    assert "| uniform | sampled | 100.0 (57 videos) |" in page and page.count("Not run yet.") == 5
     row = next(line for line in page.splitlines() if line.startswith("| slope | all |"))
     assert "| 52.6 (57 videos) |" in row and "| -47.4 |" in row
 
@@ -179,6 +194,7 @@ def videos(tmp_path) -> Path:
 def test_from_videos_to_the_page(run_program, tmp_path, videos, monkeypatch):
     """Every command of two cells, run in this process; then report, from logs and from tables."""
     monkeypatch.setattr(plan, "SIZE", 16)
+    monkeypatch.setattr(plan, "NETWORK", plan.NETWORK.replace("48", "16"))
     cells = [Cell("gestures", "slope", 4, 0, 5, epochs=1), Cell("held", "cumulative", 4, 0, 5, 0.25, epochs=1)]
     monkeypatch.setattr(Gestures, "choose_cells", lambda study, seeds, quick=False: cells)
     study = Gestures(tmp_path / "study", videos=videos)

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,17 @@ from tools.studies.runner import Job
 
 Cell = Any  # each study's own frozen dataclass, with `name`, `seed`, `trained` and `needs`
 Commands = list[list[str]]
+
+
+def with_needs(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells with those that they need, each once, behind what it needs."""
+    found: dict[Cell, None] = {}
+    for cell in cells:
+        line = [cell]
+        while before := line[-1].needs:
+            line.append(before)
+        found.update(dict.fromkeys(reversed(line)))
+    return list(found)
 
 
 @dataclass(frozen=True)

@@ -16,32 +16,33 @@ from ops.errors import InputError
 from ops.evaluation.result_files import read_scores
 from ops.options.parsing import parse
 from tools.studies.base import Commands, Study
+from tools.studies.move4mnist.plan import ALTERNATIVES, CUTS, SAMPLING
+from tools.studies.move4mnist.plan import METHODS as SAMPLED_AND_CUT
 from tools.studies.results import Result, log_rows
 
 SIZE = 48  # pixels, of frames and crops
 EPOCHS = 25
-NETWORK = "--arch resnet_thin --shift --shift_div 4 --npb --dropout 0 --gd 5 --no_flip"
+NETWORK = f"--arch resnet_thin --input_size {SIZE} --shift --shift_div 4 --npb --dropout 0 --gd 5"
 SCHEDULE = "-b 8 --lr_type cos"
 LR = "--lr 0.02"
 TIMES = 4  # as long: videos among held frames
-SETS = {"gestures": "the videos", "held": "four times as long, among held frames"}
+SETS = {
+    "gestures": "the videos",
+    "held": "four times as long, among held frames",
+    "rgb": "the videos as frames, for networks tuned from weights that Move4MNIST gave",
+}
+STAGES = {  # preset of Move4MNIST -> how the weights are trained on it, 1000 videos of 32 frames cut at random
+    "easy": "--epochs 7 -b 16 --lr 0.02",
+    "medium": "--epochs 6 -b 16 --lr 0.02 --lr_type cos",
+}
 METHODS = {  # name -> what main.py is told
-    "uniform": "--cluster none",
-    "dense": "--cluster none --dense_sample",
-    **{name: f"--cluster {name}" for name in ("random", "even", "cumulative", "slope")},
-    "cumulative-euclidean": "--cluster cumulative --distance euclidean",
-    "cumulative-cosine": "--cluster cumulative --distance cosine",
-    "slope-euclidean": "--cluster slope --distance euclidean",
-    "slope-cosine": "--cluster slope --distance cosine",
-    "kmodes": "--cluster kmodes",
-    "kmeans": "--cluster kmeans",
+    **SAMPLED_AND_CUT,
+    **ALTERNATIVES,
     "reduce-random": "--cluster cumulative --reduce random",
     "reduce-middle": "--cluster cumulative --reduce middle",
     "cascade": "--cluster cumulative --cluster_after layer1:32,layer2:16",
 }
-SAMPLING = ("uniform", "dense")
 CLUSTERED = tuple(name for name in METHODS if name not in SAMPLING)
-CUTS = ("even", "cumulative", "slope")
 FIRST = ("random", "even", "slope", "cumulative-euclidean", "cumulative-cosine", "kmodes", "reduce-random")
 FEWER = (4, 8)  # representations
 KEEP, HELD_KEEP = 0.5, 0.25
@@ -131,8 +132,10 @@ def kept(fold: int, seed: int) -> Iterator[Cell]:
 
 
 def longer(fold: int, seed: int) -> Iterator[Cell]:
-    """Sampling for as long as clustering takes; in a window; and clustering with more drawn in time."""
+    """Sampling for as long as clustering takes, and both for long on like numbers of frames; sampling in a window; and
+    clustering with more drawn in time."""
     yield from (Cell("gestures", "uniform", 16, fold, seed, epochs=epochs) for epochs in EQUAL_TIME.values())
+    yield Cell("gestures", "cumulative", 16, fold, seed, KEEP / 2, epochs=EQUAL_TIME["all"])
     yield Cell("gestures", "dense", 16, fold, seed)
     yield from (Cell("gestures", "cumulative", 16, fold, seed, KEEP, extra) for extra in AUGMENTATIONS)
 
@@ -149,6 +152,12 @@ def recipes(fold: int, seed: int) -> Iterator[Cell]:
         yield Cell("gestures", "cumulative", 16, fold, seed, KEEP, extra)
 
 
+def coloured(fold: int, seed: int) -> Iterator[Cell]:
+    """Frames themselves, which teach nothing from scratch."""
+    yield Cell("rgb", "uniform", 16, fold, seed)
+    yield Cell("rgb", "cumulative", 16, fold, seed, KEEP)
+
+
 def fewer(fold: int, seed: int) -> Iterator[Cell]:
     """Fewer representations."""
     for g in FEWER:
@@ -161,7 +170,7 @@ def whole(fold: int, seed: int) -> Iterator[Cell]:
     yield from (Cell("gestures", method, 16, fold, seed) for method in CLUSTERED)
 
 
-OTHERS = (held, kept, longer, kept_too, recipes, fewer, whole)
+OTHERS = (held, kept, longer, kept_too, recipes, coloured, fewer, whole)
 
 
 # ---------------------------------------------------------------- commands
@@ -187,7 +196,7 @@ class Gestures(Study):
         return list(dict.fromkeys(cells))
 
     def data_of(self, cell: Cell) -> str:
-        return cell.data
+        return f"rgb-s{cell.seed}" if cell.data == "rgb" else cell.data
 
     def make_data(self, name: str) -> Commands:
         """Raw packs of small frames with the lists of all folds."""
@@ -195,6 +204,8 @@ class Gestures(Study):
         if name == "held":
             module = "tools.studies.gestures.hold_frames"
             return [["python", "-m", module, str(self.data("gestures")), packs, "--times", str(TIMES), "--seed", "0"]]
+        if name.startswith("rgb"):
+            return self.train_stages(name)
         if self.videos is None:
             raise InputError(
                 "the gestures are made of your own copy of EgoGestAR's videos: give its folder with --videos"
@@ -207,15 +218,46 @@ class Gestures(Study):
         return [extract, *([*lists, split] for split in EGOGESTAR_FOLDS), pack, ["rm", "-r", frames]]
 
     def data_needs(self, name: str) -> tuple[str, ...]:
-        return ("gestures",) if name == "held" else ()
+        return () if name == "gestures" else ("gestures",)
+
+    def stage(self, name: str, preset: str) -> list[str]:
+        """What `main.py` is told to train the weights `name`, rgb-s0 of seed 0, on a preset of Move4MNIST."""
+        folder = self.data(name)
+        words = ["movingmnist", "RGB", "--root_path", str(folder / preset), "-j", "0", *NETWORK.split()]
+        words += ["--num_segments", "16", *METHODS["random"].split(), *STAGES[preset].split(), "--eval_freq", "100"]
+        words += ["--seed", name.rsplit("-s", 1)[1], "--root_log", str(folder), "--root_model", str(folder)]
+        return [*words, "--suffix", preset]
+
+    def stage_weights(self, name: str, preset: str) -> str:
+        return str(self.data(name) / parse(self.stage(name, preset))[0].store_name / "ckpt.best.pth.tar")
+
+    def train_stages(self, name: str) -> Commands:
+        commands, start = [["rm", "-rf", str(self.data(name))]], []
+        for preset in STAGES:
+            made = f"--preset {preset} --digits glyphs --num_train 1000 --num_val 200"
+            out = ["--out", str(self.data(name) / preset), "--seed", name.rsplit("-s", 1)[1], "-j", "1"]
+            commands.append(["python", "tools/make_move4mnist.py", *made.split(), *out])
+            commands.append(["python", "main.py", *self.stage(name, preset), *start])
+            start = ["--tune_from", self.stage_weights(name, preset)]
+        return commands
 
     def commands(self, cell: Cell) -> Commands:
         runs = self.runs or self.root
-        data = ["egogestar", "RGBDiff", "--root_path", str(self.data(cell.data)), "-j", "0"]
+        modality, folder = ("RGB", "gestures") if cell.data == "rgb" else ("RGBDiff", cell.data)
+        data = ["egogestar", modality, "--root_path", str(self.data(folder)), "-j", "0"]
         fold = f"_fold{cell.fold}" if cell.fold else ""
         val_list = f"val{fold}_videofolder.txt"
-        words = [*data, "--train_list", f"train{fold}_videofolder.txt", "--val_list", val_list, *NETWORK.split()]
-        words += ["--input_size", str(SIZE), "--num_segments", str(cell.g), *METHODS[cell.method].split()]
+        words = [
+            *data,
+            "--train_list",
+            f"train{fold}_videofolder.txt",
+            "--val_list",
+            val_list,
+            *NETWORK.split(),
+            "--no_flip",
+        ]
+        words += ["--num_segments", str(cell.g), *METHODS[cell.method].split()]
+        words += ["--tune_from", self.stage_weights(self.data_of(cell), "medium")] if cell.data == "rgb" else []
         words += ["--frame_keep", str(cell.keep)] if cell.keep != 1 else []
         extra = EXTRAS[cell.extra]
         words += [*SCHEDULE.split(), *("" if "--lr " in extra else LR).split(), *extra.split()]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tools.studies.base import Commands, Study
+from tools.studies.base import Commands, Study, with_needs
 
 SETS = {  # name -> training videos, validation videos, options of tools/make_move4mnist.py
     "easy": (1000, 200, "--preset easy"),
@@ -37,6 +37,14 @@ METHODS = {  # name -> what main.py is told
     "uniform": "--cluster none",
     "dense": "--cluster none --dense_sample",
     **{name: f"--cluster {name}" for name in ("random", "even", "cumulative", "slope")},
+}
+ALTERNATIVES = {  # to the paper's distance and to groups that are contiguous in time
+    "cumulative-euclidean": "--cluster cumulative --distance euclidean",
+    "cumulative-cosine": "--cluster cumulative --distance cosine",
+    "slope-euclidean": "--cluster slope --distance euclidean",
+    "slope-cosine": "--cluster slope --distance cosine",
+    "kmodes": "--cluster kmodes",
+    "kmeans": "--cluster kmeans",
 }
 SAMPLING = ("uniform", "dense")
 PAPER = ("cumulative", "slope")
@@ -153,20 +161,13 @@ EXPERIMENTS = {
 
 
 def choose_cells(seeds: Sequence[int], quick: bool = False) -> list[Cell]:
-    """All cells with those they start from or test, each once, behind what it needs; one experiment after the other.
+    """All cells with those they start from or test; one experiment after the other.
 
     `quick` leaves the 16 representations of 32 and 128 frames: 14 cells a seed, and those they start from.
     """
-    found: dict[Cell, None] = {}
-    for experiment in [sparsity] if quick else EXPERIMENTS.values():
-        for cell in (cell for seed in seeds for cell in experiment(seed)):
-            if quick and (cell.g != 16 or cell.data not in ("t32", "t128")):
-                continue
-            line = [cell]
-            while before := line[-1].needs:
-                line.append(before)
-            found.update(dict.fromkeys(reversed(line)))
-    return list(found)
+    experiments = [sparsity] if quick else EXPERIMENTS.values()
+    cells = (cell for experiment in experiments for seed in seeds for cell in experiment(seed))
+    return with_needs(cell for cell in cells if not quick or cell.g == 16 and cell.data in ("t32", "t128"))
 
 
 # ---------------------------------------------------------------- commands
@@ -205,7 +206,7 @@ class Move4MNIST(Study):
             confusion = str(self.output(cell).with_suffix(""))
             options = ["--weights", str(self.weights(cell)), "--test_segments", str(cell.g_test)]
             return [["python", "test_models.py", *words, *options, "--confusion", confusion]]
-        words += [*NETWORK.split(), "--num_segments", str(cell.g), *METHODS[cell.method].split()]
+        words += [*NETWORK.split(), "--num_segments", str(cell.g), *(METHODS | ALTERNATIVES)[cell.method].split()]
         words += [] if cell.method in SAMPLING else ["--cluster_after", cell.after]
         words += [*GRADIENTS[cell.gradient].split(), "--epochs", str(cell.epochs)]
         words += [*SCHEDULES.get(cell.data, TUNING).split(), "--eval_freq", "100", "--seed", str(cell.seed)]

@@ -21,7 +21,7 @@ from tools.studies.move4mnist.plan import (
     Cell,
     Move4MNIST,
 )
-from tools.studies.pages import table
+from tools.studies.pages import table, where_and_when
 from tools.studies.results import Cost, Pairs, Results, over_seeds, read_cost, read_csv, read_pairs_of, seeds_of
 
 HEAD = """\
@@ -44,7 +44,7 @@ seeds {seeds}; a seed changes everything: videos, weights, order and crops. {val
 to 3 points to each run. Runs made now draw other crops and orders than these did and should agree within the spreads;
 `check` repeats runs made by the same revision.
 
-**Where and when.** {machine}, one thread a cell, PyTorch {torch}, program revision {revision}; {date}.
+{where}
 
 **What this is not.** A toy set, a toy network and short tuning: it shows what the methods do and when they differ, not
 what they reach on real videos. None of the published accuracies has been reproduced.
@@ -303,12 +303,9 @@ SECTIONS = (sparsity, emptiness, longer, placement, gradients, test_clusters)
 def write(results: Results, pairs: Pairs, costs: Cost) -> str:
     """The whole page."""
     train, val, _ = SETS["t128"]
-    where = {
-        name: ", ".join(sorted({getattr(result, name) for result in results.values()}))
-        for name in ("machine", "torch", "revision", "date")
-    }
     seeds = ", ".join(map(str, seeds_of(results)))
-    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, **where)
+    where = where_and_when(results)
+    head = HEAD.format(cells=len(results), epochs=EPOCHS, train=train, val=val, seeds=seeds, where=where)
     parts = [head, hypotheses(results), *(section(results) for section in SECTIONS)]
     if pairs:
         parts.append(agreement(pairs))
