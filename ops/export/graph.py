@@ -7,10 +7,11 @@ Frames are floats as `TSN.to_input` makes them. What runs is the model itself, c
 written a second time here.
 """
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.heads.head import video_logits
 from ops.models import TSN
+
+MOST = 2**31 - 1  # frames or clips at once
 
 
 class VideoGraph(nn.Module):
@@ -102,18 +105,17 @@ def trace(graph: Graph, size: int) -> ExportedProgram:
     with quiet(), torch.no_grad():
         try:
             program = torch.export.export(
-                graph, (example,), dynamic_shapes=({0: Dim(graph.axis, min=1)},), strict=False
+                graph, (example,), dynamic_shapes=({0: Dim(graph.axis, min=1, max=MOST)},), strict=False
             )
         except Exception as error:  # torch raises whatever it stumbles over
             raise InputError(f"torch {torch.__version__} cannot trace this model: {first_line(error)}") from None
     for module in program.graph_module.modules():
-        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            for name in (
-                "stack_trace",
-                "nn_module_stack",
-                "source_fn_stack",
-            ):  # paths and lines of code of this machine
-                node.meta.pop(name, None)
+        if isinstance(module, torch.fx.GraphModule):
+            module.graph.eliminate_dead_code()  # torch 2.6 cannot read some of what leads nowhere
+            for node in module.graph.nodes:
+                for name in ("stack_trace", "nn_module_stack", "source_fn_stack"):  # paths and code of this machine
+                    node.meta.pop(name, None)
+            module.recompile()
     return program
 
 
@@ -128,11 +130,11 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the warnings of exporters about themselves."""
+    """Without what exporters say about themselves, on stdout and in warnings."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
