@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the project with the oldest releases that requirements.txt and those for plots, flow and export allow, on Python 3.10 if
-# there is one or uv can bring it, else on python3: `bash scripts/test_floors.sh [pytest options]`.
+# Tests the project with the oldest releases that requirements.txt and those for plots, flow and export allow, on Python
+# 3.10 if there is one or uv can bring it, else on python3: `bash scripts/test_floors.sh [pytest options]`.
 # Everything is installed into .floors; VENV=path names another virtual environment to use.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -85,12 +85,22 @@ def test_there_is_no_circle():
     TopologicalSorter(imports()).prepare()  # raises CycleError, which names the circle
 
 
-def test_training_imports_nothing_of_export():
-    needed, new = set(), imports_of("main.py", (ROOT / "main.py").read_text())
+def needed_by(file: str) -> set[str]:
+    """All files that are imported where this one is."""
+    needed, new = set(), imports_of(file, (ROOT / file).read_text())
     while new:
         needed |= new
         new = {other for file in new for other in imports()[file]} - needed
-    assert "ops/run/training.py" in needed and not [file for file in needed if file.startswith("ops/export/")]
+    return needed
+
+
+def test_training_imports_nothing_of_export():
+    assert "ops/run/training.py" in needed_by("main.py")
+    assert not [file for file in needed_by("main.py") if file.startswith("ops/export/")]
+
+
+def test_a_model_is_loaded_without_the_program_that_trains():
+    assert not {"ops/run/setup.py", "ops/run/training.py", "ops/training/engine.py"} & needed_by("ops/run/restore.py")
 
 
 def test_no_package_of_export_is_imported_at_once():

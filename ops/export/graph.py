@@ -101,7 +101,7 @@ def trace(graph: Graph, size: int) -> ExportedProgram:
 
     Raises InputError where this release of torch cannot follow the model.
     """
-    example = torch.zeros(graph.shape(3, size))  # of any number, but that 0 and 1 are special to torch
+    example = torch.zeros(()).expand(graph.shape(2, size))  # it travels with the weights: one number in memory
     with quiet(), torch.no_grad():
         try:
             program = torch.export.export(

@@ -124,9 +124,11 @@ def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
     """What --resume names: its path in the config, and its content, {} for none."""
     if not config.resume:
         return config, {}
-    if is_hub(config.resume) and not config.evaluate:
-        raise InputError(f"--resume {config.resume} holds weights, not where their training stands; use --tune_from")
     if config.resume != "auto":
+        if is_hub(config.resume) and not config.evaluate:
+            raise InputError(
+                f"--resume {config.resume} holds weights, not where their training stands; use --tune_from"
+            )
         return config, ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
     path, content, problems = newest_checkpoint(config.run_folder, config.trust_checkpoint)
     for problem in problems:

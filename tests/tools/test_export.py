@@ -178,7 +178,7 @@ def test_programs_take_a_folder_in_place_of_a_checkpoint(
     assert lines[0].startswith("Testing Results") and len({*lines}) == 1
     words = [*data[:1], "RGB", *data[1:], "--resume", "m", "-j", 0, "--device", "cpu"]
     assert run_main(*words, "--evaluate").out.splitlines()[-1][:40] == lines[0][:40]
-    assert "holds weights, not where their training stands; use --tune_from" in run_main(*words).error
+    assert "holds weights, not the state of a training; use --tune_from" in run_main(*words).error
     (tmp_path / "m/config.json").unlink()  # a state dict is left: weights to start from
     assert "does not say how it was trained" in run("--weights", "m", "--to", "safetensors", "--out", "n").error
     more = "--arch tiny --num_segments 4 --epochs 1 -b 4 -j 0 --device cpu --tune_from m/model.safetensors"
