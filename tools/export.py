@@ -1,6 +1,7 @@
 """Take a trained model elsewhere: a graph that other programs run (ONNX, torch.export), or a folder for model hubs."""
 
 import argparse
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,6 +40,13 @@ otherwise, nothing is kept. docs/export.md says what goes in.
 """
 
 
+def licence_name(text: str) -> str:
+    """A licence as hubs spell it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a licence as hubs have it, such as cc-by-4.0 or mit")
+    return text
+
+
 def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(prog="export.py", description=__doc__, epilog=EXAMPLE)
     parser.add_argument(
@@ -58,6 +66,7 @@ def build_parser() -> cli.ArgumentParser:
     add_options(parser, ["root_path"], default=None, help="where the data set of these lies (default: as in training)")
     parser.add_argument(
         "--license",
+        type=licence_name,
         default=None,
         metavar="ID",
         help="of safetensors: the licence of the weights for the model card, as hubs spell it: cc-by-4.0 (unknown)",

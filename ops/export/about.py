@@ -9,7 +9,6 @@ from archs import ARCHS
 from ops.data.modality import MODALITIES
 from ops.models import TSN
 from ops.options.config import Config
-from ops.run.header import describe_seen
 
 
 def summary(config: Config) -> str:
@@ -18,9 +17,14 @@ def summary(config: Config) -> str:
     return f"{config.arch} on {config.modality}, {frames}, {config.describe_temporal()}, {config.consensus_type} head"
 
 
-def sampled_text(config: Config) -> str:
-    """Which frames of a video make a clip."""
+def frames_text(config: Config) -> str:
+    """Which frames of a video a model sees."""
     g = config.num_segments
+    if config.cluster != "none":
+        some = "all frames of a video" if config.frame_stride == 1 else f"each {config.frame_stride}th frame of a video"
+        if config.num_frames:
+            some += f", or of more than {config.num_frames} so many, evenly spaced"
+        return f"{some}, in order"
     if config.dense_sample:
         return f"{g} frames evenly spaced in the middle 64 of a video, as ops/data/sampling.py draws them"
     return f"of a video of t frames those of the numbers (2 k + 1) t // {2 * g}, k = 0 .. {g - 1}, counted from 0"
@@ -35,10 +39,10 @@ def describe(model: TSN, config: Config, class_names: Sequence[str] | None) -> d
     mean, std = modality.statistics(arch.mean, arch.std)
     channels = model.base_model.in_channels
     if config.cluster == "none":
-        shape, which = f"(clips, {config.num_segments}, {channels}, {size}, {size})", sampled_text(config)
+        shape = f"(clips, {config.num_segments}, {channels}, {size}, {size})"
         outputs = "logits (clips, classes)"
     else:
-        shape, which = f"(frames, {channels}, {size}, {size})", f"{describe_seen(config)}; in order, 1 or more"
+        shape = f"(frames, {channels}, {size}, {size})"
         outputs = "logits (classes), clusters (frames) from 0, changes (frames): the distance to the frame before"
         if config.distance == "hamming":
             outputs += ", as a number of signs"
@@ -46,7 +50,7 @@ def describe(model: TSN, config: Config, class_names: Sequence[str] | None) -> d
         "model": summary(config),
         "modality": config.modality,
         "input": f"frames, float32 {shape}",
-        "frames": which,
+        "frames": frames_text(config),
         "channels": modality.channel_text,
         "normalisation": "(value - mean) / std",
         "mean": list(mean),

@@ -49,6 +49,9 @@ def write_onnx(program: ExportedProgram, graph: Graph, about: dict, path: Path) 
                 f" ({first_line(error)}); docs/export.md says which go together, --to torch_export needs none"
             ) from None
         model = written.model
+        for value in (*model.graph.inputs, *model.graph.outputs):
+            if not isinstance(value.shape[0], int):
+                value.shape[0] = graph.axis
         for node in model.graph:  # names of files and lines of code of this machine
             node.metadata_props.clear()
         model.graph.metadata_props.clear()

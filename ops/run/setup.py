@@ -126,9 +126,7 @@ def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
         return config, {}
     if config.resume != "auto":
         if is_hub(config.resume) and not config.evaluate:
-            raise InputError(
-                f"--resume {config.resume} holds weights, not where their training stands; use --tune_from"
-            )
+            raise InputError(f"--resume {config.resume} holds weights, not the state of a training; use --tune_from")
         return config, ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
     path, content, problems = newest_checkpoint(config.run_folder, config.trust_checkpoint)
     for problem in problems:

@@ -50,7 +50,7 @@ def test_what_a_graph_runs_cuts_and_averages_as_the_program_does(lengths, g, met
 class Cuts(nn.Module):
     """Distances (t,) -> the cluster of each frame by two methods, (t,) each."""
 
-    outputs = ("cumulative", "slope")
+    outputs, axis = ("cumulative", "slope"), "frames"
 
     def forward(self, changes):
         lengths = torch.full((1,), changes.shape[0], dtype=torch.int64)

@@ -37,6 +37,7 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/gradient_agreement.py": "mini --weights good.pth --device cpu",
     "tools/draw_clusters.py": "mini --weights good.pth --device cpu",
     "tools/extract_features.py": "mini RGB --weights good.pth --at clusters --device cpu",
+    "tools/export.py": "--weights good.pth --to torch_export --out good.pt2",
     "tools/cost.py": "--arch resnet_thin --input_size 16 --num_segments 2",
     "tools/study.py plan": "plan --quick",
     "tools/study.py run": "run --quick",
@@ -253,6 +254,14 @@ VALUES = {
         "--chunk": "0",
         "-j": "0",
         "--device": "abacus",
+    },
+    "tools/export.py": {
+        "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"),
+        "--to": "tflite",
+        "--out": ("good.bin", "writes a file *.pt2; give --out good.pt2"),
+        "--clips": "-1",
+        "--root_path": ("nowhere", "unknown dataset 'mini'"),
+        "--license": ("MIT!", "'MIT!' is no name of a licence"),
     },
     "tools/cost.py": {
         "--picture": ("x.png", "give their log folders"),

@@ -59,10 +59,11 @@ def test_onnx_of_a_model_that_clusters(run, tiny_data, tmp_path, monkeypatch, ne
 
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     (entry,) = session.get_inputs()
-    assert entry.name == "frames" and entry.shape[1:] == [3, 16, 16] and isinstance(entry.shape[0], str)
+    assert entry.name == "frames" and entry.shape[1:] == [3, 16, 16] and entry.shape[0] == "frames"
     assert [output.name for output in session.get_outputs()] == ["logits", "clusters", "changes"]
     about = session.get_modelmeta().custom_metadata_map
     assert about["input"] == "frames, float32 (frames, 3, 16, 16)"
+    assert about["frames"] == "all frames of a video, in order"
     assert about["channels"] == "red, green, blue of a frame, byte / 255"
     assert json.loads(about["mean"]) == [0.485, 0.456, 0.406] and about["normalisation"] == "(value - mean) / std"
     assert json.loads(about["classes"]) == ["left", "right", "up", "down"]
