@@ -13,9 +13,9 @@ import torch
 from ops.errors import InputError
 from ops.export.about import describe, summary
 from ops.export.formats import FORMATS, check_installed
-from ops.export.graph import make_graph, trace
+from ops.export.graph import Graph, first_line, make_graph, trace
 from ops.export.hub import FILES, write_folder
-from ops.export.parity import compare, lay_out, made_clips, real_clips
+from ops.export.parity import Clip, Row, compare, lay_out, made_clips, real_clips
 from ops.files import growing_folder, renamed
 from ops.options import cli
 from ops.options.parsing import add_options
@@ -117,14 +117,24 @@ def export_graph(out: Path, kind: str, loaded: Loaded, num_clips: int, root_path
     program = trace(graph, size)
     with renamed(out) as trial:
         FORMATS[kind].write(program, graph, describe(model, config, class_names), trial)
-        run = FORMATS[kind].open(trial)
-        rows = [compare(graph, run, clip) for clip in clips]
+        rows = try_out(graph, kind, trial, clips)
         print(lay_out(rows, graph.axis))
         if bad := [row for row in rows if not row.good]:
             raise InputError(
                 f"the graph does not answer as the model does on {len(bad)} of {len(rows)} clips; {out} was not kept"
             )
     print(f"wrote     {out}, {out.stat().st_size / 1e6:.1f} MB")
+
+
+def try_out(graph: Graph, kind: str, path: Path, clips: Sequence[Clip]) -> list[Row]:
+    """How a file answers for clips; InputError where it does not run."""
+    try:
+        run = FORMATS[kind].open(path)
+        return [compare(graph, run, clip) for clip in clips]
+    except MemoryError:
+        raise
+    except Exception as error:  # runtimes raise whatever they stumble over
+        raise InputError(f"the graph does not run ({first_line(error)}); nothing was kept") from None
 
 
 def export_folder(out: Path, loaded: Loaded, content: dict, licence: str) -> None:

@@ -21,7 +21,9 @@ def frames_text(config: Config) -> str:
     """Which frames of a video a model sees."""
     g = config.num_segments
     if config.cluster != "none":
-        some = "all frames of a video" if config.frame_stride == 1 else f"each {config.frame_stride}th frame of a video"
+        some = "all frames of a video"
+        if config.frame_stride > 1:
+            some = f"one frame in {config.frame_stride}, from the first"
         if config.num_frames:
             some += f", or of more than {config.num_frames} so many, evenly spaced"
         return f"{some}, in order"

@@ -24,7 +24,7 @@ def check_installed(packages: Sequence[str], what: str) -> None:
     """InputError where packages that something takes are missing."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise InputError(f"{what} takes {', '.join(missing)}, which is not installed: pip install -r {REQUIREMENTS}")
+        raise InputError(f"{what} takes {', '.join(missing)}, not installed here: pip install -r {REQUIREMENTS}")
 
 
 def write_onnx(program: ExportedProgram, graph: Graph, about: dict, path: Path) -> None:

@@ -41,7 +41,7 @@ model, config, class_names = load_model({title!r})
 logits = model(frames, lengths)
 ```
 
-`frames` are those of all videos one after another, `lengths` says how many each video has, as a tensor; the logits are
+`frames` are those of all videos one after another, `lengths` (videos,) says how many each has; the logits are
 (videos, classes).
 
 ## What goes in
@@ -88,7 +88,7 @@ def write_folder(folder: Path, loaded: Loaded, content: dict, title: str, licenc
         "architecture": config.arch,
         "num_classes": model.num_class,
         "label_names": class_names,
-        "input": {name: value for name, value in about.items() if name not in ("classes", "output")},
+        "input": contract(loaded, about),
         "options": options,
         "training": facts,
     }
@@ -120,6 +120,13 @@ def shared_options(loaded: Loaded, content: dict) -> dict:
     return {"dataset": dataset_name(config.dataset), "modality": config.modality, **kept}
 
 
+def contract(loaded: Loaded, about: dict) -> dict:
+    """What goes into the model itself, frame by frame, whereas `about` tells what goes into its graph."""
+    channels, size = loaded.model.base_model.in_channels, loaded.config.frame_size
+    names = ("modality", "frames", "channels", "normalisation", "mean", "std", "size", "view")
+    return {"a frame": f"float32 ({channels}, {size}, {size})", **{name: about[name] for name in names}}
+
+
 def accuracy_of(content: dict) -> float | None:
     """Top-1 in percent that these weights had on the validation list, None where the checkpoint does not tell."""
     best, epoch = content.get("best_prec1"), content.get("best_epoch")
@@ -138,7 +145,7 @@ def model_card(loaded: Loaded, content: dict, about: dict, options: dict, title:
         parameters=sum(parameter.numel() for parameter in model.parameters()) / 1e6,
         num_class=model.num_class,
         library=LIBRARY,
-        contract=table({name: value for name, value in about.items() if name not in ("model", "classes", "output")}),
+        contract=table(contract(loaded, about)),
         training=table(training_facts(options, content)),
         accuracy=accuracy_text(options, content, about),
         classes="\n".join(f"{label}. {name}" for label, name in enumerate(about["classes"])),

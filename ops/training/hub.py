@@ -25,7 +25,7 @@ def check_safetensors(what: str) -> None:
     """InputError where the package is missing."""
     if find_spec("safetensors") is None:
         raise InputError(
-            f"{what} takes the package safetensors, which is not installed: pip install -r requirements-export.txt"
+            f"{what} takes the package safetensors, not installed here: pip install -r requirements-export.txt"
         )
 
 

@@ -101,6 +101,10 @@ def test_a_graph_that_answers_otherwise_is_not_kept(run, tmp_path, monkeypatch):
     ran = run("--weights", weights, "--to", "torch_export", "--out", "m.pt2", "--clips", 0)
     assert ran.error == "the graph does not answer as the model does on 6 of 6 clips; m.pt2 was not kept"
     assert " other " in ran.out and os.listdir(tmp_path) == ["w.pth"]
+    monkeypatch.setitem(formats.FORMATS, "torch_export", wrong._replace(open=lambda path: 1 / 0))
+    error = run("--weights", weights, "--to", "torch_export", "--out", "m.pt2", "--clips", 0).error
+    assert error == "the graph does not run (ZeroDivisionError: division by zero); nothing was kept"
+    assert os.listdir(tmp_path) == ["w.pth"]
 
 
 # ---------------------------------------------------------------- folders
@@ -135,6 +139,7 @@ def test_what_a_folder_says(run, tmp_path, needs_safetensors):
     for said in (
         "load_model('mine')",
         "Top-1 62.50 % on the validation list (v.txt) after epoch 3",
+        "| a frame | float32 (3, 16, 16) |",
         "| mean | 0.485, 0.456, 0.406 |",
         "| dataset | movingmnist |",
         "| started from weights | none |",
@@ -150,7 +155,7 @@ def test_what_a_folder_says(run, tmp_path, needs_safetensors):
 
 
 def test_the_head_of_a_card_is_yaml(run, tmp_path, needs_safetensors):
-    yaml = pytest.importorskip("yaml")
+    yaml = pytest.importorskip("yaml", reason="a reader of YAML is no requirement")
     weights = tiny_checkpoint(tmp_path / "w.pth", dataset='a: "b" #c', image_tmpl="{}.jpg", num_class=4)
     run("--weights", weights, "--to", "safetensors", "--out", "m", "--license", "mit")
     head = yaml.safe_load((tmp_path / "m/README.md").read_text().split("---\n")[1])
@@ -222,7 +227,7 @@ def test_bad_input_is_named(run, tmp_path, monkeypatch, needs_safetensors):
     monkeypatch.setattr(formats, "find_spec", lambda package: None)
     error = run("--weights", weights, "--to", "onnx", "--out", "m.onnx").error
     assert error == (
-        "--to onnx takes onnx, onnxscript, onnxruntime, which is not installed: pip install -r requirements-export.txt"
+        "--to onnx takes onnx, onnxscript, onnxruntime, not installed here: pip install -r requirements-export.txt"
     )
 
 
