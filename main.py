@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+from ops.errors import InputError
 from ops.evaluation.result_files import found_scores
 from ops.evaluation.statistics import describe_accuracies
 from ops.files import write_whole
@@ -46,7 +47,7 @@ def evaluate_once(run: Run) -> int:
     with Progress("evaluate", len(loader), run.config.print_freq, say, wanted=run.processes.main) as progress:
         r = evaluate(run.model, loader, run.device, progress, run.processes, found.extend)
     if run.config.scores and run.processes.main:
-        write_whole(Path(run.config.scores), found_scores(found, loader.dataset.videos))
+        write_scores(run, found)
         say(f"written   {run.config.scores}")
     say(describe_accuracies(r.top1, r.top5, r.videos))
     say(
@@ -57,13 +58,26 @@ def evaluate_once(run: Run) -> int:
     return 0
 
 
+def write_scores(run: Run, found: list[Found]) -> None:
+    """What --scores asks for, of a validation."""
+    write_whole(Path(run.config.scores), found_scores(found, run.loaders["val"].dataset.videos))
+
+
+def keep_scores(run: Run, found: list[Found]) -> None:
+    """`write_scores` in training, which does not end for them."""
+    try:
+        write_scores(run, found)
+    except InputError as error:
+        run.warn(f"warning: {error}; training goes on, and the next validation writes them")
+
+
 def train(run: Run, argv: Sequence[str] | None) -> int:
     """A run to its end, or until a signal; its exit code."""
     config, main_process = run.config, run.processes.main
     with run_folders(config.run_folder, config.log_folder) if main_process else nullcontext():
         if main_process:
             refuse_to_overwrite(config, run.last)  # another may have ended since this one began
-        training = Training(run)
+        training = Training(run, partial(keep_scores, run) if config.scores and main_process else None)
         try:
             training.run_epochs()
         except Interrupted as signal:

@@ -446,21 +446,19 @@ class TemporalClustering(nn.Module):
         self.distance, self.reduce = distance, reduce
 
     @torch.compiler.disable  # lengths would become part of the graph; this is as fast without one
-    def forward(self, x: Tensor, lengths: Tensor, draw: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, draw: Tensor | None = None, seen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """x (sum t, c, h, w), lengths (n,) integers >= 1 -> means (n*g, c, h, w), assignment (sum t,) in [0, g).
 
         `draw` (n*g,) in [0, 1) tells in training which frame stands for each cluster with `reduce` "random"; without
-        it torch's own generator does.
+        it torch's own generator does. `seen` is what `look_at` would give, where it is known already.
         """
-        wrong = lengths.device.type == "cpu" and not in_export() and (lengths.sum() != len(x) or lengths.min() < 1)
-        if wrong:
+        known = lengths.device.type == "cpu" and not in_export()
+        if known and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):
             raise ValueError(f"lengths {lengths.tolist()} must be positive and add up to the {len(x)} frames given")
         lengths = lengths.to(x.device, torch.int64, non_blocking=True)
-        clusters = self.find_clusters(self.look_at(x, lengths), lengths)
-        return self.merge(x, clusters, draw), clusters.assignment
-
-    def merge(self, x: Tensor, clusters: Clusters, draw: Tensor | None = None) -> Tensor:
-        """What stands for each cluster, x (sum t, c, h, w) -> (n*g, c, h, w); `draw` as in `forward`."""
+        clusters = self.find_clusters(self.look_at(x, lengths) if seen is None else seen, lengths)
         rows, most = _in_memory_order(x), REDUCTIONS[self.reduce].most
         if most is None:
             means = cluster_means(rows, clusters)
@@ -468,7 +466,7 @@ class TemporalClustering(nn.Module):
             means = means_of_some(rows, self.representatives(clusters, draw), most)
         if rows is not x:
             means = means.permute(0, 3, 1, 2)
-        return means
+        return means, clusters.assignment
 
     def look_at(self, x: Tensor, lengths: Tensor) -> Tensor:
         """What the method looks at, for `find_clusters`: changes (sum t,), or activations (sum t, d)."""

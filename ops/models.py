@@ -158,11 +158,10 @@ class TSN(nn.Module):
             x = self.base_model.run_stage(stage, x)  # (m, c, h, w)
         return x
 
-    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
-        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
+    def run_trunk(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
+        """The stages behind the first clustering: (n*g, c, h, w) as `represent` gives it -> maps (n*g, d, h, w).
 
-        `draws` are those of clusterings after later stages, where there are any in training. Under autocast the
-        backbone's stages run in its precision.
+        `draws` are those of clusterings after later stages, where there are any in training.
         """
         for stage in self.trunk_stages:
             x = self.base_model.run_stage(stage, x)  # (n*g, d, h, w)
@@ -170,13 +169,27 @@ class TSN(nn.Module):
                 again = self.cascade[stage]
                 lengths = torch.full((num_videos,), len(x) // num_videos)
                 x, _ = again(x, lengths, None if draws is None else draws[stage])
+        return x
+
+    def to_head(self, x: Tensor, num_videos: int, draws: dict[str, Tensor | None] | None = None) -> Tensor:
+        """What the head gets of n videos: (n*g, c, h, w) as `represent` gives it -> (n, g, ...) in float32.
+
+        `draws` are those of `run_trunk`. Under autocast the backbone's stages run in its precision.
+        """
+        x = self.pool_maps(self.run_trunk(x, num_videos, draws))
+        return x.unflatten(0, (num_videos, self.consensus.num_segments))  # (n*g, ...) -> (n, g, ...)
+
+    def pool_maps(self, x: Tensor) -> Tensor:
+        """What the head gets of maps, (m, d, h, w) -> (m, ...) in float32."""
         if not self.consensus.needs_maps:
-            x = self.base_model.pool(x)  # (n*g, d, h, w) -> (n*g, d)
+            x = self.base_model.pool(x)  # (m, d, h, w) -> (m, d)
         with without_autocast(x.device):  # a logit in bfloat16 is off by up to 0.4 %
             x = x.to(torch.promote_types(x.dtype, torch.float32))
-            if self.new_fc is not None:
-                x = self.new_fc(self.dropout(x))  # (n*g, d) -> (n*g, in_dim)
-        return x.unflatten(0, (num_videos, self.consensus.num_segments))  # (n*g, ...) -> (n, g, ...)
+            return x if self.new_fc is None else self.new_fc(self.dropout(x))  # (m, d) -> (m, in_dim)
+
+    def each_step(self, frames: Tensor) -> Tensor:
+        """What a head of logits gets of each step, without clustering: frames as in `run_stem`, (m, ...) -> (m, K)."""
+        return self.pool_maps(self.run_trunk(self.run_stem(frames), 0))
 
     def draw_for_head(self, key: Sequence[int]) -> list[Tensor] | None:
         """What the head draws for a batch of training; None in testing, and for a head that draws nothing."""

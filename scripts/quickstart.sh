@@ -31,7 +31,7 @@ train() { # PRESET SUFFIX OPTIONS
 }
 
 tune() { # METHOD OPTIONS
-    train long "$1" -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)" "${@:2}"
+    train long "$1" -b 8 --lr 0.003 --lr_type cos --tune_from "$(best medium)" --scores "$DATA/$BASE-$1.npz" "${@:2}"
 }
 
 pair() { # METHOD METHOD: both at once, each on one core; what they print goes to files
@@ -68,4 +68,6 @@ pair cumulative slope
 echo
 run python tools/compare_runs.py log/*_"qs$SEED-$BASE-"{uniform,random,even,cumulative,slope} \
     --picture images/quickstart.png --video "$DATA/long/val/left_0" --weights "$(best slope)"
+run python tools/report.py log/*_"qs$SEED-$BASE-"{uniform,random,even,cumulative,slope} --strips 16 \
+    --title "Quick start" --out "$DATA/report.html"
 echo "took $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"

@@ -81,6 +81,15 @@ def test_nothing_imports_a_program():
     assert programs == set()
 
 
+def test_training_imports_nothing_of_what_looks_at_finished_runs():
+    reached, left = set(), imports_of("main.py", (ROOT / "main.py").read_text())
+    while left:
+        reached |= left
+        left = {other for file in left for other in imports().get(file, ())} - reached
+    own = {file for file in reached if re.search(r"/(report|explain|pointing|maps|runs)\w*\.py$", file)}
+    assert "ops/evaluation/result_files.py" in reached and own == set()
+
+
 def test_there_is_no_circle():
     TopologicalSorter(imports()).prepare()  # raises CycleError, which names the circle
 

@@ -13,11 +13,12 @@ from ops.files import write_whole
 from ops.options import cli
 from tools.benchmarks import Row
 from tools.benchmarks.clustering import CLUSTERING
+from tools.benchmarks.live import LIVE
 from tools.benchmarks.loader import LOADER
 from tools.benchmarks.memory import MEMORY
 from tools.benchmarks.step import STEP
 
-BENCHMARKS = {"clustering": CLUSTERING, "step": STEP, "memory": MEMORY, "loader": LOADER}
+BENCHMARKS = {"clustering": CLUSTERING, "step": STEP, "memory": MEMORY, "loader": LOADER, "live": LIVE}
 
 
 def build_parser() -> cli.ArgumentParser:

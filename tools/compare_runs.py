@@ -1,6 +1,5 @@
 """Compare finished runs in one table, and on demand one picture; or the scores of tests video by video."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +8,9 @@ import _path
 
 from ops.errors import InputError
 from ops.evaluation.comparison import ACCURACY_KEY, PAIRED_KEY, accuracy_rows, paired_rows, repeated
-from ops.evaluation.cost import SAMPLING
 from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
 from ops.evaluation.result_files import read_scores
+from ops.evaluation.runs import summarise
 from ops.options import cli
 from ops.options.checks import stored_options
 from ops.options.config import Config
@@ -30,31 +29,7 @@ EXAMPLE = """example:
   # the same over three splits or folds, in the same order; without --against: the mean of one model's splits
   python tools/compare_runs.py --scores slope1.npz slope2.npz slope3.npz --against tsm1.npz tsm2.npz tsm3.npz
 """
-COLUMNS = ("method", "frames seen", "clusters", "top-1 %", "epochs", "minutes")
 CHUNK = 32  # frames sent through a network at a time
-
-
-def summarise(folder: Path) -> dict[str, str]:
-    """One row of the table from a run's log folder: its last validation, and the minutes of all its epochs."""
-    try:
-        given = json.loads((folder / "args.json").read_text())
-        with (folder / "log.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        last = [row for row in rows if row["split"] == "val"][-1]
-        sampled = given["cluster"] == "none"
-        seen = int(last["frames"]) / int(last["videos"])
-        temporal = given.get("temporal", "shift" if given["shift"] else "none")
-        values = (
-            f"uniform ({SAMPLING[temporal]})" if sampled else given["cluster"],
-            f"{seen:.0f} sampled" if sampled else f"{seen:.0f}",
-            "-" if sampled else str(given["num_segments"]),
-            f"{float(last['top1']):.1f}",
-            str(len({row["epoch"] for row in rows})),
-            f"{sum(float(row['seconds']) for row in rows) / 60:.1f}",
-        )
-    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, csv.Error) as error:
-        raise InputError(f"{folder} is not the log folder of a run that was validated: {error}") from None
-    return dict(zip(COLUMNS, values, strict=True))
 
 
 def format_table(rows: list[dict[str, str]]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -70,7 +71,7 @@ class VideoFile:
     `skip` names are not decoded where no other frame refers to theirs.
     """
 
-    def __init__(self, path: Path, keep_damaged: bool = False):
+    def __init__(self, path: Path | str, keep_damaged: bool = False):
         self.path, self.keep_damaged, self.damage = path, keep_damaged, ""
         self.container, self.size, self.turn = None, None, None
         self.skip: Callable[[av.Packet], bool] | None = None
@@ -85,7 +86,7 @@ class VideoFile:
         self.close()
         self.ready.clear()
         with self._listening("it cannot be opened"):
-            self.container = av.open(f"file:{self.path}", options={"protocol_whitelist": "file"})
+            self.container = self._open()
         videos = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
         if not videos:
             self.close()
@@ -93,6 +94,10 @@ class VideoFile:
         self.stream = videos[0]
         self.stream.codec_context.thread_count = 1
         self.packets = self.container.demux(self.stream)
+
+    def _open(self) -> InputContainer:
+        """The container; FFmpeg's errors are for the caller."""
+        return av.open(f"file:{self.path}", options={"protocol_whitelist": "file"})
 
     def close(self) -> None:
         """Let go of the file."""
@@ -193,18 +198,43 @@ def clip_of(pictures: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
+def timed(frames: Iterable[av.VideoFrame], rate: float = 25) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Frames with the times when they are shown, in seconds since the first; those that have none come at a rate.
+
+    Times never run backwards: a frame that should have been shown before is shown at once.
+    """
+    first, time = None, 0.0
+    for frame in frames:
+        if first is None:
+            first = 0.0 if frame.time is None else frame.time
+        elif frame.time is None:
+            time += 1 / rate
+        else:
+            time = max(time, frame.time - first)
+        yield frame, time
+
+
 def read_video(path: Path, short_side: int, chunk: int, keep_damaged: bool = False) -> Iterator[Tensor]:
     """All frames of a video file, `chunk` at a time, uint8 (t, 3, H, W).
 
     Larger frames are shrunk to `short_side`, 0 keeps all sizes. Raises InputError with the decoder's reason where the
     file cannot be decoded to its end; with `keep_damaged` what can be decoded is given.
     """
+    for clip, _ in read_timed_video(path, short_side, chunk, keep_damaged):
+        yield clip
+
+
+def read_timed_video(
+    path: Path, short_side: int, chunk: int, keep_damaged: bool = False
+) -> Iterator[tuple[Tensor, list[float]]]:
+    """As `read_video`, with the times of the frames as `timed` gives them."""
     file = VideoFile(path, keep_damaged)
     try:
-        pictures = (file.pixels(frame, short_side) for frame in file.frames())
+        pictures = ((file.pixels(frame, short_side), time) for frame, time in timed(file.frames()))
         found = False
         while part := list(islice(pictures, chunk)):
-            yield clip_of(part)
+            shown, times = zip(*part, strict=True)
+            yield clip_of(shown), list(times)
             found = True
         if not found:
             raise InputError(f"{path}{BECAUSE}{file.damage or 'there is no frame in it'}")

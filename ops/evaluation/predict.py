@@ -5,7 +5,7 @@ Of a video only its frames at input size are held, as bytes: 3 * S * S a frame, 
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from ops.data.categories import read_categories
-from ops.data.frame_names import PICTURES, by_number, frame_numbers, is_hidden, is_picture, name_pattern
+from ops.data.frame_names import PICTURES, by_number, frame_numbers, is_hidden, is_picture, is_video, name_pattern
+from ops.data.lists import read_lines
 from ops.data.modality import MODALITIES
 from ops.data.specs import dataset_file
-from ops.data.stores import FolderStore
+from ops.data.stores import FolderStore, MissingStore, Store, open_store
+from ops.data.video_file import read_timed_video
 from ops.data.views import View, eval_transform
 from ops.errors import InputError
 from ops.heads.head import video_logits
@@ -28,6 +30,8 @@ from ops.options.config import Config
 from ops.pictures.text import counted
 from ops.run.data import make_sampler
 from ops.training.placement import full_precision
+
+Timed = tuple[Tensor, Sequence[float]]  # frames, and when each is shown, in seconds
 
 
 def category_names(config: Config, num_class: int, file: Path | None, stored: list[str] | None = None) -> list[str]:
@@ -117,10 +121,95 @@ def read_flow(folder: Path, config: Config, chunk: int) -> Iterator[Tensor]:
         yield torch.cat(clip.chunk(2), 1)
 
 
-def shrink(clips: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """Clips of whole frames, uint8 (t, c, H, W), as the model sees them, uint8 (t, c, size, size)."""
+def read_store(store: Store, config: Config, chunk: int) -> Iterator[Tensor]:
+    """The frames of a pack as the model sees them, `chunk` at a time, uint8 (t, c, size, size)."""
+    view_of = partial(eval_transform, rng=None, size=config.frame_size)
+    count = store.count(config.spec)
+    for start in range(0, count, chunk):
+        yield store.load(config.spec, range(start, min(start + chunk, count)), view_of)
+
+
+def find_videos(given: Sequence[Path]) -> list[Path]:
+    """The videos that a user means by files, folders and lists.
+
+    A folder of pictures is one video, and so is one without any video in it or below it, of whatever else; another
+    folder means all videos in it and below it. A list is a text file of lines `path num_frames label`, or only `path`,
+    from its own folder on. InputError for a list that names nothing, or what is not there.
+    """
+    found = []
+    for path in given:
+        if path.suffix.lower() == ".txt" and path.is_file():
+            found += _listed(path)
+        elif path.is_dir() and not any(is_picture(file.name) for file in path.iterdir()):
+            videos = [file for file in path.rglob("*") if is_video(file.name) and file.is_file()]
+            found += sorted(videos, key=lambda file: by_number(str(file))) or [path]
+        else:
+            found.append(path)
+    return found
+
+
+def _listed(path: Path) -> list[Path]:
+    """The videos of a list."""
+    found = []
+    for number, line in read_lines(path):
+        words = line.rsplit(maxsplit=2)
+        counted = len(words) == 3 and words[1].isdecimal() and words[2].isdecimal()
+        video = path.parent / (words[0] if counted else line.strip())
+        store = open_store(video)
+        if isinstance(store, MissingStore):
+            raise InputError(f"{path}:{number}: {store.text}")
+        found.append(store.path)
+    if not found:
+        raise InputError(f"{path} is an empty list")
+    return found
+
+
+def read_frames(
+    video: Path,
+    config: Config,
+    short_side: int,
+    chunk: int,
+    keep_damaged: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+    fps: float = 25.0,
+) -> Iterator[Timed]:
+    """The frames of a file, folder or pack as the model sees them, uint8 (t, c, S, S), `chunk` at a time, with times.
+
+    Those of a file are shrunk to `short_side` first; others are shown `fps` times a second, and `say` hears what is
+    left out of a folder. InputError where the model sees something else.
+    """
+    if MODALITIES[config.modality].features:
+        raise InputError("this checkpoint sees features, of which no picture is left; give one for RGB frames")
+    if MODALITIES[config.modality].flow:
+        if not video.is_dir():
+            raise InputError(
+                f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
+            )
+        return at_rate(read_flow(video, config, chunk), fps)
+    if video.is_dir():
+        names = frame_names(video, config)
+        if others := left_out(video, names):
+            say(others)
+        return at_rate(read_folder(video, names, chunk, config.frame_size, keep_damaged), fps)
+    if not video.is_file():
+        raise InputError(f"no video file or frame folder {video}")
+    if video.suffix.lower() in (".zip", ".npy"):
+        return at_rate(read_store(open_store(video), config, chunk), fps)
+    timed = read_timed_video(video, short_side, chunk, keep_damaged)
+    return ((shrink(clip, config.frame_size), times) for clip, times in timed)
+
+
+def at_rate(clips: Iterable[Tensor], fps: float) -> Iterator[Timed]:
+    """Clips with the times of their frames, so many of which are shown a second."""
+    number = 0
     for clip in clips:
-        yield eval_transform(*clip.shape[-2:], None, size)(clip)
+        yield clip, [(number + i) / fps for i in range(len(clip))]
+        number += len(clip)
+
+
+def shrink(clip: Tensor, size: int) -> Tensor:
+    """Whole frames, uint8 (t, c, H, W), as the model sees them, uint8 (t, c, size, size)."""
+    return eval_transform(*clip.shape[-2:], None, size)(clip)
 
 
 def hold(clips: Iterable[Tensor], channels: int = 3) -> list[Tensor]:

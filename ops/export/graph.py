@@ -52,10 +52,8 @@ class VideoGraph(nn.Module):
 
     def classify(self, x: Tensor, changes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same from activations (t, c, h, w) and these distances."""
-        clustering = self.model.clustering
-        clusters = clustering.find_clusters(changes, self.lengths(x))
-        logits = self.model.classify(clustering.merge(x, clusters), 1)
-        return video_logits(logits)[0], clusters.assignment, changes
+        means, clusters = self.model.clustering(x, self.lengths(x), seen=changes)
+        return video_logits(self.model.classify(means, 1))[0], clusters, changes
 
 
 class ClipGraph(nn.Module):

@@ -74,7 +74,6 @@ WITHOUT_EFFECT = (
         "but with the modality Features; leave it out",
     ),
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
-    Idle(("scores",), lambda config: not config.evaluate, "without --evaluate; add --evaluate or leave it out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
     Idle(
         ("layer_decay", "stem_grad"),

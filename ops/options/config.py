@@ -479,7 +479,8 @@ class Config:
     )
     scores: str | None = option(
         None,
-        "with --evaluate: write the paths, labels and scores of all videos there, for tools/compare_runs.py",
+        "write the paths, labels and scores of all validation videos there, in training those of the last validation,"
+        " for tools/compare_runs.py and tools/report.py",
         role="place",
         type=file_path,
         metavar="FILE.npz",

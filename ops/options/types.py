@@ -5,6 +5,8 @@ import math
 import os
 from collections.abc import Callable
 
+from ops.live.spans import Span
+
 
 def number(
     kind: type, least: float | None = None, most: float | None = None, above: float | None = None
@@ -57,3 +59,18 @@ def stem_memory(text: str) -> int | str:
     if not digits.isdecimal() or len(unit) > 1:
         raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a size such as 2G, 512M or 0")
     return int(digits) << {"": 0, "K": 10, "M": 20, "G": 30}[unit.upper()]
+
+
+def span(text: str) -> Span:
+    """An argparse type: seconds as 2, 0.5 or 2s, or frames as 16f."""
+    frames = text.endswith("f")
+    digits = text[:-1] if frames or text.endswith("s") else text
+    try:
+        length = (int if frames else float)(digits)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither seconds, such as 2 or 0.5, nor frames, such as 16f"
+        ) from None
+    if not 0 < length < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} must be above 0, and below a million")
+    return Span(length, frames)

@@ -1,5 +1,6 @@
 """A run from its first epoch to its last, or from wherever it was stopped."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -19,7 +20,7 @@ from ops.training.averaging import averaged, restore_unaveraged
 from ops.training.checkpoint import BEST
 from ops.training.engine import evaluate, train_one_epoch
 from ops.training.losses import CLASS_WEIGHTS
-from ops.training.meters import Meters, Result
+from ops.training.meters import Found, Meters, Result
 from ops.training.mixing import Mixing
 from ops.training.optim import SCHEDULES, build_optimizer, load_momenta, set_lr, warmup_share
 from ops.training.stepping import make_stepping
@@ -28,12 +29,14 @@ from ops.training.stepping import make_stepping
 class Training:
     """A run from where it stands to its last epoch: train, validate, log, save.
 
-    It stands at the start of `epoch`, or within it after `meters.steps` steps. Raises InputError where the checkpoint
-    that the run goes on from does not fit it.
+    It stands at the start of `epoch`, or within it after `meters.steps` steps. `keep_scores`, where given, gets what
+    all processes found in each validation. Raises InputError where the checkpoint that the run goes on from does not
+    fit it.
     """
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, keep_scores: Callable[[list[Found]], None] | None = None):
         config, content = run.config, run.content
+        self.keep_scores = keep_scores
         self.run, self.config, self.model, self.processes = run, config, run.model, run.processes
         self.optimizer = build_optimizer(run.model, run.boost_classifier, **config.optimizer_options)
         self.average = averaged(run.model, config.ema) if config.ema else None
@@ -174,10 +177,14 @@ class Training:
             )
 
     def validate(self, title: str) -> Result:
-        loader = self.interrupts.batches(self.run.loaders["val"])
+        loader, found = self.interrupts.batches(self.run.loaders["val"]), []
+        keep = found.extend if self.keep_scores else lambda some: None
         with self.progress(f"{title} val", "val") as progress:
             on_step = partial(self.after_look, progress)
-            return evaluate(self.shown, loader, self.run.device, on_step, self.processes)
+            result = evaluate(self.shown, loader, self.run.device, on_step, self.processes, keep)
+        if self.keep_scores:
+            self.keep_scores(found)
+        return result
 
     def progress(self, title: str, split: str) -> Progress:
         done = self.meters.steps if split == "train" else 0

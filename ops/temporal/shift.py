@@ -81,6 +81,40 @@ class TemporalShift(nn.Module):
         return f"num_segments={self.num_segments}, shift_div={self.shift_div}, direction={self.direction}"
 
 
+class RememberingShift(nn.Module):
+    """`TemporalShift` from the past, for one video whose steps come one by one or a few at a time.
+
+    What the last step gives to the next one is kept; before the first step it is zero, as in `TemporalShift`.
+    """
+
+    def __init__(self, net: nn.Module, shift_div: int):
+        super().__init__()
+        self.net, self.shift_div = net, shift_div
+        self.kept: Tensor | None = None  # (1, c // shift_div, h, w)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fold = x.shape[1] // self.shift_div
+        given = x[:, :fold]  # (m, fold, h, w)
+        before = torch.zeros_like(given[:1]) if self.kept is None else self.kept
+        self.kept = given[-1:].clone()
+        return self.net(torch.cat([torch.cat([before, given[:-1]]), x[:, fold:]], 1))
+
+
+def remember_steps(network: nn.Module) -> None:
+    """Put a `RememberingShift` in the place of every `TemporalShift` of a network, all of them from the past."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, TemporalShift):
+            parent, _, own = name.rpartition(".")
+            setattr(network.get_submodule(parent), own, RememberingShift(module.net, module.shift_div))
+
+
+def forget_steps(network: nn.Module) -> None:
+    """Let the next step of a network whose shifts remember be the first of a video."""
+    for module in network.modules():
+        if isinstance(module, RememberingShift):
+            module.kept = None
+
+
 def before_blocks(backbone: Backbone, stage: str) -> list[Place]:
     """The input of every block, its skip connection included (`--shift_place block`)."""
     return backbone.blocks(stage)

@@ -145,6 +145,21 @@ def pictures(folder: Path) -> dict:
     return {"pictures": np.random.default_rng(0).integers(0, 255, (12, 16, 16, 3), np.uint8)}
 
 
+def long(folder: Path) -> None:
+    """Frames of several videos in one folder."""
+    for number in range(40):
+        write(folder / f"data/long/{number}.jpg", jpeg(3))
+
+
+def moving_model(folder: Path) -> None:
+    write_checkpoint(
+        folder / f"checkpoint/TSM_movingmnist_RGB_thin/{ckpt.BEST}",
+        "movingmnist",
+        DATASETS["movingmnist"],
+        cluster="slope",
+    )
+
+
 def fusion(folder: Path) -> None:
     spec = DATASETS["ucf101"]
     for modality in ("RGB", "Flow"):
@@ -267,6 +282,8 @@ NEEDS: dict[str, Need] = {
         hub,
         onnx,
         pictures,
+        long,
+        moving_model,
         fusion,
         splits,
         activations,

@@ -35,8 +35,11 @@ SMALLER = {  # program -> flags behind every command of it that runs: the last o
     "main.py": "--arch resnet_thin --input_size 32 --epochs 1 --pretrain none -j 0 --device cpu",
     "test_models.py": "-j 0 --device cpu",
     "tools/predict.py": "--device cpu",
+    "tools/live.py": "--device cpu",
+    "tools/explain.py": "--device cpu",
     "tools/extract_features.py": "--device cpu",
     "tools/gradient_agreement.py": "--num_videos 2 --num_pairs 4 --device cpu",
+    "tools/report.py": "--device cpu",
     "tools/make_move4mnist.py": "--num_train 8 --num_val 4 -j 1 --digits glyphs",
 }
 OF_FEATURES = "--epochs 1 -j 0 --device cpu"  # behind those of main.py that see features
@@ -164,6 +167,16 @@ def check_parses(command: Command, monkeypatch) -> None:
 )
 def test_commands_parse(command, monkeypatch):
     check_parses(command, monkeypatch)
+
+
+def test_the_quick_start_compares_its_runs_in_ways_that_parse(monkeypatch):
+    text = (ROOT / "scripts/quickstart.sh").read_text()
+    calls = re.findall(r"^run python (tools/(?:.*\\\n)*.*)$", text, re.M)
+    commands = [read_command("quickstart.sh", shlex.split(call.replace("\\\n", " "))) for call in calls]
+    assert [command.program for command in commands] == ["tools/compare_runs.py", "tools/report.py"]
+    for command in commands:
+        check_parses(command, monkeypatch)
+    assert commands[0].arguments[0] == commands[1].arguments[0]  # the same runs
 
 
 @pytest.mark.parametrize("command", INLINE, ids=lambda command: command.place)

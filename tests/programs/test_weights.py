@@ -20,6 +20,8 @@ PROGRAMS = {
     "main.py --pretrain": f"{NEW} --suffix tuned --pretrain x.pth",
     "test_models.py": f"{DATA} --weights x.pth -j 0 --device cpu",
     "tools/predict.py": "{data}/val/up_0 --weights x.pth --device cpu",
+    "tools/explain.py": "{data}/val/up_0 --weights x.pth --device cpu --out picture.png",
+    "tools/report.py": "run --weights x.pth --device cpu",
     "tools/draw_clusters.py": "{data} --weights x.pth --out pictures --videos val/up_0 --device cpu",
     "tools/compare_runs.py": "run --picture x.png --video {data}/val/up_0 --weights x.pth",
     "tools/gradient_agreement.py": f"{DATA} --weights x.pth --num_videos 4 --num_pairs 2 --device cpu",

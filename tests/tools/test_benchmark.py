@@ -131,6 +131,14 @@ def test_a_step_trains_on_every_frame(tmp_path):
     assert all(torch.equal(frames, loaded["slope"]) and len(frames) == 8 for frames in loaded.values())
 
 
+def test_predictions_while_frames_come(tmp_path):
+    words = ["--arch", "resnet_thin", "--size", "16", "--frames", "12", "--window", "8", "--num_segments", "4"]
+    benchmark.main(["live", *words, "--repeat", "1", "--json", str(tmp_path / "live.json")])
+    rows = json.loads((tmp_path / "live.json").read_text())["rows"]
+    assert len(rows) == 5 and rows[1]["kind"] == "slope"
+    assert all(row["frames/s"] == pytest.approx(1000 / row["ms a frame"]) for row in rows)
+
+
 def test_loader_of_ones_own_videos(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for i in range(3):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoints import make_checkpoint
 from PIL import Image
-from torch import nn
 from videos import make_video
 
 from ops.data.stores import FolderStore
@@ -16,30 +16,10 @@ from ops.data.video_file import read_video
 from ops.data.views import eval_transform
 from ops.errors import InputError
 from ops.evaluation.predict import Prediction, Steps, category_names, frame_names, left_out
-from ops.models import build_model
-from ops.options.config import Config, plain
+from ops.options.config import Config
 from ops.pictures import video as pictures
 from ops.run.restore import load_model
-from ops.training import checkpoint as ckpt
 from tools import compare_runs, extract_frames
-
-
-def make_checkpoint(path: Path, **given) -> Path:
-    """An untrained model whose classes differ, as main.py would save it."""
-    given = {
-        "num_segments": 4,
-        "arch": "resnet_thin",
-        "dataset": "movingmnist",
-        "modality": "RGB",
-        "shift": True,
-        "root_path": str(path.parent / "nowhere"),
-    } | given
-    config = Config(**given)
-    torch.manual_seed(0)
-    model = build_model(num_class=config.num_class or 4, **config.model_options)
-    nn.init.normal_(model.new_fc.weight)
-    ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config)})
-    return path
 
 
 @pytest.fixture(scope="module")

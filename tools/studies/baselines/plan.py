@@ -102,17 +102,20 @@ def tsm(seed: int) -> Iterator[Cell]:
     yield from (Cell("t128", "tsm", cut, seed) for cut in ("none", *CUTS))
 
 
-def residual(seed: int) -> Iterator[Cell]:
-    """All systems on the thin ResNet, sampled, then behind slope's cuts."""
+def sampled(seed: int) -> Iterator[Cell]:
+    """All systems on the thin ResNet, sampled."""
     yield from tsm(seed)
-    names = [name for name in SYSTEMS if name not in BACKBONES]
-    yield from (Cell("t128", name, "none", seed) for name in names)
-    yield from (Cell("t128", name, "slope", seed) for name in names if name not in SAMPLED_ONLY)
+    yield from (Cell("t128", name, "none", seed) for name in SYSTEMS if name not in BACKBONES)
 
 
-def others(seed: int) -> Iterator[Cell]:
+def backbones(seed: int) -> Iterator[Cell]:
     """The other backbones."""
-    yield from (Cell("t128", name, cut, seed) for name in BACKBONES for cut in ("none", "slope"))
+    yield from (Cell("t128", name, "none", seed) for name in BACKBONES)
+
+
+def clustered(seed: int) -> Iterator[Cell]:
+    """All systems behind slope's cuts."""
+    yield from (Cell("t128", name, "slope", seed) for name in SYSTEMS if name not in SAMPLED_ONLY)
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,8 @@ class Baselines(Study):
     result = BaselineResult
 
     def choose_cells(self, seeds: Sequence[int], quick: bool = False) -> list[Cell]:
-        """All of a seed before the next, other backbones last; `quick` leaves TSM, sampled and behind all cuts."""
-        experiments = (tsm,) if quick else (residual, others)
+        """Sampled systems of all seeds before what clusters; `quick` leaves TSM, sampled and behind all cuts."""
+        experiments = (tsm,) if quick else (sampled, backbones, clustered)
         cells = [cell for experiment in experiments for seed in seeds for cell in experiment(seed)]
         return with_needs(cells)
 
