@@ -48,6 +48,7 @@ class TSN(nn.Module):
         dropout: float,
         partial_bn: bool,
         freeze_stem_bn: bool = False,
+        freeze_bn: bool = False,
         freeze_backbone: bool = False,
     ):
         super().__init__()
@@ -72,8 +73,9 @@ class TSN(nn.Module):
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
             frozen |= {name for name, norm in norms.items() if norm in inside}
-        if freeze_backbone:
+        if freeze_bn or freeze_backbone:
             frozen |= set(norms)
+        if freeze_backbone:
             base_model.requires_grad_(False)
         self.frozen_norms = [name for name in norms if name in frozen]
         for name in self.frozen_norms:
@@ -359,6 +361,7 @@ def build_model(
     dropout: float = 0.5,
     partial_bn: bool = True,
     freeze_stem_bn: bool = False,
+    freeze_bn: bool = False,
     freeze_backbone: bool = False,
     seed: int = 0,
     **head_options,
@@ -407,5 +410,6 @@ def build_model(
         dropout,
         partial_bn,
         freeze_stem_bn,
+        freeze_bn,
         freeze_backbone,
     )

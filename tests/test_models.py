@@ -286,6 +286,15 @@ def test_frozen_norms_keep_their_statistics():
     assert changed == {f"base_model.bn1.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")}
 
 
+@pytest.mark.parametrize("partial_bn", [True, False])
+@pytest.mark.parametrize("cluster", ["none", "slope"])
+def test_frozen_norms_of_the_whole_backbone(cluster, partial_bn):
+    model = thin(cluster=cluster, partial_bn=partial_bn, freeze_bn=True).train()
+    batch_statistics, trainable, norms = norm_states(model)
+    assert batch_statistics == trainable == set() and len(norms) == 12
+    assert model.base_model.conv1.weight.requires_grad
+
+
 def test_non_local_blocks_learn_under_partial_batchnorm():
     """Their last BatchNorm starts at zero: frozen, the blocks would be nothing for ever."""
     model = thin(non_local=True, partial_bn=True).train()
@@ -338,6 +347,26 @@ def test_keys_follow_tsm():
         "new_fc.bias",
     } <= keys
     assert all(key.startswith(("base_model.", "new_fc.")) for key in keys)
+
+
+@pytest.mark.parametrize(
+    "arch, options, number",
+    [
+        ("resnet50", {}, 24_327_632),
+        ("resnet50", {"shift": True}, 24_327_632),
+        ("resnet50", {"shift": True, "shift_direction": "past"}, 24_327_632),
+        ("resnet50", {"shift": True, "non_local": True}, 31_686_096),
+        ("resnet152", {}, 58_963_408),
+        ("mobilenetv2_thin", {"shift": True}, 286_960),
+        ("bninception_thin", {}, 216_388),
+    ],
+    ids=str,
+)
+def test_parameters_of_networks_with_400_classes(arch, options, number):
+    """Literal numbers; those of heads, STM, MobileNetV2 and BNInception stand with their tests."""
+    with torch.device("meta"):
+        model = build_model(arch, 400, 8, cluster="none", **options)
+    assert sum(parameter.numel() for parameter in model.parameters()) == number
 
 
 def test_same_seed_same_weights():

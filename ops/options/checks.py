@@ -76,6 +76,12 @@ WITHOUT_EFFECT = (
     Idle(("lr_steps",), lambda config: config.lr_type == "cos", "with --lr_type cos; leave one of them out"),
     Idle(("eps",), lambda config: config.optimizer == "sgd", "with --optimizer sgd; leave one of them out"),
     Idle(
+        ("npb", "freeze_stem_bn", "sync_bn"),
+        lambda config: config.freeze_bn,
+        "with --freeze_bn, which trains no BatchNorm; leave one of them out",
+        passes_default=True,
+    ),
+    Idle(
         ("layer_decay", "stem_grad"),
         lambda config: config.freeze_backbone,
         "with --freeze_backbone; leave one of them out",
@@ -224,7 +230,7 @@ def check_stem(config: Config) -> None:
     """How the stem runs: in chunks or not, and with which gradient."""
     if config.stem_grad == "representative" and config.stem_chunk == 0:
         raise InputError("--stem_grad representative is for a stem in chunks; leave --stem_chunk 0 out")
-    if config.freeze_stem_bn or config.freeze_backbone or config.evaluate:
+    if config.freeze_stem_bn or config.freeze_bn or config.freeze_backbone or config.evaluate:
         return
     for name, other in (("stem_chunk", "auto"), ("stem_grad", "exact")):
         if getattr(config, name) not in (other, 0):

@@ -313,6 +313,12 @@ class Config:
     )
     freeze_backbone: bool = option(False, "train the classifier and the head alone", role="training")
     freeze_stem_bn: bool = option(False, "train none of the BatchNorms that see every frame", role="training")
+    freeze_bn: bool = option(
+        False,
+        "train no BatchNorm of the backbone, with clustering or without: they keep the statistics and weights that they"
+        " start with, as those must that are folded into convolutions",
+        role="training",
+    )
     sync_bn: bool = option(False, "BatchNorm takes its statistics from the videos of all processes", role="training")
     cluster_start_epoch: int = option(
         0,
@@ -324,7 +330,7 @@ class Config:
     stem_chunk: int | str = option(
         "auto",
         "frames that pass the stem at a time, so that memory does not grow with a video (in training with"
-        " --freeze_stem_bn only); 0: all; auto: all where they take little memory",
+        " --freeze_stem_bn or --freeze_bn only); 0: all; auto: all where they take little memory",
         role="training",
         type=stem_chunk,
         metavar="N|auto",
@@ -627,6 +633,7 @@ class Config:
             "dropout": self.dropout,
             "partial_bn": not self.npb,
             "freeze_stem_bn": self.freeze_stem_bn,
+            "freeze_bn": self.freeze_bn,
             "freeze_backbone": self.freeze_backbone,
             "seed": self.seed,
         }

@@ -114,6 +114,8 @@ def warn_of_frozen_norms(config: Config, model: TSN, warn: Say) -> None:
         flags.append("add --npb")
     if config.freeze_stem_bn:
         flags.append("leave --freeze_stem_bn out")
+    if config.freeze_bn:
+        flags = ["leave --freeze_bn out"]
     if config.freeze_backbone:
         flags = ["leave --freeze_backbone out"]
     warn(

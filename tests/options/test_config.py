@@ -45,6 +45,7 @@ ROLES = {
         "npb",
         "vlad_stage",
         "freeze_stem_bn",
+        "freeze_bn",
         "stem_chunk",
         "stem_memory",
         "stem_grad",

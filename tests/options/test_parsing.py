@@ -77,6 +77,7 @@ OPTIONS = {
     "gd": ("20", 20.0),
     "npb": (None, True),
     "freeze_stem_bn": (None, True),
+    "freeze_bn": (None, True),
     "stem_chunk": ("8", 8),
     "stem_memory": ("2M", 2**21),
     "stem_grad": ("representative", "representative"),

@@ -146,6 +146,7 @@ def test_what_a_file_of_another_program_gives_is_named():
         ("--freeze_stem_bn", "12 BatchNorms would not train"),
         ("--pretrain none --freeze_stem_bn", "; add --npb and leave --freeze_stem_bn out, or start"),
         ("--pretrain none --npb --freeze_stem_bn", " 3 BatchNorms would not train, "),
+        ("--pretrain none --freeze_bn", "12 BatchNorms would not train, whose statistics are of no images; leave --f"),
         ("--pretrain none --npb", None),
         ("--npb", None),
         ("--tune_from x.pth", None),

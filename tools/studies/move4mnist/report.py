@@ -1,12 +1,13 @@
 """docs/results.md from results: every figure in it is computed here, and so are the verdicts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ops.evaluation.gradient_agreement import ANGLES, agreements
 from ops.evaluation.statistics import mean_and_spread
 from ops.files import write_whole
 from tools.studies.move4mnist import figures
-from tools.studies.move4mnist.hypotheses import HYPOTHESES, judge
+from tools.studies.move4mnist.hypotheses import HYPOTHESES, Hypothesis, judge
 from tools.studies.move4mnist.plan import (
     CLUSTERS,
     COST,
@@ -69,15 +70,19 @@ def seconds(results: Results, cell: Cell) -> str:
     return f"{mean_and_spread(values)[0]:.0f}" if values else "-"
 
 
-def hypotheses(results: Results) -> str:
+def verdicts(results: Results, some: Sequence[Hypothesis]) -> str:
+    """A table of what was expected, and what came out."""
     rows = []
-    for number, hypothesis in enumerate(HYPOTHESES, 1):
+    for number, hypothesis in enumerate(some, 1):
         verdict = judge(hypothesis, results)
         low, high = min(verdict.differences, default=0), max(verdict.differences, default=0)
         mean = sum(verdict.differences) / max(1, len(verdict.differences))
         figures = (f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", f"{verdict.held} of {len(verdict.differences)}")
         rows.append((str(number), hypothesis.claim, f"**{verdict.word}**", *(figures if verdict.differences else "--")))
-    head = ("", "expected", "verdict", "difference in points, mean (range)", "held in")
+    return table(("", "expected", "verdict", "difference in points, mean (range)", "held in"), rows)
+
+
+def hypotheses(results: Results) -> str:
     return f"""\
 ## What was expected, and what came out
 
@@ -85,7 +90,7 @@ Written down when the study had just begun, from what smaller runs had suggested
 ([hypotheses.py](../tools/studies/move4mnist/hypotheses.py)). Each is compared seed by seed: **held** means for all
 seeds and settings that it names, **failed** for none, **mixed** for some.
 
-{table(head, rows)}"""
+{verdicts(results, HYPOTHESES)}"""
 
 
 def sparsity(results: Results) -> str:
