@@ -81,13 +81,29 @@ def frame_changes(x: Tensor, lengths: Tensor, distance: str = "hamming") -> Tens
     the distance gives another thing than a whole number for each frame.
     """
     x = _in_memory_order(x.detach()).flatten(1)  # (sum t, d)
+    if in_export():
+        before = torch.arange(-1, x.shape[0], device=x.device).clamp(min=0)  # the first frame stands before itself
+        changes = _checked(distance, DISTANCES[distance].between(x[before]), x.shape[0])
+    else:
+        changes = _changes_in_blocks(x, distance)
+    return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
+
+
+def in_export() -> bool:
+    """Whether `torch.export` makes a graph of what runs: then no value can be looked at, and the graph has to serve
+    any number of frames, so that no loop may depend on it. With `torch.compile` it is False."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+
+
+def _changes_in_blocks(x: Tensor, distance: str) -> Tensor:
+    """Distances of frames (m, d) from the one before, 0 for the first -> (m,) int64."""
     changes = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     elements = BLOCK_ELEMENTS if x.device.type == "cpu" else 2**28
     block = max(1, elements // max(1, x.shape[1]))  # frames compared at once
     for start in range(1, len(x), block):
         part = x[start - 1 : start + block]  # begins with the frame before the block
         changes[start : start + block] = _checked(distance, DISTANCES[distance].between(part), len(part) - 1)
-    return changes.index_fill(0, lengths.cumsum(0) - lengths, 0)
+    return changes
 
 
 def _checked(distance: str, changes: Tensor, number: int) -> Tensor:
@@ -96,7 +112,7 @@ def _checked(distance: str, changes: Tensor, number: int) -> Tensor:
         raise ValueError(
             f"distance {distance!r} must give an int64 for each of {number} frames, not {_describe(changes)}"
         )
-    if changes.device.type == "cpu" and number and int(changes.min()) < 0:
+    if changes.device.type == "cpu" and not in_export() and number and int(changes.min()) < 0:
         raise ValueError(f"distance {distance!r} gave {int(changes.min())}; it must be at least 0")
     return changes
 
@@ -128,9 +144,9 @@ class Layout(NamedTuple):
 
 def packed_layout(lengths: Tensor, total: int, num_clusters: int) -> Layout:
     """The layout of `total` packed frames; `lengths` (n,) int64 on the device that the frames are on."""
-    first = lengths.cumsum(0) - lengths
-    video = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths, output_size=total)
-    position = torch.arange(total, device=lengths.device) - first[video]
+    frame, end = torch.arange(total, device=lengths.device), lengths.cumsum(0)
+    first, video = end - lengths, torch.searchsorted(end, frame, right=True)
+    position = frame - first[video]
     return Layout(lengths, lengths.clamp(max=num_clusters), first, video, position)
 
 
@@ -164,7 +180,7 @@ def cumulative_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
     thresholds_passed = ((running * g + total - 1) // total - 1).clamp(min=0)  # how many k > 0 have running > k/g total
     # one new cluster per frame at most: labels[i] = min over j <= i of thresholds_passed[j] + (i - j), in one video;
     # of 5 frames and g = 3, thresholds_passed 0 2 2 2 2 gives the labels 0 1 2 2 2
-    ahead = position + 2 * len(changes) * layout.video  # with an offset per video, which cummin cannot carry over
+    ahead = position + 2 * changes.shape[0] * layout.video  # with an offset per video, which cummin cannot carry over
     labels = torch.cummin(thresholds_passed - ahead, 0).values + ahead
     return torch.maximum(labels, position + g - t)
 
@@ -217,7 +233,7 @@ def _labels_from_largest(score: Tensor, layout: Layout) -> Tensor:
     score = torch.where(layout.position == 0, top, score)
     order = torch.sort(layout.video * (top + 1) - score, stable=True).indices  # by video, then score, then time
     rank = layout.position  # place k of each video now holds its k-th largest
-    starts = torch.zeros_like(score).scatter_(0, order, (rank < layout.clusters[layout.video]).to(score.dtype))
+    starts = torch.zeros_like(score).index_add_(0, order, (rank < layout.clusters[layout.video]).to(score.dtype))
     return _running_sum(starts, layout) - 1
 
 
@@ -253,7 +269,7 @@ def find_clusters(seen: Tensor, lengths: Tensor, num_clusters: int, method: str,
     would have to be waited for.
     """
     n, g = len(lengths), num_clusters
-    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, len(seen), g)
+    clustering, layout = CLUSTERINGS[method], packed_layout(lengths, seen.shape[0], g)
     labels = clustering.labels(seen, layout, seed)
     _check_labels(method, labels, layout)
     if clustering.whole_videos:
@@ -300,9 +316,9 @@ def _describe(answer: object) -> str:
 def _check_labels(method: str, labels: Tensor, layout: Layout) -> None:
     """Raise ValueError where a method's answer leaves a cluster empty, runs backwards, or is no answer at all."""
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != layout.video.shape:
-        wanted = f"an int64 label for each of {len(layout.video)} frames"
+        wanted = f"an int64 label for each of {layout.video.shape[0]} frames"
         raise ValueError(f"clustering {method!r} must give {wanted}, not {_describe(labels)}")
-    if labels.device.type != "cpu":
+    if labels.device.type != "cpu" or in_export():
         return
     whole = CLUSTERINGS[method].whole_videos
     for video, g in zip(labels.split(layout.lengths.tolist()), layout.clusters.tolist(), strict=True):
@@ -356,11 +372,21 @@ class _SegmentMeans(torch.autograd.Function):
         return each[cluster].view(ctx.shape), None, None
 
 
+def _product_means(x: Tensor, start: Tensor, size: Tensor) -> Tensor:
+    """Means for exported graphs: one product, of the share that each frame has in each cluster and the frames."""
+    place = torch.arange(x.shape[0], device=x.device) - start[:, None]  # (n*g, sum t)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    share = ((place >= 0) & (place < size[:, None])).to(wide) / size[:, None]
+    return (share @ x.flatten(1).to(wide)).to(x.dtype).unflatten(1, x.shape[1:])
+
+
 def cluster_means(x: Tensor, clusters: Clusters) -> Tensor:
     """Mean activation of every cluster, x (sum t, ...) -> (n*g, ...); gradients reach every frame."""
     if clusters.order is not None:
         x = x[clusters.order]
     means = _slice_means if x.device.type in ("cpu", "mps") else _SegmentMeans.apply
+    if in_export():
+        means = _product_means
     return means(x, clusters.start, clusters.size)
 
 
@@ -428,7 +454,8 @@ class TemporalClustering(nn.Module):
         `draw` (n*g,) in [0, 1) tells in training which frame stands for each cluster with `reduce` "random"; without
         it torch's own generator does. `seen` is what `look_at` would give, where it is known already.
         """
-        if lengths.device.type == "cpu" and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):
+        known = lengths.device.type == "cpu" and not in_export()
+        if known and (int(lengths.sum()) != len(x) or int(lengths.min()) < 1):
             raise ValueError(f"lengths {lengths.tolist()} must be positive and add up to the {len(x)} frames given")
         lengths = lengths.to(x.device, torch.int64, non_blocking=True)
         clusters = self.find_clusters(self.look_at(x, lengths) if seen is None else seen, lengths)

@@ -38,19 +38,19 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Of two programs that write it at once, the last to end leaves its own.
     """
-    with _renamed(path) as trial:
+    with renamed(path) as trial:
         trial.write_bytes(content)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that gets the name `path` when the block ends well and is gone otherwise; makes its folder."""
-    with _renamed(path) as trial, trial.open("wb") as file:
+    with renamed(path) as trial, trial.open("wb") as file:
         yield file
 
 
 @contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
+def renamed(path: Path) -> Iterator[Path]:
     """Another name for a file that becomes `path` when the block ends well; InputError where it cannot be written."""
     trial = _beside(path)
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the project with the oldest releases that requirements.txt and those for plots, flow and explanations allow, on Python 3.10 if
-# there is one or uv can bring it, else on python3: `bash scripts/test_floors.sh [pytest options]`.
+# Tests the project with the oldest releases that requirements.txt and those for plots, flow, explanations and export allow,
+# on Python 3.10 if there is one or uv can bring it, else on python3: `bash scripts/test_floors.sh [pytest options]`.
 # Everything is installed into .floors; VENV=path names another virtual environment to use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ find_python() { # prints the path of Python 3.10, or of python3
 
 VENV=${VENV:-.floors/venv}
 BASE_PYTHON=$(find_python)
-sed '/^-r/d; s/>=/==/' requirements{,-plot,-flow,-explain}.txt >.floors/constraints.txt
+sed '/^-r/d; s/>=/==/' requirements{,-plot,-flow,-explain,-export}.txt >.floors/constraints.txt
 export PIP_CONSTRAINT=$PWD/.floors/constraints.txt
 . scripts/venv.sh requirements-dev.txt
 unset PIP_CONSTRAINT

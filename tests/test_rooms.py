@@ -94,6 +94,35 @@ def test_there_is_no_circle():
     TopologicalSorter(imports()).prepare()  # raises CycleError, which names the circle
 
 
+def needed_by(file: str) -> set[str]:
+    """All files that are imported where this one is."""
+    needed, new = set(), imports_of(file, (ROOT / file).read_text())
+    while new:
+        needed |= new
+        new = {other for file in new for other in imports()[file]} - needed
+    return needed
+
+
+def test_training_imports_nothing_of_export():
+    assert "ops/run/training.py" in needed_by("main.py")
+    assert not [file for file in needed_by("main.py") if file.startswith("ops/export/")]
+
+
+def test_a_model_is_loaded_without_the_program_that_trains():
+    assert not {"ops/run/setup.py", "ops/run/training.py", "ops/training/engine.py"} & needed_by("ops/run/restore.py")
+
+
+def test_no_package_of_export_is_imported_at_once():
+    lines = (ROOT / "requirements-export.txt").read_text().splitlines()
+    packages = {line.split(">=")[0] for line in lines if ">=" in line}
+    assert packages >= {"onnx", "onnxruntime", "safetensors"}
+    for file in FILES:
+        for node in ast.parse((ROOT / file).read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert not packages & {name.split(".")[0] for name in names}, file
+
+
 def test_no_room_stands_on_more_than_a_few_others():
     floors: dict[int, int] = {}
     for room in reversed(range(len(ROOMS))):

@@ -73,11 +73,13 @@ class Modality:
     `to_float` makes them of a step as loaded; `statistics` normalise them, made from those that a backbone has for
     colours. With `flow` the files are pairs of optical flow images. TSN's first convolution of flow learns faster than
     the rest: `fast_first_conv`. Of `features`, which are no pictures, the data say how many channels they have; `arch`
-    names the only backbone that takes them.
+    names the only backbone that takes them. `channel_text` says what the channels are and where they come from, to
+    those who run a model elsewhere and have to make them.
     """
 
     stack: int
     channels: int
+    channel_text: str
     to_float: Callable[[Tensor], Tensor]
     statistics: Callable[[Sequence[float], Sequence[float]], Statistics]
     crop_scales: tuple[float, ...] = CROP_SCALES
@@ -87,13 +89,25 @@ class Modality:
     arch: str | None = None
 
 
+COLOURS = "red, green, blue of a frame, byte / 255"
+FLOW = "flow of {}, x, y, x, y, ...: byte / 255 of the pictures that tools/extract_flow.py makes"
+DIFFERENCES = (
+    "the 5 differences of 6 neighbouring frames, each less the one before it: red, green, blue of the earliest, then of"
+    " the next, ..., byte / 255. Step i is made of the frames i to i + 5, so that n frames make n - 5 steps"
+)
+DYNAMIC = f"dynamic image, by ops/data/dynamic_images.py, of {WINDOW} neighbouring {{}}"
+
 MODALITIES = {
-    "RGB": Modality(1, 3, levels, of_colours),
-    "Flow": Modality(5, 10, levels, of_flow, CROP_SCALES[:3], flow=True, fast_first_conv=True),
-    "RGBDiff": Modality(6, 15, frame_differences, of_differences, CROP_SCALES[:3]),
-    "SI": Modality(1, 3, levels, of_colours),
-    "DI": Modality(WINDOW, 3, dynamic_images, of_dynamic_images),
-    "OF": Modality(1, 2, levels, of_flow, flow=True),
-    "DOF": Modality(WINDOW, 2, dynamic_images, of_dynamic_flow, flow=True),
-    "Features": Modality(1, 0, floats, of_features, features=True, arch="features"),
+    "RGB": Modality(1, 3, COLOURS, levels, of_colours),
+    "Flow": Modality(
+        5, 10, FLOW.format("5 neighbouring frames"), levels, of_flow, CROP_SCALES[:3], flow=True, fast_first_conv=True
+    ),
+    "RGBDiff": Modality(6, 15, DIFFERENCES, frame_differences, of_differences, CROP_SCALES[:3]),
+    "SI": Modality(1, 3, COLOURS, levels, of_colours),
+    "DI": Modality(WINDOW, 3, DYNAMIC.format("frames: red, green, blue"), dynamic_images, of_dynamic_images),
+    "OF": Modality(1, 2, FLOW.format("one frame"), levels, of_flow, flow=True),
+    "DOF": Modality(
+        WINDOW, 2, DYNAMIC.format("pairs of flow images: x, y"), dynamic_images, of_dynamic_flow, flow=True
+    ),
+    "Features": Modality(1, 0, "features of a frame or cluster", floats, of_features, features=True, arch="features"),
 }

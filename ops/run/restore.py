@@ -1,6 +1,7 @@
 """The one road from a checkpoint to its model, for our files and for those in TSM's layout."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from ops.errors import InputError
@@ -66,12 +67,17 @@ class Loaded(NamedTuple):
     class_names: list[str] | None
 
 
-def load_model(path: str, trust: bool = False) -> Loaded:
+def load_model(path: str | Path, trust: bool = False) -> Loaded:
     """The model of a checkpoint, how it was trained and what its classes are; nothing but the file is needed.
 
-    Raises InputError where it does not say how it was trained.
+    `path` names a file that main.py or TSM's program wrote, or a folder that tools/export.py wrote. With `trust` the
+    file may run code. Raises InputError where it does not say how it was trained.
     """
-    content = load_checkpoint(path, trust)
+    return build_loaded(load_checkpoint(path, trust), str(path))
+
+
+def build_loaded(content: dict, path: str) -> Loaded:
+    """`load_model` of checkpoint `path`, whose content has been read."""
     num_class = count_classes(content)
     stored = content.get("config")
     if isinstance(stored, dict) and num_class and {"dataset", "modality"} <= stored.keys():

@@ -30,6 +30,7 @@ from ops.streaming import choose_streaming
 from ops.training import checkpoint as ckpt
 from ops.training.compiling import compile_network
 from ops.training.devices import pick_device
+from ops.training.hub import is_hub
 from ops.training.placement import choose_kernels, place_model
 from ops.training.processes import ALONE, Processes
 from ops.training.sync_norm import synchronise
@@ -124,6 +125,8 @@ def find_checkpoint(config: Config, say: Say, warn: Say) -> tuple[Config, dict]:
     if not config.resume:
         return config, {}
     if config.resume != "auto":
+        if is_hub(config.resume) and not config.evaluate:
+            raise InputError(f"--resume {config.resume} holds weights, not the state of a training; use --tune_from")
         return config, ckpt.load_checkpoint(config.resume, config.trust_checkpoint)
     path, content, problems = newest_checkpoint(config.run_folder, config.trust_checkpoint)
     for problem in problems:

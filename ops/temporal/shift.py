@@ -8,8 +8,10 @@ while a video goes on, looks at no later step: the first `fold` channels come fr
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from archs.backbone import Backbone, Place
+from ops.clustering import in_export
 from ops.errors import InputError
 
 DIRECTIONS = {  # what of the first channels comes from the next step and what from the previous one
@@ -23,7 +25,8 @@ def temporal_shift(x: Tensor, num_segments: int, shift_div: int = 8, direction: 
 
     x (n * num_segments, c, h, w) -> the same shape and memory format; `direction` is one of `DIRECTIONS`.
     """
-    return _Shift.apply(x, num_segments, *DIRECTIONS[direction](x.shape[1] // shift_div))
+    groups = DIRECTIONS[direction](x.shape[1] // shift_div)
+    return _put_together(x, num_segments, *groups) if in_export() else _Shift.apply(x, num_segments, *groups)
 
 
 class _Shift(torch.autograd.Function):
@@ -53,6 +56,15 @@ def _move_channels(x: Tensor, num_segments: int, from_next: slice, from_previous
     out[:, 0, from_previous] = 0
     out[:, :, rest] = x[:, :, rest]
     return out.flatten(0, 1)
+
+
+def _put_together(x: Tensor, num_segments: int, from_next: slice, from_previous: slice) -> Tensor:
+    """The same for exported graphs, where each write into a tensor would be a copy of it."""
+    x = x.unflatten(0, (-1, num_segments))  # (n*g, c, h, w) -> (n, g, c, h, w)
+    following = F.pad(x[:, 1:, from_next], (0, 0, 0, 0, 0, 0, 0, 1))
+    previous = F.pad(x[:, :-1, from_previous], (0, 0, 0, 0, 0, 0, 1, 0))
+    rest = x[:, :, max(from_next.stop, from_previous.stop) :]
+    return torch.cat([following, previous, rest], 2).flatten(0, 1)
 
 
 class TemporalShift(nn.Module):

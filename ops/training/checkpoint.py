@@ -14,6 +14,7 @@ from archs import ARCHS
 from archs.backbone import Backbone
 from ops.errors import InputError
 from ops.models import TSN
+from ops.training.hub import is_hub, read_hub
 from ops.training.layouts import (
     HEAD,
     find_weights,
@@ -101,28 +102,11 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
     """Read a checkpoint to the CPU; InputError names a file that cannot be used.
 
     Tensors and plain values only, unless the user trusts the file: others can run code. A bare state dict, and one
-    that another program put under another name, are taken as a checkpoint without config.
+    that another program put under another name, are taken as a checkpoint without config. A folder that
+    tools/export.py wrote, or its file of safetensors, is as good.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no checkpoint {path}; give the path of a .pth or .pth.tar file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as records:
-                    if spoiled := records.testzip():
-                        raise ValueError(f"its checksum is wrong in {spoiled}")
-            content = torch.load(path, map_location="cpu", weights_only=not trust)
-    except Exception as error:  # torch raises whatever a spoiled file makes it stumble over
-        reason = str(error) if "checksum" in str(error) else "it is damaged, or another kind of file"
-        problem = f"{path} is not a readable checkpoint of tensors and plain values: {reason}"
-        if more := re.search(r"GLOBAL (\S+)", str(error)):
-            problem = (
-                f"{path} holds more than tensors and plain values ({more[1]}), which could run code; if you"
-                " trust its maker, add --trust_checkpoint"
-            )
-        raise InputError(problem) from None
+    content = read_hub(path) if is_hub(path) else _read_file(path, trust)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a checkpoint")
     weights = find_weights(content)
@@ -140,6 +124,29 @@ def load_checkpoint(path: str | Path, trust: bool = False) -> dict:
         name = (wrong or ["epoch"])[0]
         raise InputError(f"{path} is damaged: its {name} is {str(content[name])[:40]!r}; use another checkpoint")
     return content | {"state_dict": with_base_model(rename(weights, unwrapped, str(path)))}
+
+
+def _read_file(path: Path, trust: bool) -> object:
+    """What torch finds in a file."""
+    if not path.is_file():
+        raise InputError(f"no checkpoint {path}; give the path of a .pth or .pth.tar file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as records:
+                    if spoiled := records.testzip():
+                        raise ValueError(f"its checksum is wrong in {spoiled}")
+            return torch.load(path, map_location="cpu", weights_only=not trust)
+    except Exception as error:  # torch raises whatever a spoiled file makes it stumble over
+        reason = str(error) if "checksum" in str(error) else "it is damaged, or another kind of file"
+        problem = f"{path} is not a readable checkpoint of tensors and plain values: {reason}"
+        if more := re.search(r"GLOBAL (\S+)", str(error)):
+            problem = (
+                f"{path} holds more than tensors and plain values ({more[1]}), which could run code; if you"
+                " trust its maker, add --trust_checkpoint"
+            )
+        raise InputError(problem) from None
 
 
 def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from networks import know_tiny, tiny_checkpoint
 from PIL import Image
 from videos import make_video
 
@@ -22,6 +24,7 @@ from ops.models import build_model
 from ops.move4mnist.generator import PRESETS, make_dataset
 from ops.options.config import Config, plain
 from ops.training import checkpoint as ckpt
+from tools import export
 
 FRAMES = 12
 
@@ -121,6 +124,25 @@ def tsm(folder: Path) -> None:
 def clusters(folder: Path) -> None:
     for name, spec in (DATASETS | {"mine": MINE}).items():
         write_checkpoint(folder / f"checkpoint/TSM_{name}_RGB_thin/{ckpt.BEST}", name, spec)
+
+
+def hub(folder: Path) -> None:
+    """A folder for hubs."""
+    weights = folder / "w.pth"
+    write_checkpoint(weights, "mine", MINE)
+    export.main(["--weights", str(weights), "--to", "safetensors", "--out", str(folder / "models/mine")])
+
+
+def onnx(folder: Path) -> None:
+    """A graph of a small network."""
+    with pytest.MonkeyPatch.context() as patch:
+        know_tiny(patch)
+        weights = tiny_checkpoint(folder / "w.pth", cluster="slope")
+        export.main(["--weights", str(weights), "--to", "onnx", "--out", str(folder / "model.onnx"), "--clips", "0"])
+
+
+def pictures(folder: Path) -> dict:
+    return {"pictures": np.random.default_rng(0).integers(0, 255, (12, 16, 16, 3), np.uint8)}
 
 
 def long(folder: Path) -> None:
@@ -257,6 +279,9 @@ NEEDS: dict[str, Need] = {
         datasets,
         tsm,
         clusters,
+        hub,
+        onnx,
+        pictures,
         long,
         moving_model,
         fusion,

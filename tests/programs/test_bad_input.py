@@ -41,6 +41,7 @@ BASE = {  # program -> words that work in the folder of `place`, but for what a 
     "tools/draw_clusters.py": "mini --weights good.pth --device cpu",
     "tools/extract_features.py": "mini RGB --weights good.pth --at clusters --device cpu",
     "tools/neighbours.py": "mini_features a",
+    "tools/export.py": "--weights good.pth --to torch_export --out good.pt2",
     "tools/cost.py": "--arch resnet_thin --input_size 16 --num_segments 2",
     "tools/study.py plan": "plan --quick",
     "tools/study.py run": "run --quick",
@@ -267,6 +268,14 @@ VALUES = {
         "--videos": ("mini", "has no effect without --sheet"),
         "--strip": "0",
         "--vectors": ("mini", "must end in .npy"),
+    },
+    "tools/export.py": {
+        "--weights": ("nowhere.pth", "no checkpoint nowhere.pth"),
+        "--to": "tflite",
+        "--out": ("good.bin", "writes a file *.pt2; give --out good.pt2"),
+        "--clips": "-1",
+        "--root_path": ("nowhere", "unknown dataset 'mini'"),
+        "--license": ("MIT!", "'MIT!' is no name of a licence"),
     },
     "tools/cost.py": {
         "--picture": ("x.png", "give their log folders"),

@@ -9,6 +9,7 @@ from torch import nn
 from archs import ARCHS
 from archs.resnet import STAGES
 from ops.models import build_model
+from ops.temporal import shift
 from ops.temporal.shift import DIRECTIONS, TemporalPool, TemporalShift, temporal_shift
 
 
@@ -293,3 +294,12 @@ def test_steps_behind_temporal_pool():
 def test_backbones_know_no_time():
     for arch in ("resnet18", "resnet_thin"):
         assert not any(isinstance(m, TemporalShift) for m in ARCHS[arch].build().modules())
+
+
+@pytest.mark.parametrize("direction", shift.DIRECTIONS)
+@pytest.mark.parametrize("n, g, shift_div", [(1, 1, 4), (1, 4, 8), (3, 2, 3), (2, 5, 9)])
+def test_exported_graphs_shift_alike(n, g, shift_div, direction, monkeypatch):
+    x = torch.randn(n * g, 8, 2, 3)
+    expected = temporal_shift(x, g, shift_div, direction)
+    monkeypatch.setattr(shift, "in_export", lambda: True)
+    assert torch.equal(temporal_shift(x, g, shift_div, direction), expected)
