@@ -139,18 +139,6 @@ def test_killed_between_saves_and_killed_again(run_main, words, whole):
     assert_same(whole)
 
 
-@pytest.mark.parametrize("network", ["--temporal stm", "--arch mobilenetv2 --shift --shift_direction past"])
-def test_other_networks_go_on_as_well(run_main, words, tmp_path, network):
-    words = [*(word for word in words if word != "--shift"), *network.split(), "--pretrain", "none", "--epochs", "1"]
-    words += ["--num_frames", "5"]
-    words += ["--save_every_steps", "1", "--resume", "auto"]
-    ran = run_main(*words, "--root_log", "whole/log", "--root_model", "whole")
-    assert ran.code == 0, ran
-    killed_at(3, words)
-    assert "step 2" in run_main(*words).out
-    assert_same(left_by(tmp_path / "whole", tmp_path / "whole/log"))
-
-
 def test_within_an_epoch_the_batches_must_stay(run_main, words):
     killed_at(7, [*words, "--save_every_steps", "1"])
     path = checkpoint_file()
