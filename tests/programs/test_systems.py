@@ -135,7 +135,7 @@ def test_it_learns_goes_on_in_the_same_bits_and_evaluates_in_chunks(run_main, ru
     data = ["movingmnist", "--root_path", brightening, "-j", "0", "--device", "cpu", "-b", "4"]
     data += FLOW.split() if FLOW in SYSTEMS[name] else []
     expected = [pytest.approx(float(row[name]), abs=2e-5) for name in ("top1", "loss")]
-    flags = [] if "none" in words else ["--stem_chunk", 3]
+    flags = [] if "--cluster none" in SYSTEMS[name] else ["--stem_chunk", 3]
     ran = run_program("test_models.py", *data, "--weights", only(tmp_path), *flags)
     assert ran.code == 0, ran
     assert [float(value) for value in RESULT.search(ran.out).groups()] == expected
