@@ -33,6 +33,14 @@ def check_writable(path: Path, flag: str) -> None:
         raise InputError(f"{path} cannot be written ({error.strerror}); give another place with {flag}") from None
 
 
+def check_apart(path: Path, flag: str, inputs: Sequence[Path | str]) -> None:
+    """Raise InputError where the file to be written is one of those that are read, by whatever name."""
+    for given in inputs:
+        with suppress(OSError, ValueError):  # one of them is not there, or is an address
+            if path.samefile(given):
+                raise InputError(f"{flag} {path} would write over {given}, which is read; give another place")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write to a temporary name and rename, so that a file under `path` is always whole; makes its folder.
 

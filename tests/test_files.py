@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from ops.errors import InputError
-from ops.files import as_csv, check_writable, claimed, growing_folder, remove_partial, whole_file, write_whole
+from ops.files import (
+    as_csv,
+    check_apart,
+    check_writable,
+    claimed,
+    growing_folder,
+    remove_partial,
+    whole_file,
+    write_whole,
+)
 
 HOLD = "import sys, time; from pathlib import Path; from ops.files import claimed\n"
 HOLD += "with claimed(Path(sys.argv[1])): print('mine', flush=True); time.sleep(60)"
@@ -114,3 +123,13 @@ def test_a_file_that_grows_appears_when_it_is_whole(tmp_path):
     (tmp_path / "new/.c.npy.0.partial").touch()
     remove_partial(tmp_path)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npy"]
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    read = tmp_path / "a.npz"
+    read.write_text("scores")
+    (tmp_path / "b.html").symlink_to(read)
+    for path in (read, tmp_path / "b.html"):
+        with pytest.raises(InputError, match="--out .* would write over .*a.npz, which is read; give another place"):
+            check_apart(path, "--out", ["rtsp://a/b", read])
+    check_apart(tmp_path / "new.html", "--out", [read, "absent"])

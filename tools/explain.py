@@ -117,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(describe(found, names, str(args.video)))
     video = found.video._replace(frames=flow_frames(found.video.frames)) if flow else found.video
     title = f"{without_middle(str(args.video), 40)}: {found.summary}"
-    verdict = f"{names[found.label]} ({100 * float(video.probabilities[found.label]):.1f} %)"
+    what = "predicted" if label is None else "explained"
+    verdict = f"{what}: {names[found.label]} ({100 * float(video.probabilities[found.label]):.1f} %)"
     draw_explanation(video, found.maps, title, verdict, args.out)
     print(f"drew {args.out}")
 

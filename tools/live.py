@@ -6,8 +6,8 @@ import time
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from io import RawIOBase
 from pathlib import Path
-from typing import TextIO
 
 import _path
 from torch import Tensor
@@ -16,6 +16,7 @@ from ops.data.video_file import clip_of
 from ops.errors import InputError
 from ops.evaluation.predict import category_names, shrink
 from ops.evaluation.timelines import WINDOW, check_modality, make_engine
+from ops.files import check_apart
 from ops.live.segments import LastMean
 from ops.live.sources import Broken, Reader, Seen, find_source
 from ops.live.windows import Engine, Told
@@ -144,7 +145,8 @@ class Teller:
     def __init__(self, args: Namespace, names: Sequence[str], reader: Reader, stack: ExitStack):
         self.names, self.reader, self.threshold, self.smooth = names, reader, args.threshold, args.smooth
         self.predictions = 0
-        self.file: TextIO | None = stack.enter_context(_opened(args.jsonl)) if args.jsonl else None
+        self.path = args.jsonl
+        self.file: RawIOBase | None = stack.enter_context(_opened(args.jsonl)) if args.jsonl else None
         self.screens: list[Recording | Screen] = []
         if args.show:
             self.screens.append(stack.enter_context(closing(Screen(f"{args.source} - live.py"))))
@@ -184,7 +186,11 @@ class Teller:
             self.write({"broken": broken.reason})
 
     def write(self, record: dict) -> None:
-        print(json.dumps(record, ensure_ascii=False), file=self.file, flush=True)
+        try:
+            line = json.dumps(record, ensure_ascii=False) + "\n"
+            self.file.write(line.encode(errors="backslashreplace"))
+        except OSError as error:
+            raise InputError(f"--jsonl {self.path} cannot be written: {error.strerror}") from None
 
     def show(self, seen: Seen) -> None:
         if not self.screens:
@@ -194,11 +200,11 @@ class Teller:
             screen.show(pixels, seen.time)
 
 
-def _opened(path: Path) -> TextIO:
-    """A text file to add to; InputError where that cannot be."""
+def _opened(path: Path) -> RawIOBase:
+    """A file to add to, of which nothing waits in memory; InputError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a", encoding="utf-8", errors="backslashreplace")
+        return path.open("ab", buffering=0)
     except OSError as error:
         raise InputError(f"--jsonl {path} cannot be written: {error.strerror}") from None
 
@@ -235,6 +241,9 @@ def follow(reader: Reader, engine: Engine, teller: Teller, config: Config, short
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     source = find_source(args.source, args.format, dict(args.option or []))
+    for flag, path in (("--out", args.out), ("--jsonl", args.jsonl)):
+        if path:
+            check_apart(path, flag, [args.source, args.weights, *filter(None, [args.category_file])])
     if args.out:
         check_video(args.out)
     if args.show:

@@ -11,7 +11,7 @@ from ops.errors import InputError
 from ops.evaluation.report import Source, complete, gather, read_source, short_names
 from ops.evaluation.report_strips import Cutter, make_strips, with_cutter
 from ops.evaluation.result_files import in_order_of
-from ops.files import check_writable, write_whole
+from ops.files import check_apart, check_writable, write_whole
 from ops.options import cli
 from ops.options.parsing import add_options
 from ops.options.types import number
@@ -107,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_writable(args.out, "--out")
     if args.data and not args.data.is_dir():
         raise InputError(f"--data {args.data} is no folder; give a data set's, with its lists")
+    given = [file for text in args.runs for file in (text, text.rpartition("=")[2])]
+    check_apart(args.out, "--out", [*given, *(args.weights or []), *filter(None, [args.category_file])])
     sources, device = read_sources(args), pick_device(args.device)
     cutters: list[Cutter | None] = [None] * len(sources)
     if args.strips and not args.no_clusters:

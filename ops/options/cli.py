@@ -51,7 +51,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
-        self.register("type", Path, lambda text: Path(file_path(text)))
+        self.register("type", Path, _path_of)
 
     def parse_known_args(self, args=None, namespace=None):
         words = sys.argv[1:] if args is None else args
@@ -71,6 +71,13 @@ class ArgumentParser(argparse.ArgumentParser):
                     hints += [f"did you mean {flag}?" for flag in close]
             message = "; ".join([message, *hints])
         self.exit(2, f"error: {' '.join(message.split())} (`{self.prog} --help` shows the options)\n")
+
+
+def _path_of(text: str) -> Path:
+    """An empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("its value is empty")
+    return Path(file_path(text))
 
 
 def _underscored(word: str) -> str:

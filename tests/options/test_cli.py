@@ -19,6 +19,16 @@ def test_paths_from_home_in_any_program(monkeypatch):
     assert parser.parse_args(["--out=~nobody_here/x"]).out == Path("~nobody_here/x")
 
 
+@pytest.mark.parametrize("words", [["--out="], ["a", ""], ["", "b"]])
+def test_an_empty_path_is_not_the_current_folder(capsys, words):
+    parser = ArgumentParser()
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("videos", type=Path, nargs="*")
+    with pytest.raises(SystemExit):
+        parser.parse_args(words)
+    assert "its value is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, says",
     [

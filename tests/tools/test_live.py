@@ -250,6 +250,23 @@ def test_bad_input_is_named(made, run, tmp_path):
         assert part in run(*words).error, words
 
 
+def test_what_is_read_is_never_written_over(made, run, tmp_path):
+    video, weights = tmp_path / "v.mkv", tmp_path / "w.pth"
+    video.write_bytes((made / "clip.mkv").read_bytes())
+    weights.write_bytes((made / "slope.pth").read_bytes())
+    (tmp_path / "link.mkv").symlink_to(video)
+    before = video.read_bytes(), weights.read_bytes()
+    for words in [("--out", "link.mkv"), ("--jsonl", "v.mkv"), ("--jsonl", weights)]:
+        assert "which is read; give another place" in run(video, "--weights", weights, *words).error
+    assert (video.read_bytes(), weights.read_bytes()) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is /dev/full")
+def test_a_full_disk_is_named(made, run):
+    words = ("--weights", made / "slope.pth", "--window", "8f", "--jsonl", "/dev/full")
+    assert run(made / "clip.mkv", *words).error == "--jsonl /dev/full cannot be written: No space left on device"
+
+
 def test_show_needs_an_opencv_with_windows(made, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     error = run(made / "clip.mkv", "--weights", made / "slope.pth", "--show").error
