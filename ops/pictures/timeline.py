@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 60
 WIDTH, LEFT, RIGHT = 10.0, 0.55, 0.12  # inches, as all heights
 TITLE, CELL, BAND, NAMES, CURVES, TICKS, GAP, KEY = 0.26, 0.44, 0.09, 0.2, 0.62, 0.22, 0.14, 0.24
-GREYS = ("0.45", "0.8")  # of clusters, by turns
+GREYS = ("#737373", "#cccccc")  # of clusters, by turns
 
 
 class Bar(NamedTuple):
