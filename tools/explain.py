@@ -12,7 +12,7 @@ from ops.evaluation.explain import Explanation, check_explainable, explain
 from ops.evaluation.pointing import play
 from ops.evaluation.predict import category_names, hold, read_frames
 from ops.options import cli
-from ops.options.parsing import add_options
+from ops.options.parsing import add_prediction_options
 from ops.options.types import number
 from ops.pictures import video as pictures
 from ops.pictures.flow import flow_frames
@@ -39,14 +39,11 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument(
         "video", type=Path, metavar="VIDEO", help="a video file, or a folder of frames, or of flow; see --pointing"
     )
-    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
+    add_prediction_options(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("explain.png"), metavar="FILE.png", help="also .pdf, .svg (explain.png)"
     )
     parser.add_argument("--label", metavar="CLASS", help="name or number of the class to explain (the one predicted)")
-    parser.add_argument(
-        "--category_file", type=Path, metavar="FILE", help="class names, as for tools/predict.py (the checkpoint's own)"
-    )
     parser.add_argument(
         "--pointing",
         type=number(int, least=1),
@@ -55,21 +52,12 @@ def build_parser() -> cli.ArgumentParser:
         " model looks at the digit that moves; draws nothing",
     )
     parser.add_argument(
-        "--short_side",
-        type=number(int, least=0),
-        default=256,
-        metavar="PX",
-        help="shrink the frames of a video file to this short side first, 0 keeps their size (256)",
-    )
-    parser.add_argument(
         "--chunk",
         type=number(int, least=1),
         default=32,
         metavar="N",
         help="frames sent through the stem at a time (32)",
     )
-    add_options(parser, ["device"], default=None)
-    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
     return parser
 
 

@@ -22,7 +22,7 @@ from ops.live.sources import Broken, Reader, Seen, find_source
 from ops.live.windows import Engine, Told
 from ops.options import cli
 from ops.options.config import Config
-from ops.options.parsing import add_options
+from ops.options.parsing import add_prediction_options
 from ops.options.types import number, span
 from ops.pictures.overlay import Recording, Screen, check_video, draw_over, window_toolkit
 from ops.pictures.text import counted
@@ -67,7 +67,7 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument(
         "source", metavar="SOURCE", help="a camera (/dev/video0), an address (rtsp, http, udp), a file, or - for a pipe"
     )
-    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
+    add_prediction_options(parser)
     parser.add_argument(
         "--window",
         type=span,
@@ -87,21 +87,6 @@ def build_parser() -> cli.ArgumentParser:
         metavar="P",
         help="where the best class has a lower probability, no class is told (0)",
     )
-    parser.add_argument(
-        "--category_file",
-        type=Path,
-        metavar="FILE",
-        help="class names, one per line in the order of labels (default: as in tools/predict.py)",
-    )
-    parser.add_argument(
-        "--short_side",
-        type=number(int, least=0),
-        default=256,
-        metavar="PX",
-        help="shrink frames to this short side first; 0 keeps their size (256)",
-    )
-    add_options(parser, ["device"], default=None)
-    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
 
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument(

@@ -15,7 +15,7 @@ from ops.files import check_writable
 from ops.models import TSN
 from ops.options import cli
 from ops.options.config import Config
-from ops.options.parsing import add_options
+from ops.options.parsing import add_prediction_options
 from ops.options.types import number, span
 from ops.pictures import timeline as timeline_pictures
 from ops.pictures import video as pictures
@@ -61,27 +61,12 @@ def build_parser() -> cli.ArgumentParser:
         metavar="VIDEO",
         help="a video file, or a folder of frames, or of flow; a folder of videos, or a list of them (.txt), means all",
     )
-    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
+    add_prediction_options(parser)
     parser.add_argument(
         "--picture",
         type=Path,
         metavar="FILE.png",
         help="draw frames, clusters and distances there (also .pdf, .svg; needs matplotlib)",
-    )
-    parser.add_argument(
-        "--category_file",
-        type=Path,
-        metavar="FILE",
-        help="class names, one per line in the order of "
-        "labels (default: the checkpoint's own; of older ones those of the dataset, if it is there)",
-    )
-    parser.add_argument(
-        "--short_side",
-        type=number(int, least=0),
-        default=256,
-        metavar="PX",
-        help="shrink the frames of a video file to this short side first, as tools/extract_frames.py "
-        "did for training; 0 keeps their size (256)",
     )
     parser.add_argument(
         "--chunk",
@@ -90,8 +75,6 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="frames decoded and sent through the network at a time (32)",
     )
-    add_options(parser, ["device"], default=None)
-    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
     times = parser.add_argument_group("timelines")
     times.add_argument(
         "--timeline",

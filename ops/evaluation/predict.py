@@ -185,21 +185,21 @@ def read_frames(
             raise InputError(
                 f"this checkpoint sees optical flow: tools/extract_flow.py makes a folder of it of {video}"
             )
-        return at_rate(read_flow(video, config, chunk), fps)
+        return with_times(read_flow(video, config, chunk), fps)
     if video.is_dir():
         names = frame_names(video, config)
         if others := left_out(video, names):
             say(others)
-        return at_rate(read_folder(video, names, chunk, config.frame_size, keep_damaged), fps)
+        return with_times(read_folder(video, names, chunk, config.frame_size, keep_damaged), fps)
     if not video.is_file():
         raise InputError(f"no video file or frame folder {video}")
     if video.suffix.lower() in (".zip", ".npy"):
-        return at_rate(read_store(open_store(video), config, chunk), fps)
+        return with_times(read_store(open_store(video), config, chunk), fps)
     timed = read_timed_video(video, short_side, chunk, keep_damaged)
     return ((shrink(clip, config.frame_size), times) for clip, times in timed)
 
 
-def at_rate(clips: Iterable[Tensor], fps: float) -> Iterator[Timed]:
+def with_times(clips: Iterable[Tensor], fps: float) -> Iterator[Timed]:
     """Clips with the times of their frames, so many of which are shown a second."""
     number = 0
     for clip in clips:

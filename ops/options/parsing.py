@@ -3,11 +3,13 @@
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ops.options.checks import check, check_start
 from ops.options.cli import ArgumentParser
 from ops.options.config import DATASET_OPTIONS, OPTIONS, Config, names_of
 from ops.options.option import ROLES
+from ops.options.types import number
 
 EXAMPLE = """examples:
   # the paper's method: all frames, 16 clusters after layer1, temporal shift behind them
@@ -41,6 +43,28 @@ def add_options(parser: ArgumentParser | argparse._ArgumentGroup, names: Iterabl
             parser.add_argument(name, **words)
         else:
             parser.add_argument(name, nargs="?", **words)
+
+
+def add_prediction_options(parser: ArgumentParser) -> None:
+    """Give a parser the options of all programs that show a user's own videos to a trained model."""
+    parser.add_argument("--weights", type=Path, required=True, metavar="CKPT", help="a checkpoint that main.py wrote")
+    parser.add_argument(
+        "--category_file",
+        type=Path,
+        metavar="FILE",
+        help="class names, one per line in the order of "
+        "labels (default: the checkpoint's own; of older ones those of the dataset, if it is there)",
+    )
+    parser.add_argument(
+        "--short_side",
+        type=number(int, least=0),
+        default=256,
+        metavar="PX",
+        help="shrink the frames of a video file to this short side first, as tools/extract_frames.py "
+        "did for training; 0 keeps their size (256)",
+    )
+    add_options(parser, ["device"], default=None)
+    add_options(parser, ["trust_checkpoint", "keep_damaged"], default=False)
 
 
 def add_dataset_options(parser: ArgumentParser, modality_needed: bool = True) -> argparse._ArgumentGroup:
