@@ -140,6 +140,15 @@ def longer(fold: int, seed: int) -> Iterator[Cell]:
     yield from (Cell("gestures", "cumulative", 16, fold, seed, KEEP, extra) for extra in AUGMENTATIONS)
 
 
+def shared(fold: int, seed: int) -> Iterator[Cell]:
+    """A random part of the clip, which helps clustering: does it help sampling, and does it last?"""
+    for epochs in (EPOCHS, *EQUAL_TIME.values()):
+        yield Cell("gestures", "uniform", 16, fold, seed, extra="share", epochs=epochs)
+    yield Cell("gestures", "cumulative", 16, fold, seed, extra="share")
+    for epochs in (EPOCHS, EQUAL_TIME["half"]):
+        yield Cell("gestures", "cumulative", 16, fold, seed, KEEP, "share", epochs)
+
+
 def kept_too(fold: int, seed: int) -> Iterator[Cell]:
     """The others with half of the frames."""
     yield from (Cell("gestures", method, 16, fold, seed, KEEP) for method in CLUSTERED)
@@ -170,7 +179,7 @@ def whole(fold: int, seed: int) -> Iterator[Cell]:
     yield from (Cell("gestures", method, 16, fold, seed) for method in CLUSTERED)
 
 
-OTHERS = (held, kept, longer, kept_too, recipes, coloured, fewer, whole)
+OTHERS = (held, kept, longer, shared, kept_too, recipes, coloured, fewer, whole)
 
 
 # ---------------------------------------------------------------- commands
