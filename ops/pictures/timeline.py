@@ -112,7 +112,7 @@ def _draw_row(figure: "Figure", video: Timeline, names: Sequence[str], colours: 
     if video.cuts is not None:
         edges = [video.start, *video.cuts, video.end]
         bars = [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
-        axis.broken_barh(bars, (0.15, 0.7), facecolors=GREYS, linewidth=0)  # the two by turns
+        axis.broken_barh(bars, (0.15, 0.7), facecolors=[*GREYS], linewidth=0)  # by turns
     axis = axes(NAMES)
     for bar in video.segments:
         axis.axvspan(bar.start, bar.end, 0.1, 0.95, color=colours[bar.label], linewidth=0)

@@ -8,7 +8,6 @@ while a video goes on, looks at no later step: the first `fold` channels come fr
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from archs.backbone import Backbone, Place
 from ops.clustering import in_export
@@ -61,8 +60,9 @@ def _move_channels(x: Tensor, num_segments: int, from_next: slice, from_previous
 def _put_together(x: Tensor, num_segments: int, from_next: slice, from_previous: slice) -> Tensor:
     """The same for exported graphs, where each write into a tensor would be a copy of it."""
     x = x.unflatten(0, (-1, num_segments))  # (n*g, c, h, w) -> (n, g, c, h, w)
-    following = F.pad(x[:, 1:, from_next], (0, 0, 0, 0, 0, 0, 0, 1))
-    previous = F.pad(x[:, :-1, from_previous], (0, 0, 0, 0, 0, 0, 1, 0))
+    zero = torch.zeros_like(x[:, :1])
+    following = torch.cat([x[:, 1:, from_next], zero[:, :, from_next]], 1)
+    previous = torch.cat([zero[:, :, from_previous], x[:, :-1, from_previous]], 1)
     rest = x[:, :, max(from_next.stop, from_previous.stop) :]
     return torch.cat([following, previous, rest], 2).flatten(0, 1)
 
