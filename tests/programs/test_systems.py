@@ -141,6 +141,17 @@ def test_it_learns_goes_on_in_the_same_bits_and_evaluates_in_chunks(run_main, ru
     assert [float(value) for value in RESULT.search(ran.out).groups()] == expected
 
 
+def test_mobilenetv2_learns_what_moves_where_in_videos_it_has_not_seen(run_main, run_program, tmp_path):
+    """On the quick start's first data set, from differences of frames: frames themselves take it many more epochs."""
+    made = "--preset easy --digits glyphs --num_train 700 --num_val 200 -j 1 --out easy"
+    assert run_program("tools/make_move4mnist.py", *made.split()).code == 0
+    words = "movingmnist RGBDiff --arch mobilenetv2_thin --input_size 32 --num_segments 8 --cluster none --shift"
+    words += " --shift_div 4 --npb --dropout 0 --crop_scales 1 -b 8 -j 0 --device cpu --root_path easy"
+    ran = run_main(*words.split(), *"--optimizer adamw --lr 0.002 --lr_type cos --epochs 5".split())
+    assert ran.code == 0, ran
+    assert float(figures_of(tmp_path)[1]["top1"]) > 40  # chance is 25 +- 3
+
+
 def train_all(data, ports):
     """These systems on few videos, one after the other, as one of several processes that meet at a port each time."""
     make_thin(pytest.MonkeyPatch())

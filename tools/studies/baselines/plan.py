@@ -36,6 +36,7 @@ class System(NamedTuple):
 
 
 ADAM = "--optimizer adam --eps 1e-4"
+ADAMW = {"easy": 0.002, "medium": 0.002, "t128": 0.0005}  # data set -> learning rate
 SYSTEMS = {
     "tsn": System("TSN", f"{THIN} {PLAIN}"),
     "trn": System("TRN", f"{THIN} {PLAIN} --consensus_type TRN"),
@@ -62,9 +63,21 @@ SYSTEMS = {
     ),
     "di": System("DI, temporal maximum", f"{THIN} {PLAIN} --temporal_max", "DI"),
     "mobilenet": System("TSM, MobileNetV2", f"--arch mobilenetv2_thin {PLAIN} {SHIFT}"),
+    "tsm-diff": System("TSM on differences", f"{THIN} {PLAIN} {SHIFT}", "RGBDiff"),
+    "mobilenet-diff": System(
+        "TSM, MobileNetV2 on differences",
+        f"--arch mobilenetv2_thin {PLAIN} {SHIFT}",
+        "RGBDiff",
+        schedules={data: f"-b 8 --optimizer adamw --lr {lr} --lr_type cos" for data, lr in ADAMW.items()},
+    ),
     "bninception": System("TSN, BNInception", f"--arch bninception_thin {PLAIN}"),
 }
-BACKBONES = ("mobilenet", "bninception")  # that are slow for their size
+BACKBONES = (
+    "mobilenet",
+    "bninception",
+    "tsm-diff",
+    "mobilenet-diff",
+)  # that are slow for their size, and one beside them
 SAMPLED_ONLY = ("di",)
 
 
@@ -109,7 +122,7 @@ def sampled(seed: int) -> Iterator[Cell]:
 
 
 def backbones(seed: int) -> Iterator[Cell]:
-    """The other backbones."""
+    """The other backbones, and differences of frames, from which MobileNetV2 learns in so few epochs."""
     yield from (Cell("t128", name, "none", seed) for name in BACKBONES)
 
 
