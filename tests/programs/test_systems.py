@@ -145,9 +145,10 @@ def test_mobilenetv2_learns_what_moves_where_in_videos_it_has_not_seen(run_main,
     """On the quick start's first data set, from differences of frames: frames themselves take it many more epochs."""
     made = "--preset easy --digits glyphs --num_train 700 --num_val 200 -j 1 --out easy"
     assert run_program("tools/make_move4mnist.py", *made.split()).code == 0
-    words = "movingmnist RGBDiff --arch mobilenetv2_thin --input_size 32 --num_segments 8 --cluster none --shift"
-    words += " --shift_div 4 --npb --dropout 0 --crop_scales 1 -b 8 -j 0 --device cpu --root_path easy"
-    ran = run_main(*words.split(), *"--optimizer adamw --lr 0.002 --lr_type cos --epochs 5".split())
+    words = "movingmnist RGBDiff --root_path easy --arch mobilenetv2_thin --input_size 32 --num_segments 8"
+    words += " --cluster none --shift --shift_div 4 --npb --dropout 0 --crop_scales 1 -j 0 --device cpu"
+    words += " -b 8 --optimizer adamw --lr 0.002 --lr_type cos --epochs 5"
+    ran = run_main(*words.split())
     assert ran.code == 0, ran
     assert float(figures_of(tmp_path)[1]["top1"]) > 40  # chance is 25 +- 3
 
