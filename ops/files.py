@@ -22,11 +22,12 @@ PARTIAL = ".partial"  # of a file that is not whole yet
 
 
 def check_writable(path: Path, flag: str) -> None:
-    """Raise InputError unless a file can be made under `path`; leaves nothing behind."""
+    """Raise InputError unless a file can be made under `path`, and its folder where there is none; leaves nothing."""
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
-        trial = _beside(path)
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        trial = _beside(there / path.name)
         trial.open("xb").close()
         trial.unlink()
     except OSError as error:

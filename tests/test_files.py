@@ -94,6 +94,7 @@ def test_a_file_that_cannot_be_written_leaves_the_former_one(tmp_path, monkeypat
 @pytest.mark.parametrize("name", ["a.csv", "a" * 251 + ".csv", "\u4e2d" * 83 + ".csv", "\U0001f600" * 62 + ".csv"])
 def test_files_of_any_name(tmp_path, name):
     check_writable(tmp_path / name, "--csv")
+    check_writable(tmp_path / "new" / name / name, "--csv")
     assert os.listdir(tmp_path) == []
     write_whole(tmp_path / name, b"a")
     umask = os.umask(0)

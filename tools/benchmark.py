@@ -8,8 +8,7 @@ from pathlib import Path
 import _path
 import torch
 
-from ops.errors import InputError
-from ops.files import write_whole
+from ops.files import check_writable, write_whole
 from ops.options import cli
 from tools.benchmarks import Row
 from tools.benchmarks.clustering import CLUSTERING
@@ -67,8 +66,8 @@ def format_table(rows: list[Row]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one benchmark, print its table and, if asked to, keep it."""
     args = build_parser().parse_args(argv)
-    if args.json and not args.json.parent.is_dir():
-        raise InputError(f"--json {args.json}: there is no folder {args.json.parent}")
+    if args.json:
+        check_writable(args.json, "--json")
     rows = BENCHMARKS[args.command].run(args)
     on = f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads"
     print(f"{format_table(rows)}\n{on}, {time.strftime('%Y-%m-%d')}")

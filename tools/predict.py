@@ -1,7 +1,9 @@
 """Say what happens in videos: one class for all of a video, or a timeline of classes."""
 
+import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import _path
@@ -15,7 +17,7 @@ from ops.files import check_writable
 from ops.models import TSN
 from ops.options import cli
 from ops.options.config import Config
-from ops.options.parsing import add_prediction_options
+from ops.options.parsing import add_options, add_prediction_options
 from ops.options.types import number, span
 from ops.pictures import timeline as timeline_pictures
 from ops.pictures import video as pictures
@@ -75,6 +77,12 @@ def build_parser() -> cli.ArgumentParser:
         metavar="N",
         help="frames decoded and sent through the network at a time (32)",
     )
+    add_options(
+        parser,
+        ["on_bad_video"],
+        default="stop",
+        help="what a video that cannot be read does: stop (the default), or skip it, and end with an error",
+    )
     times = parser.add_argument_group("timelines")
     times.add_argument(
         "--timeline",
@@ -131,6 +139,20 @@ def check(args: Namespace) -> None:
             pictures.check(path)
 
 
+def for_each(videos: Sequence[Path], do: Callable[[Path], object], skip: bool) -> list[Path]:
+    """Do something with every video; those that cannot be read are told and returned where `skip` says so."""
+    bad = []
+    for video in videos:
+        try:
+            do(video)
+        except InputError as error:
+            if not skip:
+                raise
+            print(f"left out: {error}", file=sys.stderr)
+            bad.append(video)
+    return bad
+
+
 def predict_one(video: Path, model: TSN, config: Config, names: Sequence[str], args: Namespace) -> None:
     """Print the best classes of a video, and draw it."""
     clips = (clip for clip, _ in read_frames(video, config, args.short_side, args.chunk, args.keep_damaged, print))
@@ -155,28 +177,37 @@ def predict_one(video: Path, model: TSN, config: Config, names: Sequence[str], a
         print(f"drew {args.picture}")
 
 
-def tell_timelines(videos: Sequence[Path], model: TSN, config: Config, names: Sequence[str], args: Namespace) -> None:
-    """Print the segments of videos, and write and draw their timelines."""
+def tell_segments(timeline: timelines.VideoTimeline, how: str, names: Sequence[str]) -> None:
+    """Print what was found in a video."""
+    print(f"{timeline.name}: {timeline.summary}, {how}: {counted(len(timeline.segments), 'segment')}")
+    for segment in timeline.segments[:SHOWN_SEGMENTS]:
+        print(f"{segment.start:10.2f} to {segment.end:8.2f} s  {100 * segment.score:6.2f} %  {names[segment.label]}")
+    if len(timeline.segments) > SHOWN_SEGMENTS:
+        print(f"           ... and {len(timeline.segments) - SHOWN_SEGMENTS} more")
+
+
+def tell_timelines(
+    videos: Sequence[Path], model: TSN, config: Config, names: Sequence[str], args: Namespace
+) -> list[Path]:
+    """Print the segments of videos, and write and draw their timelines; returns those that were left out."""
     timelines.check_modality(config, "--timeline")
     engine, how = timelines.make_engine(model, config, args.window, args.stride, "--stride", args.chunk)
     drawn = [path for path in args.timeline if path.suffix.lower() not in timelines.FORMS]
     for path in drawn:
         timeline_pictures.check_rows(len(videos), path)
     found = []
-    for video in videos:
+
+    def read(video: Path) -> None:
         with full_precision():
             clips = read_frames(video, config, args.short_side, args.chunk, args.keep_damaged, print, args.fps)
             clips = tqdm(clips, "video", unit=" frames", unit_scale=args.chunk, leave=False, disable=None)
             kept = KEPT_FRAMES if drawn else 0
-            timeline = timelines.read_timeline(str(video), clips, engine, args.smooth, args.threshold, kept)
-        found.append(timeline)
-        print(f"{video}: {timeline.summary}, {how}: {counted(len(timeline.segments), 'segment')}")
-        for segment in timeline.segments[:SHOWN_SEGMENTS]:
-            print(
-                f"{segment.start:10.2f} to {segment.end:8.2f} s  {100 * segment.score:6.2f} %  {names[segment.label]}"
-            )
-        if len(timeline.segments) > SHOWN_SEGMENTS:
-            print(f"           ... and {len(timeline.segments) - SHOWN_SEGMENTS} more")
+            found.append(timelines.read_timeline(str(video), clips, engine, args.smooth, args.threshold, kept))
+        tell_segments(found[-1], how, names)
+
+    bad = for_each(videos, read, args.on_bad_video == "skip")
+    if not found:
+        raise InputError("none of the videos can be read, as told above; nothing was written")
     for path in args.timeline:
         if path in drawn:
             rows = [timelines.drawn(one, f"{without_middle(one.name, 60)}: {one.summary}, {how}") for one in found]
@@ -184,6 +215,7 @@ def tell_timelines(videos: Sequence[Path], model: TSN, config: Config, names: Se
         else:
             timelines.write_tables(found, names, {"weights": str(args.weights), "how": how}, path)
         print(f"wrote {path}")
+    return bad
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -197,10 +229,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     place_model(model, device)
     names = category_names(config, model.num_class, args.category_file, class_names)
     if args.timeline:
-        tell_timelines(videos, model, config, names, args)
-        return
-    for video in videos:
-        predict_one(video, model, config, names, args)
+        bad = tell_timelines(videos, model, config, names, args)
+    else:
+        one = partial(predict_one, model=model, config=config, names=names, args=args)
+        bad = for_each(videos, one, args.on_bad_video == "skip")
+    if bad:
+        raise InputError(f"{len(bad)} of {counted(len(videos), 'video')} cannot be read and left out, as told above")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ class Recording:
     def show(self, pixels: np.ndarray, seconds: float) -> None:
         """The next frame, uint8 (H, W, 3)."""
         if self.file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = av.open(f"file:{self.path}", "w")
             height, width = (side - side % 2 for side in pixels.shape[:2])
             self.stream = self.file.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "20"})

@@ -184,7 +184,7 @@ def test_a_moved_tree_of_runs_is_found_whole(runs, tmp_path, monkeypatch):
         ("four.npz --weights absent.pth", "no checkpoint absent.pth"),
         ("four.npz --data empty", "--data empty: it has no dataset.json, and empty is none of movingmnist"),
         ("four.npz --category_file scores.txt", "scores.txt names 1 classes"),
-        ("four.npz --out no/where/", "cannot be written"),
+        ("four.npz --out four.npz/where", "cannot be written"),
         ("four.npz --strips -1", "--strips"),
     ],
 )

@@ -137,6 +137,22 @@ def test_many_videos_without_a_timeline_follow_one_another(made, run):
 # ---------------------------------------------------------------- bad input
 
 
+@pytest.mark.parametrize("flags", [(), ("--timeline", "new/t.json", *SPANS)])
+def test_a_bad_video_among_many_is_left_out_if_so_wished(made, run, tmp_path, flags):
+    good, bad = made / "videos/clip.mp4", tmp_path / "bad.mp4"
+    bad.write_bytes(good.read_bytes()[:2000])
+    words = (bad, good, "--weights", made / "slope.pth", *flags)
+    stopped = run(*words)
+    assert stopped.code == 2 and "40 frames" not in stopped.out and not Path("new").exists()
+    ran = run(*words, "--on_bad_video", "skip")
+    assert ran.code == 2 and f"{good}: 40 frames" in ran.out
+    told, last = ran.err.strip().splitlines()[-2:]
+    assert told.startswith(f"left out: {bad}") and "1 of 2 videos cannot be read and left out" in last
+    assert not flags or [video["video"] for video in written("new/t.json")["videos"]] == [str(good)]
+    ran = run(bad, bad, *words[2:], "--on_bad_video", "skip")
+    assert ran.code == 2 and ("2 of 2 videos" in ran.err) == (not flags)
+
+
 def test_bad_input_is_named(made, run, tmp_path):
     video, weights = made / "videos/clip.mp4", ("--weights", made / "slope.pth")
     flow = make_checkpoint(tmp_path / "flow.pth", modality="Flow")
