@@ -219,7 +219,7 @@ VALUES = {
         "--trn_tuples": ("all", "--trn_tuples has no effect with --consensus_type avg"),
         "--csv_file": "no/where.csv",
         "--scores": "mini",
-        "--confusion": "no/where",
+        "--confusion": "good.pth/where",
         "--arch": "vgg",
         "--shift_div": "0",
         "--shift_place": "x",
