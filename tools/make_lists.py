@@ -15,13 +15,14 @@ from ops.data.prepare.annotations import BREAKFAST, EGOGESTAR_FOLDS, PARSERS, An
 from ops.data.prepare.discovery import FrameCounter
 from ops.data.prepare.from_folders import OWN, find_breakfast, find_folder
 from ops.data.prepare.list_lines import Lines, Problem, make_lines, write_files
-from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root
+from ops.data.specs import DATASETS, DESCRIPTION, DatasetSpec, dataset_root, read_description
 from ops.data.video_index import FOLDER
 from ops.errors import InputError
 from ops.files import claimed
 from ops.options import cli
 
 TEST_LIST, MISSING = "test_videofolder.txt", "missing.txt"
+BY_HAND = ("flow_tmpl", "keep_damaged", "short_side")  # fields of dataset.json that only a user writes
 
 PURPOSE = """\
 Write train_videofolder.txt and val_videofolder.txt (lines `path num_frames label`, paths relative to ROOT, labels
@@ -78,7 +79,8 @@ splits      the videos of one of four folds validate; no scene is in two of them
 frames      FRAMES/<class>/.../<video>/<frames> or FRAMES/<class>/.../<video>.mp4, split by --val_fraction in every
             class; or ready-made FRAMES/train/<class>/... and FRAMES/val/<class>/... (and test/)
 labels      sorted class names
-ROOT/dataset.json is written too, with all that `python main.py ROOT RGB` has to know""",
+ROOT/dataset.json is written too, with all that `python main.py ROOT RGB` has to know; short_side, keep_damaged and
+flow_tmpl of one that is there stay as they are""",
 }
 EXAMPLES = {
     "ucf101": "ucf101 --root data/ucf101 --split 1",
@@ -276,7 +278,10 @@ def index_folder(root: Path) -> Iterator[None]:
 def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
     """Write and report the lists of the dataset in `root`."""
     split, problems = getattr(args, "split", ""), []
+    kept: dict = {}
     if args.dataset == "folder":
+        former = read_description(root / DESCRIPTION)
+        kept = {name: former[name] for name in BY_HAND if name in former}
         annotation, counter, problems = find_folder(
             frames, args.image_tmpl, args.first_frame, args.val_fraction, args.seed
         )
@@ -307,7 +312,8 @@ def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
                     "train_list": spec.train_list,
                     "val_list": spec.val_list,
                     "category_file": spec.category_file,
-                },
+                }
+                | kept,
                 indent=2,
             )
             + "\n"
@@ -319,6 +325,8 @@ def make_lists(args: argparse.Namespace, root: Path, frames: Path) -> int:
     print(f"{title}: {spec.num_class} classes ({annotation.order}); frames {spec.image_tmpl}, {first}, in {frames}")
     print(show_table(annotation, lines))
     print(f"wrote {', '.join(name for name, text in files.items() if text is not None)} in {root}")
+    if kept:
+        print(f"note: {', '.join(kept)} of the {DESCRIPTION} that was there: as before")
     print("".join(f"{line}\n" for line in report(annotation, lines, problems, names, counter)), end="")
     if lines["val"]:
         print(f"next: {show_command(args, root, spec, names, bool(lines['train']))}")

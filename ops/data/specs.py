@@ -97,7 +97,7 @@ def dataset_spec(dataset: str, root: Path, modality: str = "RGB", **given) -> Da
     template of flow images. Raises InputError for facts that are missing or impossible.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    facts = _read_description(root / DESCRIPTION) | given
+    facts = read_description(root / DESCRIPTION) | given
     if facts.get("features") is not None:
         facts = {"image_tmpl": "{}.jpg"} | facts  # of the frames that they were made of; nothing reads these
     if dataset in DATASETS:
@@ -150,7 +150,7 @@ def check_features(shape: list | None, modality: str, root: Path) -> None:
         raise InputError(f"{root / DESCRIPTION}: features is {shape}, must be [d] for vectors or [d, h, w] for maps")
 
 
-def _read_description(path: Path) -> dict:
+def read_description(path: Path) -> dict:
     """The fields in a dataset.json, {} where there is none; InputError for unknown fields or wrong types."""
     if not path.is_file():
         return {}

@@ -69,7 +69,7 @@ def read_index(path: Path) -> VideoIndex:
     """The index of a video file, made and kept where there is none that fits; InputError where it is no video."""
     stamp, place = stamp_of(path), index_path(path)
     if place is not None:
-        with suppress(OSError, ValueError, TypeError):  # not there, or not whole
+        with suppress(OSError, ValueError, TypeError, KeyError):  # not there, or not whole
             facts = json.loads(place.read_text())
             index = VideoIndex(**facts | {"stamp": tuple(facts["stamp"])})
             if index.form == FORM and index.stamp == stamp:

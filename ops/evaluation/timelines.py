@@ -125,7 +125,7 @@ def read_timeline(
 def as_json(videos: Sequence[VideoTimeline], classes: Sequence[str], facts: dict) -> bytes:
     """Everything: of each window the probabilities of all classes in their order, and when its clusters begin."""
     content = {**facts, "classes": [*classes], "videos": [_facts_of(video, classes) for video in videos]}
-    return (json.dumps(content, indent=None, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
+    return (json.dumps(content, indent=None, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def _facts_of(video: VideoTimeline, classes: Sequence[str]) -> dict:

@@ -705,6 +705,21 @@ def test_folder(own, run):
     assert len(read_list(own / TRAIN, own, spec)) == 12
 
 
+def test_folder_keeps_what_a_user_wrote_into_the_description(own, run):
+    assert run("folder", "--root", own).code == 0
+    path = own / "dataset.json"
+    by_hand = {"short_side": 320, "keep_damaged": True}
+    path.write_text(json.dumps(json.loads(path.read_text()) | by_hand | {"num_class": 9}))
+    ran = run("folder", "--root", own)
+    assert "note: keep_damaged, short_side of the dataset.json that was there: as before" in ran.out
+    facts = json.loads(path.read_text())
+    assert [*facts] == [*FIELDS, "keep_damaged", "short_side"]
+    assert facts["short_side"] == 320 and facts["keep_damaged"] is True and facts["num_class"] == 2
+    path.write_text("{")
+    ran = run("folder", "--root", own)
+    assert ran.code == 2 and "dataset.json as JSON" in ran.err
+
+
 def test_folder_split_is_stable(own, run):
     run("folder", "--root", own)
     first = lines(own / VAL)
