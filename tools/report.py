@@ -73,6 +73,7 @@ def build_parser() -> cli.ArgumentParser:
 def read_sources(args) -> list[Source]:
     """The runs as they were given; InputError where names or checkpoints are not one for each."""
     sources = [read_source(text) for text in args.runs]
+    check_one_each(sources)
     for flag, values in (("--names", args.names), ("--weights", args.weights)):
         if values and len(values) != len(sources):
             raise InputError(f"{flag} has {len(values)} values for {counted(len(sources), 'run')}; give one for each")
@@ -81,6 +82,19 @@ def read_sources(args) -> list[Source]:
     if args.weights:
         sources = [replace(source, weights=file) for source, file in zip(sources, args.weights, strict=True)]
     return sources
+
+
+def check_one_each(sources: Sequence[Source]) -> None:
+    """InputError where two runs have the same file of scores, which one of them has written over."""
+    seen: dict[Path, Path] = {}
+    for source in sources:
+        if source.folder and source.scored:
+            other = seen.setdefault(source.scored.file.resolve(), source.folder)
+            if other.resolve() != source.folder.resolve():
+                raise InputError(
+                    f"{other} and {source.folder} have one file of scores, {source.scored.file}, which is of the later"
+                    " one; give each its own as LOG=FILE.npz"
+                )
 
 
 def draw_strips(

@@ -52,11 +52,36 @@ def read_source(text: str) -> Source:
         raise InputError(f"no log folder and no file of scores {text}; give log/NAME, FILE.npz or log/NAME=FILE.npz")
     if not path.is_dir():
         return Source(path.stem, scored=read_scores(path))
-    config = read_config(path)
-    if not file and config.scores and Path(config.scores).is_file():
+    config, named = read_config(path), bool(file)
+    if not named and config.scores and Path(config.scores).is_file():
         file = config.scores
     scored = read_scores(Path(file)) if file else None
+    if scored and not named:
+        check_own(path, scored)
     return Source(config.suffix or path.resolve().name, path, config, scored, checkpoint_of(path, config))
+
+
+def check_own(folder: Path, scored: Scored) -> None:
+    """InputError where the scores that a run says are its own do not have the accuracy of its log's last validation.
+
+    Runs that were given the same --scores, one after another, leave one file. Of equal scores either may be the best.
+    """
+    table = folder / "log.csv"
+    rows = [row for row in read_table(table) if row.get("split") == "val"] if table.is_file() else []
+    try:
+        told = float(rows[-1]["top1"])
+    except (LookupError, TypeError, ValueError):  # it was not validated yet, or by another version
+        return
+    own = scored.scores[np.arange(len(scored.labels)), scored.labels]
+    beyond = (scored.scores >= own[:, None]).sum(1)  # (videos,), the label's own score among them
+    most = 100 * float((own == scored.scores.max(1)).mean())
+    least = 100 * float((beyond == 1).mean())
+    if not least - 0.01 <= told <= most + 0.01:
+        raise InputError(
+            f"{scored.file}, where the run of {folder} left its scores, has top-1 {most:.1f} %, and the run's last"
+            f" validation {told:.1f} %: another run has written there since; give {folder}=FILE.npz with the run's own"
+            " scores, as main.py --evaluate --scores FILE.npz writes them"
+        )
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -64,10 +64,19 @@ class Cutter:
 
 
 def with_cutter(source: Source, device: torch.device, trust: bool) -> tuple[Source, Cutter | None]:
-    """A source completed by what its checkpoint tells, and how this cuts videos; None where there is none."""
+    """A source completed by what its checkpoint tells, and how this cuts videos; None where there is none.
+
+    InputError where the checkpoint has another number of classes than the source's scores.
+    """
     if source.weights is None:
         return source, None
     model, config, classes = load_model(str(source.weights), trust)
+    number = source.scored.scores.shape[1] if source.scored else model.num_class
+    if model.num_class != number:
+        raise InputError(
+            f"{source.weights} is of {model.num_class} classes, and {source.scored.file} of {number}; give the"
+            " checkpoint of this run with --weights"
+        )
     place_model(model, device)
     if source.config:
         config = replace(config, root_path=str(source.config.root))

@@ -27,7 +27,7 @@ def fill_page(data: dict, title: str) -> bytes:
     script = "\n".join((PARTS / name).read_text() for name in SCRIPTS)
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
     filled = page.substitute(title=html.escape(title), style=(PARTS / "page.css").read_text(), script=script, data=text)
-    return filled.encode()
+    return filled.encode(errors="backslashreplace")  # of a title that is no Unicode
 
 
 def picture_of(frames: Sequence[np.ndarray], side: int) -> str:

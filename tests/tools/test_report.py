@@ -2,14 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import SIZES, browser
+from checkpoints import make_checkpoint
 
-from ops.evaluation.report import Source, gather, margins, probabilities, short_names
+from ops.errors import InputError
+from ops.evaluation.report import Source, check_own, gather, margins, probabilities, short_names
 from ops.evaluation.report_strips import most_wrong
 from ops.evaluation.result_files import Scored, scores_file
 from ops.evaluation.runs import checkpoint_of, read_config
@@ -52,7 +55,8 @@ def write_run(folder: Path, root: Path, cluster: str, named: np.ndarray) -> Path
     log = folder / config.log_folder
     log.mkdir(parents=True)
     (log / "args.json").write_text(json.dumps(plain(config)))
-    (log / "log.csv").write_text(HEADER + ROWS)
+    top1 = 100 * float((named == LABELS).mean())
+    (log / "log.csv").write_text(HEADER + ROWS.replace("1.25,50,", f"1.25,{top1:.4f},"))
     file = folder / config.scores
     file.parent.mkdir(exist_ok=True)
     made = scored(named)
@@ -96,7 +100,7 @@ def test_a_page_of_two_runs(runs, run, tmp_path):
     slope, none = told["runs"]
     assert [slope["name"], none["name"]] == ["slope", "none"]
     assert slope["facts"]["method"] == "slope" and none["facts"]["method"] == "uniform (TSM)"
-    assert slope["curves"]["top1"] == {"train": [[0, 25.0], [1, 75.0]], "val": [[0, 50.0]]}
+    assert slope["curves"]["top1"] == {"train": [[0, 25.0], [1, 75.0]], "val": [[0, 83.3333]]}
     assert slope["scores"]["top1"] == pytest.approx([83.333, 55.197, 95.304], abs=0.001)
     assert slope["scores"]["per_class"][0][:2] == [2, 3] and slope["scores"]["per_class"][1][:2] == [3, 3]
     assert slope["scores"]["best"][1][0] == 1 and none["scores"]["best"][1][0] == 0
@@ -158,6 +162,24 @@ def test_runs_alone_have_curves_and_other_videos_are_another_set(runs, run, tmp_
     assert told_by(tmp_path / "report.html")["sets"] == []
 
 
+def test_scores_that_another_run_has_written_over_are_refused(tiny_data, run, tmp_path):
+    log, other = (write_run(tmp_path, tiny_data, *each) for each in (("slope", SLOPE), ("none", UNIFORM)))
+    (tmp_path / "scores/slope.npz").write_bytes((tmp_path / "scores/none.npz").read_bytes())
+    ran = run(log, "--strips", 0)
+    assert "has top-1 66.7 %, and the run's last validation 83.3 %: another run has written there since" in ran.error
+    assert run(f"{log}=scores/slope.npz", "--strips", 0).code == 0
+    ran = run(f"{log}=scores/none.npz", other, "--strips", 0)
+    assert "have one file of scores" in ran.error
+
+
+def test_of_equal_scores_either_may_be_the_best(tmp_path):
+    (tmp_path / "log.csv").write_text(HEADER + ROWS)
+    made = scored(SLOPE)
+    check_own(tmp_path, replace(made, scores=np.zeros_like(made.scores)))
+    with pytest.raises(InputError, match="top-1 83.3 %"):
+        check_own(tmp_path, made)
+
+
 def test_videos_that_are_gone_are_told_of(runs, run, tmp_path):
     (log,) = (runs / "log").glob("*none*")
     (tmp_path / "empty").mkdir()
@@ -182,6 +204,7 @@ def test_a_moved_tree_of_runs_is_found_whole(runs, tmp_path, monkeypatch):
         ("four.npz --names a b", "--names has 2 values for 1 run; give one for each"),
         ("four.npz --weights a b", "--weights has 2 values for 1 run"),
         ("four.npz --weights absent.pth", "no checkpoint absent.pth"),
+        ("four.npz --weights five.pth.tar", "five.pth.tar is of 5 classes, and four.npz of 4; give the checkpoint"),
         ("four.npz --data empty", "--data empty: it has no dataset.json, and empty is none of movingmnist"),
         ("four.npz --category_file scores.txt", "scores.txt names 1 classes"),
         ("four.npz --out four.npz/where", "cannot be written"),
@@ -193,6 +216,8 @@ def test_bad_input_is_named(words, message, run, tmp_path):
     (tmp_path / "scores.txt").write_text("no scores")
     made = scored(SLOPE[:4])
     (tmp_path / "four.npz").write_bytes(scores_file(made.names, made.labels, made.scores))
+    if "five" in words:
+        make_checkpoint(tmp_path / "five.pth.tar", dataset="mine", num_class=5, image_tmpl="{}.jpg")
     assert message in run(*words.split()).error
 
 
