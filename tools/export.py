@@ -80,9 +80,14 @@ def check_place(out: Path, kind: str, overwrite: bool) -> None:
     """InputError where something is there that would be lost, or the name is not that of such a file or folder."""
     if kind != "safetensors" and (out.is_dir() or out.suffix != FORMATS[kind].ending):
         ending = FORMATS[kind].ending
-        raise InputError(f"--to {kind} writes a file *{ending}; give --out {out.with_suffix(ending)}, say")
+        example = out.with_suffix(ending) if out.name and not out.is_dir() else out / f"model{ending}"
+        raise InputError(f"--to {kind} writes a file *{ending}; give --out {example}, say")
     if kind == "safetensors" and out.is_file():
         raise InputError(f"--to safetensors writes a folder, and {out} is a file; give another --out")
+    if kind == "safetensors" and out.is_symlink():
+        raise InputError(f"{out} is a link, in whose place a folder would be put; give --out {out.resolve()}")
+    if kind == "safetensors" and not out.name.strip("."):
+        raise InputError(f"--out {out} cannot be written as a whole; name a folder in it, such as {out / 'model'}")
     if out.exists() and not overwrite:
         raise InputError(f"{out} is there already; give another --out, or add --overwrite")
     if out.is_dir() and (others := sorted({file.name for file in out.iterdir()} - {*FILES})):

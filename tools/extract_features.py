@@ -36,6 +36,7 @@ from ops.run.data import category_path, make_sampler
 from ops.run.restore import load_model
 from ops.training.checkpoint import load_pretrained
 from ops.training.devices import pick_device
+from ops.training.hub import WEIGHTS
 from ops.training.placement import place_model
 
 EXAMPLE = """examples:
@@ -59,6 +60,7 @@ mirrored. A file appears when it is complete: after an interruption the same com
 pass in chunks, so memory does not grow with a video.
 """
 RECORD = "features.json"  # what the features of a folder are of
+SHORT_SIDE = 256  # of video files' frames where a record does not say
 StepsOf = Callable[[int], np.ndarray]  # number of time steps -> those that are read, by their first frames
 
 
@@ -101,7 +103,7 @@ def build_parser() -> cli.ArgumentParser:
     data.add_argument(
         "--short_side",
         type=number(int, least=0),
-        default=256,
+        default=SHORT_SIDE,
         metavar="PX",
         help="of a folder's video files: shrink frames to this short side first, as tools/extract_frames.py does (256)",
     )
@@ -167,10 +169,11 @@ def open_last_relu(args: argparse.Namespace, model: TSN, config: Config) -> bool
 
 
 def digest(source: str) -> str:
-    """What tells weights from others, whatever their file is called."""
-    if not Path(source).is_file():
+    """What tells weights from others, whatever their file is called; of a folder for hubs, those in it."""
+    file = Path(source) / WEIGHTS if Path(source).is_dir() else Path(source)
+    if not file.is_file():
         return source
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------- which frames of which videos
@@ -256,10 +259,10 @@ def choose_steps(args: argparse.Namespace, model: TSN, config: Config) -> tuple[
 def check_record(path: Path, record: dict) -> None:
     """InputError where a folder holds features of another network, place or sampling than those of `record`."""
     try:
-        former = json.loads(path.read_text())
+        former = {"short_side": SHORT_SIDE} | json.loads(path.read_text())
     except FileNotFoundError:
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path} cannot be read ({error}); remove its folder, or give another --out") from None
     for name, value in record.items():
         if former.get(name) != value:
@@ -327,6 +330,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "at": f"{args.at} before its last ReLU" if before_relu else args.at,
         "frames": number,
         "input_size": config.frame_size,
+        "short_side": job.spec.short_side,
     }
     videos = [*{video.path: video for some in job.lists.values() for video in some}.values()]
     transform = partial(eval_transform, size=config.frame_size)

@@ -201,6 +201,7 @@ def test_bad_input_is_named(run, tmp_path, monkeypatch, needs_safetensors):
         (tmp_path / name).touch()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thesis.tex").touch()
+    (tmp_path / "link").symlink_to("full")
     (tmp_path / "spoiled.safetensors").write_bytes(b"no weights at all")
     torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "bare.pth")
     graph, folder = ["--to", "torch_export", "--out", "m.pt2"], ["--to", "safetensors", "--out", "m"]
@@ -211,7 +212,10 @@ def test_bad_input_is_named(run, tmp_path, monkeypatch, needs_safetensors):
             "--to torch_export writes a file *.pt2; give --out m.pt2",
         ),
         ([weights, "--to", "torch_export", "--out", "there.pt2"], "there.pt2 is there already"),
+        ([weights, "--to", "torch_export", "--out", "."], "writes a file *.pt2; give --out model.pt2"),
         ([weights, "--to", "safetensors", "--out", "a_file"], "a_file is a file"),
+        ([weights, "--to", "safetensors", "--out", "..", "--overwrite"], "name a folder in it, such as ../model"),
+        ([weights, "--to", "safetensors", "--out", "link", "--overwrite"], "link is a link"),
         ([weights, "--to", "safetensors", "--out", "full", "--overwrite"], "full holds other files (thesis.tex, say)"),
         ([weights, *graph, "--license", "mit"], "--license has no effect with --to torch_export"),
         ([weights, *folder, "--clips", 2], "--clips has no effect with --to safetensors"),

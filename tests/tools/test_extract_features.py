@@ -24,11 +24,11 @@ THIN = ["--weights", "none", "--arch", "resnet_thin", "--input_size", "32"]
 SMALL = ["-b", "4", "-j", "0", "--device", "cpu"]
 
 
-def make_checkpoint(path: Path, **given) -> Path:
-    """An untrained model as main.py saves it."""
+def make_checkpoint(path: Path, number: int = 1, **given) -> Path:
+    """An untrained model as main.py saves it; another number, other weights."""
     given = {"num_segments": 4, "arch": "resnet_thin", "input_size": 32} | given
     config = Config("movingmnist", "RGB", **given)
-    torch.manual_seed(1)
+    torch.manual_seed(number)
     model = build_model(num_class=4, **config.model_options)
     ckpt.save_checkpoint(path, {"state_dict": model.state_dict(), "config": plain(config), "num_class": 4})
     return path
@@ -158,6 +158,24 @@ def test_the_same_command_goes_on_and_another_network_is_refused(extract, tmp_pa
     assert not [*tmp_path.rglob("*.partial")]
     assert "holds features of at pool, not layer4" in extract(*THIN, "--at", "layer4", "--out", "f").error
     assert "holds features of frames all, not 8" in extract(*words, "--frames", "8").error
+
+
+def test_other_weights_in_the_same_folder_and_frames_of_another_size_are_told_apart(extract, run_program, tmp_path):
+    pytest.importorskip("safetensors", reason="of requirements-export.txt")
+    for number, name in enumerate(("a", "b"), 1):
+        weights = make_checkpoint(tmp_path / f"{name}.pth.tar", number, cluster="slope")
+        words = ("--weights", weights, "--to", "safetensors", "--out", "m", "--overwrite")
+        assert run_program("tools/export.py", *words).code == 0
+        ran = extract("--weights", "m", "--at", "clusters", "--out", "f")
+        assert ran.code == 0 if name == "a" else "holds features of weights" in ran.error
+    make_video(tmp_path / "videos/a.mp4", 3)
+    words = (*THIN, "--at", "pool", "--out", "g")
+    assert extract(*words, data=("videos", "RGB")).code == 0
+    assert "of short_side 256, not 32" in extract(*words, "--short_side", 32, data=("videos", "RGB")).error
+    record = json.loads((tmp_path / "g/features.json").read_text())
+    del record["short_side"]  # as it was written before
+    (tmp_path / "g/features.json").write_text(json.dumps(record))
+    assert extract(*words, data=("videos", "RGB")).out.startswith("0 videos written, 1 already there")
 
 
 def test_a_video_that_cannot_be_read_ends_it_and_leaves_nothing_of_itself(extract, own_data, tmp_path):
