@@ -11,6 +11,7 @@ from ops.errors import InputError
 from ops.evaluation.explain import Explanation, check_explainable, explain
 from ops.evaluation.pointing import play
 from ops.evaluation.predict import category_names, hold, read_frames
+from ops.files import check_apart
 from ops.options import cli
 from ops.options.parsing import add_prediction_options
 from ops.options.types import number
@@ -89,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if not args.pointing:
         pictures.check(args.out)
+        check_apart(args.out, "--out", [args.video / args.out.name, args.weights, *filter(None, [args.category_file])])
     device = pick_device(args.device)
     model, config, class_names = load_model(str(args.weights), args.trust_checkpoint)
     check_explainable(model, config)

@@ -11,6 +11,7 @@ import numpy as np
 from ops.data.frame_names import by_number, is_picture
 from ops.data.specs import DESCRIPTION, DatasetSpec, dataset_spec
 from ops.data.stores import FeatureStore, open_store
+from ops.data.stores.features import ENDING, SPANS
 from ops.data.stores.pictures import PictureStore
 from ops.data.views import whole_frames
 from ops.errors import InputError
@@ -102,6 +103,12 @@ def check_outputs(args: argparse.Namespace) -> None:
             raise InputError(f"{flag} {path} must end in {ending}")
         if path:
             check_writable(path, flag)
+    if args.vectors:
+        if args.vectors.name.endswith((ENDING, SPANS)):
+            raise InputError(
+                f"--vectors {args.vectors}: *{ENDING} and *{SPANS} are of single videos; take another name"
+            )
+        check_writable(args.vectors.with_suffix(".txt"), "--vectors")
     if not args.sheet:
         for name, default in (("videos", None), ("strip", 8)):
             if getattr(args, name) != default:

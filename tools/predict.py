@@ -13,7 +13,7 @@ from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.evaluation import timelines
 from ops.evaluation.predict import category_names, find_videos, hold, predict, read_frames
-from ops.files import check_writable
+from ops.files import check_apart, check_writable
 from ops.models import TSN
 from ops.options import cli
 from ops.options.config import Config
@@ -222,6 +222,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     check(args)
     videos = find_videos(args.videos)
+    for flag, path in (("--picture", args.picture), *(("--timeline", path) for path in args.timeline or [])):
+        if path:
+            frames = (video / path.name for video in videos if video.is_dir())
+            check_apart(path, flag, [*args.videos, *videos, *frames, args.weights, *filter(None, [args.category_file])])
     if args.picture and len(videos) > 1:
         raise InputError(f"--picture shows one video, and these are {len(videos)}; --timeline FILE.png shows many")
     device = pick_device(args.device)

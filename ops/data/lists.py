@@ -62,18 +62,21 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def read_list(path: Path, root: Path, spec: DatasetSpec) -> list[Video]:
+def read_list(path: Path, root: Path, spec: DatasetSpec, bad_stay: bool = False) -> list[Video]:
     """Read a list file and look for every video's folder.
 
     Raises InputError with the first ten problems and their number: nothing is skipped. A bar is seen where this takes
-    more than two seconds, as it does where video files have no index yet.
+    more than two seconds, as it does where video files have no index yet. With `bad_stay` a video that is there and
+    cannot be opened or decoded stays in the list, for who skips it when it is loaded.
     """
     videos, problems = [], []
     for number, line in tqdm(read_lines(path), path.name, unit="video", leave=False, disable=None, delay=2):
         try:
             videos.append(parse_line(line, spec.num_class))
             problem = find_problem(videos[-1], root, spec)
-        except (ValueError, OSError, InputError) as error:
+        except InputError as error:
+            problem = None if bad_stay else f"{line.strip()[:80]!r} {error}"
+        except (ValueError, OSError) as error:
             problem = f"{line.strip()[:80]!r} {error}"
         if problem:
             problems.append(f"line {number}: {problem}")

@@ -74,7 +74,8 @@ def with_feature_dim(config: Config) -> Config:
 def listed_videos(config: Config, train: bool = False) -> list[Video]:
     """The videos of the training or validation list; InputError names what is wrong with it."""
     spec = config.spec
-    return read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec)
+    bad_stay = train and config.on_bad_video == "skip"
+    return read_list(config.list_file(spec.train_list if train else spec.val_list), config.root, spec, bad_stay)
 
 
 def open_videos(config: Config, train: bool = False) -> VideoDataset:

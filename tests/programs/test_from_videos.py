@@ -91,3 +91,15 @@ def test_a_damaged_file_stops_a_run_or_is_skipped(run_program, run_main, raw):
     assert "two/v1.mp4 cannot be decoded: " in stopped.error
     skipped = run_main("raw", "RGB", *SMALL, "--overwrite", "--on_bad_video", "skip")
     assert skipped.code == 0 and "two/v1.mp4 cannot be decoded: " in skipped.out + skipped.err
+
+
+def test_a_file_that_was_damaged_before_a_run_is_skipped_too(run_program, run_main, raw):
+    run_program("tools/make_lists.py", "folder", "--root", "raw")
+    listed = "".join((raw / f"{part}_videofolder.txt").read_text() for part in ("train", "val"))
+    (raw / "train_videofolder.txt").write_text(listed)
+    (raw / "two/v1.mp4").write_bytes(b"no video")
+    assert "two/v1.mp4 cannot be decoded: moov atom not found" in run_main("raw", "RGB", *SMALL).error
+    skipped = run_main("raw", "RGB", *SMALL, "--on_bad_video", "skip")
+    assert skipped.code == 0 and "skipped a video: raw/two/v1.mp4 cannot be decoded" in skipped.out + skipped.err
+    (raw / "two/v1.mp4").unlink()
+    assert "no folder raw/two/v1" in run_main("raw", "RGB", *SMALL, "--overwrite", "--on_bad_video", "skip").error

@@ -148,13 +148,16 @@ def test_the_pointing_game_on_made_videos(run, tiny_data, tmp_path):
         ({}, "{video} --label jump", "--label jump is no class; take a name, such as class 0, or 0 to 3"),
         ({}, "{video} --label 4", "--label 4 is no class"),
         ({}, "{video} --out e.txt", "e.txt"),
+        ({}, "{frames} --out clip/1.png", "--out clip/1.png would write over clip/1.png, which is read"),
         ({"cluster_after": "layer1:8,layer2:4"}, "{video}", "clusters after layer1:8,layer2:4"),
         ({"temporal_max": True, "shift": False}, "{video}", "pools its clusters over time"),
     ],
 )
 def test_bad_input_is_named(given, words, message, run, tiny_data, tmp_path):
     weights = make_checkpoint(tmp_path / "w.pth", cluster="slope", **given)
-    words = words.format(video=tiny_data / "val/left_0").split()
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip/1.png").touch()
+    words = words.format(video=tiny_data / "val/left_0", frames="clip").split()
     assert message in run(*words, "--weights", weights).error
 
 

@@ -48,11 +48,15 @@ def test_a_folder_of_files_and_frames_without_lists(run_program, tiny_data, tmp_
         ("f v_01 --sheet n.png --videos f", "f/v_01 holds no frames to show"),
         ("f v_01 --sheet n.png --videos .", "v_01 holds no frames to show"),
         ("f v_01 --strip 4", "--strip has no effect without --sheet"),
+        ("f v_01 --vectors f/v_01.features.npy", "are of single videos; take another name"),
+        ("f v_01 --vectors f.npy", "f.txt cannot be written"),
         ("f v_01 --sheet no.txt", "--sheet no.txt must end in .png"),
     ],
 )
 def test_what_cannot_be(run_program, tmp_path, words, error):
     (tmp_path / "f").mkdir()
     np.save(tmp_path / "f/v_01.features.npy", np.ones((2, 4), np.float16))
+    (tmp_path / "f.txt").mkdir()
     assert error in run_program(TOOL, *words.split()).error
+    assert not (tmp_path / "f.npy").exists()
     assert not (tmp_path / "n.png").exists()

@@ -196,6 +196,18 @@ def test_a_broken_video_is_refused_with_its_reason(made, run, tmp_path):
     assert "spoiled.avi cannot be decoded: " in run("spoiled.avi", "--weights", made / "slope.pth").error
 
 
+@pytest.mark.parametrize("flag", ["--picture", "--timeline"])
+def test_a_frame_of_the_video_is_not_drawn_over(flag, made, run, tmp_path):
+    (tmp_path / "clip").mkdir()
+    frame = tmp_path / "clip" / "1.png"
+    Image.new("RGB", (8, 8)).save(frame)
+    before = frame.read_bytes()
+    ran = run("clip", "--weights", made / "slope.pth", flag, "clip/1.png")
+    assert f"{flag} clip/1.png would write over clip/1.png, which is read" in ran.error
+    assert frame.read_bytes() == before
+    assert run("clip", "--weights", made / "slope.pth", flag, "clip.png").code == 0
+
+
 def test_bad_input_is_named(made, run, tmp_path):
     video, weights = made / "videos" / "clip.mp4", ["--weights", made / "slope.pth"]
     (tmp_path / "empty").mkdir()
