@@ -19,6 +19,7 @@ from ops.data.categories import read_categories
 from ops.data.frame_names import PICTURES, by_number, frame_numbers, is_hidden, is_picture, is_video, name_pattern
 from ops.data.lists import read_lines
 from ops.data.modality import MODALITIES
+from ops.data.prepare.discovery import walk
 from ops.data.specs import dataset_file
 from ops.data.stores import FolderStore, MissingStore, Store, open_store
 from ops.data.video_file import read_timed_video
@@ -133,15 +134,17 @@ def find_videos(given: Sequence[Path]) -> list[Path]:
     """The videos that a user means by files, folders and lists.
 
     A folder of pictures is one video, and so is one without any video in it or below it, of whatever else; another
-    folder means all videos in it and below it. A list is a text file of lines `path num_frames label`, or only `path`,
-    from its own folder on. InputError for a list that names nothing, or what is not there.
+    folder means all videos in it and below it, in linked folders too and not in hidden ones. A list is a text file of
+    lines `path num_frames label`, or only `path`, from its own folder on. InputError for a list that names nothing, or
+    what is not there.
     """
     found = []
     for path in given:
         if path.suffix.lower() == ".txt" and path.is_file():
             found += _listed(path)
         elif path.is_dir() and not any(is_picture(file.name) for file in path.iterdir()):
-            videos = [file for file in path.rglob("*") if is_video(file.name) and file.is_file()]
+            files = (path / folder / name for folder, _ in walk(path) for name in os.listdir(path / folder))
+            videos = [file for file in files if is_video(file.name) and file.is_file()]
             found += sorted(videos, key=lambda file: by_number(str(file))) or [path]
         else:
             found.append(path)

@@ -112,11 +112,16 @@ def test_a_folder_a_list_and_packs(made, run, tmp_path):
     copy_packets([made / "videos/clip.mp4"], tmp_path / "all/b/clip10.mp4")
     copy_packets([made / "videos/clip.mp4"], tmp_path / "all/b/clip9.mp4")
     (tmp_path / "all/b/notes.txt").write_text("none of it")
+    copy_packets([made / "videos/clip.mp4"], tmp_path / "all/.trash/clip8.mp4")
+    copy_packets([made / "videos/clip.mp4"], tmp_path / "elsewhere/clip11.mp4")
+    (tmp_path / "all/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "all/back").symlink_to(tmp_path / "all")
     words = ("--weights", made / "slope.pth", "--timeline", "t.json", *SPANS)
     ran = run("all", *words)
-    assert [video["video"] for video in written("t.json")["videos"]] == ["all/b/clip9.mp4", "all/b/clip10.mp4"]
-    one, other = written("t.json")["videos"]
-    assert one["windows"] == other["windows"] and ran.out.count(" segment") == 2
+    videos = written("t.json")["videos"]
+    names = ["all/b/clip9.mp4", "all/b/clip10.mp4", "all/linked/clip11.mp4"]
+    assert [video["video"] for video in videos] == names
+    assert videos[0]["windows"] == videos[1]["windows"] and ran.out.count(" segment") == 3
     pack_frames.main([str(made / "frames"), str(tmp_path / "packs"), "--raw"])
     (tmp_path / "list.txt").write_text(f"all/b/clip9 40 0\n{made}/frames/clip 40 1\npacks/clip\n")
     ran = run("list.txt", "all/b/clip10.mp4", *words)
