@@ -44,7 +44,11 @@ METHODS = {  # name -> what main.py is told
 }
 CLUSTERED = tuple(name for name in METHODS if name not in SAMPLING)
 FIRST = ("random", "even", "slope", "cumulative-euclidean", "cumulative-cosine", "kmodes", "reduce-random")
-FEWER = {4: 225, 8: 115}  # representations -> epochs of `uniform`, as long as clustering half of the frames takes
+FEWER = {
+    4: 225,
+    8: 115,
+    2: 385,
+}  # representations -> epochs of `uniform`, as long as clustering half of the frames takes
 KEEP, HELD_KEEP = 0.5, 0.25
 AUGMENTATIONS = {"share": "--clip_share 0.7", "speed": "--clip_speed 1.5", "mixup": "--mixup 0.2"}
 RECIPES = {

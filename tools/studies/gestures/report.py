@@ -189,7 +189,7 @@ epochs.
 
 def fewer(results: Results) -> str:
     parts = []
-    for g, epochs in {16: EQUAL_TIME["half"], 8: FEWER[8], 4: FEWER[4]}.items():
+    for g, epochs in ({16: EQUAL_TIME["half"]} | dict(sorted(FEWER.items(), reverse=True))).items():
         uniform = Cell("gestures", "uniform", g, 0, 0)
         rows = [(("uniform", "sampled"), uniform)]
         rows.append(((f"uniform, {epochs} epochs", "sampled"), replace(uniform, epochs=epochs)))
