@@ -48,7 +48,8 @@ FEWER = {
     4: 225,
     8: 115,
     2: 385,
-}  # representations -> epochs of `uniform`, as long as clustering half of the frames takes
+}  # representations -> epochs of `uniform` that take as long as clustering
+HELD = {16: 100, 4: 450}  # the same among held frames
 KEEP, HELD_KEEP = 0.5, 0.25
 AUGMENTATIONS = {"share": "--clip_share 0.7", "speed": "--clip_speed 1.5", "mixup": "--mixup 0.2"}
 RECIPES = {
@@ -125,9 +126,11 @@ def few(fold: int, seed: int) -> Iterator[Cell]:
 
 
 def held(fold: int, seed: int) -> Iterator[Cell]:
-    """Sparse evidence: the gesture among held frames."""
-    yield Cell("held", "uniform", 16, fold, seed)
-    yield from (Cell("held", method, 16, fold, seed, HELD_KEEP) for method in ("cumulative", "even", "slope"))
+    """Sparse evidence: the gesture among held frames; sampling as often, and for as long."""
+    for g, epochs in HELD.items():
+        yield Cell("held", "uniform", g, fold, seed)
+        yield from (Cell("held", method, g, fold, seed, HELD_KEEP) for method in ("cumulative", "even", "slope"))
+        yield Cell("held", "uniform", g, fold, seed, epochs=epochs)
 
 
 def kept(fold: int, seed: int) -> Iterator[Cell]:

@@ -19,6 +19,7 @@ from tools.studies.gestures.plan import (
     EQUAL_TIME,
     EXTRAS,
     FEWER,
+    HELD,
     HELD_KEEP,
     KEEP,
     LR,
@@ -160,18 +161,28 @@ another, and rough.
 {compared(results, rows, UNIFORM, ("", "frames"))}"""
 
 
+def by_number(results: Results, data: str, epochs: dict[int, int], keep: float, words: str) -> str:
+    """A table for each number of representations: sampling, at equal epochs and for as long, and all cuts."""
+    parts = []
+    for g in sorted(epochs, reverse=True):
+        uniform = Cell(data, "uniform", g, 0, 0)
+        rows = [(("uniform", "sampled"), uniform)]
+        rows.append(((f"uniform, {epochs[g]} epochs", "sampled"), replace(uniform, epochs=epochs[g])))
+        rows += [((method, words), Cell(data, method, g, 0, 0, keep)) for method in CUTS]
+        parts.append(f"`g = {g}`:\n\n" + compared(results, rows, uniform, ("", "frames")))
+    return "\n".join(parts)
+
+
 def held(results: Results) -> str:
-    uniform = Cell("held", "uniform", 16, 0, 0)
-    rows = [(("uniform", "sampled"), uniform)]
-    rows += [((method, f"{HELD_KEEP:g} of all"), Cell("held", method, 16, 0, 0, HELD_KEEP)) for method in CUTS]
     return f"""\
 ## Longer videos with sparse evidence
 
 The same videos made {TIMES} times as long, for training and for tests: each stands whole, at its own speed, between
 copies of its first and of its last frame, at a place that a seed draws. These videos are **composed**: held frames have
-no distance at all from one another, which is the kindest case for cuts that look at the frames.
+no distance at all from one another, which is the kindest case for cuts that look at the frames. Differences are to
+`uniform` with as many sampled frames and epochs; its other row has as many epochs as take the time of clustering.
 
-{compared(results, rows, uniform, ("", "frames"))}"""
+{by_number(results, "held", HELD, HELD_KEEP, f"{HELD_KEEP:g} of all")}"""
 
 
 def coloured(results: Results) -> str:
@@ -188,20 +199,13 @@ epochs.
 
 
 def fewer(results: Results) -> str:
-    parts = []
-    for g, epochs in ({16: EQUAL_TIME["half"]} | dict(sorted(FEWER.items(), reverse=True))).items():
-        uniform = Cell("gestures", "uniform", g, 0, 0)
-        rows = [(("uniform", "sampled"), uniform)]
-        rows.append(((f"uniform, {epochs} epochs", "sampled"), replace(uniform, epochs=epochs)))
-        rows += [((method, "half"), Cell("gestures", method, g, 0, 0, KEEP)) for method in CUTS]
-        parts.append(f"`g = {g}`:\n\n" + compared(results, rows, uniform, ("", "frames")))
     return f"""\
 ## Fewer representations
 
 Differences are to `uniform` with as many sampled frames and epochs. Its other row has as many epochs as take the time
 of {EPOCHS} with half of the frames: sampling gets cheaper with fewer frames, clustering hardly.
 
-{chr(10).join(parts)}"""
+{by_number(results, "gestures", {16: EQUAL_TIME["half"], **FEWER}, KEEP, "half")}"""
 
 
 def recipe(results: Results) -> str:
