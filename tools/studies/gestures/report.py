@@ -70,7 +70,7 @@ MANY = 4  # comparisons, of which more are told by their range
 
 
 def score_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
-    """Accuracy, its interval, and mean and spread over folds; with the number of videos where some are missing."""
+    """Accuracy, its interval, and mean and spread over folds, if several; with the number of videos where not all."""
     found = score(results, cell)
     if found is None:
         return NONE, NONE, NONE
@@ -79,7 +79,8 @@ def score_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
         by_fold.setdefault(fold, []).append(run.top1)
     mean, deviation = mean_and_spread(mean_and_spread(values)[0] for values in by_fold.values())
     part = "" if found.videos == 217 else f" ({found.videos} videos)"
-    return f"{found.percent:.1f}{part}", str(found.interval), f"{mean:.1f} ± {deviation:.1f}"
+    folds = f"{mean:.1f} ± {deviation:.1f}" if len(by_fold) > 1 else NONE
+    return f"{found.percent:.1f}{part}", str(found.interval), folds
 
 
 def difference_cells(results: Results, cell: Cell, other: Cell) -> tuple[str, str, str]:
@@ -155,6 +156,9 @@ of a video, or in training a random half of them, drawn anew in every epoch (`--
 the frames, and with all; `cumulative` with a quarter of them sees hardly more frames an epoch. Differences are to
 `uniform`. `training` is the accuracy of the last training epoch. Frames are exact; seconds are those of runs beside one
 another, and rough.
+
+Where fewer than 217 videos are named, the row is compared with `uniform` on these videos, and its accuracy with no other
+row's: folds are not alike.
 
 ![Accuracy of the methods with intervals, and over the number of representations](../images/gestures.png)
 
