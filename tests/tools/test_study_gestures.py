@@ -37,7 +37,7 @@ def result(hits: str) -> GestureResult:
 
 
 def test_what_matters_most_comes_first():
-    assert len(ALL) == len({cell.name for cell in ALL}) == 2 * 4 * 72
+    assert len(ALL) == len({cell.name for cell in ALL}) == 2 * 4 * 80
     assert [cell.name for cell in ALL[:6]] == [
         "gestures-uniform-g16-e25-f0-s0",
         "gestures-cumulative-g16-e25-f0-s0",
@@ -47,7 +47,7 @@ def test_what_matters_most_comes_first():
         "gestures-uniform-g16-e25-f1-s0",
     ]
     assert STUDY.choose_cells((0,), quick=True) == ALL[:20]
-    assert [cell.seed for cell in ALL] == [0] * 288 + [1] * 288
+    assert [cell.seed for cell in ALL] == [0] * 320 + [1] * 320
 
 
 def test_commands_are_what_the_programs_take():
