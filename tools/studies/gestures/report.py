@@ -157,8 +157,8 @@ the frames, and with all; `cumulative` with a quarter of them sees hardly more f
 `uniform`. `training` is the accuracy of the last training epoch. Frames are exact; seconds are those of runs beside one
 another, and rough.
 
-Where fewer than 217 videos are named, the row is compared with `uniform` on these videos, and its accuracy with no other
-row's: folds are not alike.
+Where fewer than 217 videos are named, the row is compared with `uniform` on these videos; folds are not alike, so that
+its accuracy says little beside those of all folds.
 
 ![Accuracy of the methods with intervals, and over the number of representations](../images/gestures.png)
 
