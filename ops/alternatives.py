@@ -62,7 +62,7 @@ def kmeans(x: Tensor, num_groups: int, seed: int) -> Tensor:
     A function of the products of all pairs of frames, which are found once. Waits for the device.
     """
     x = x.float() - x.float().mean(0)
-    gram = (x @ x.T).double().cpu().numpy()  # (t, t)
+    gram = (x @ x.T).cpu().double().numpy()  # (t, t)
     squares, rng = gram.diagonal(), np.random.default_rng(seed)
     pairs = (squares[:, None] + squares - 2 * gram).clip(min=0)  # squared distances
     first = [int(rng.integers(len(x)))]
@@ -91,7 +91,7 @@ def kmodes(x: Tensor, num_groups: int, seed: int) -> Tensor:
 
     def differing(modes: Tensor) -> np.ndarray:
         """Hamming distance of each frame to each mode, (g, d) -> (t, g)."""
-        return (active.sum(1)[:, None] + modes.sum(1) - 2 * active @ modes.T).double().cpu().numpy()
+        return (active.sum(1)[:, None] + modes.sum(1) - 2 * active @ modes.T).cpu().double().numpy()
 
     def to_centres(member: np.ndarray) -> np.ndarray:
         member = torch.from_numpy(member).float().to(x.device)  # (t, g)
