@@ -268,6 +268,15 @@ def test_an_activation_beyond_all_bounds_stays_a_number():
     assert found == pytest.approx([0, 1024, 5**0.5 * 1024, 2**0.5 * 1024])
 
 
+@pytest.mark.parametrize("spoiled", [float("nan"), float("inf"), 1e20])
+def test_groups_can_be_had_of_a_network_that_diverges(spoiled):
+    """Its loss is what tells, in one line, not an error of the clustering."""
+    x = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
+    x[3, 1] = spoiled
+    for method in ("kmodes", "kmeans"):
+        assert sorted(TemporalClustering(3, method)(x, torch.tensor([9]))[1].unique().tolist()) == [0, 1, 2]
+
+
 def test_groups_lie_wherever_like_frames_are():
     """A video that goes back and forth between two scenes: contiguous cuts mix them, groups do not."""
     scenes = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 5, 5, 5]])
