@@ -9,7 +9,7 @@ why its time is measured.
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.options.checks import stored_options
-from ops.options.config import Config, names_of
+from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.run.data import with_feature_dim
 from ops.run.log import read_table
 from ops.training.meters import peak_memory
@@ -159,7 +159,7 @@ def costs_of_runs(folders: Sequence[Path]) -> list[RunCost]:
     InputError where a folder is none of a run that was validated.
     """
     found = [_cost_of_run(folder) for folder in folders]
-    told = tell_apart([config for config, _ in found])
+    told = tell_apart([run.method for _, run in found], [plain(config) for config, _ in found])
     return [run._replace(method=method) for method, (_, run) in zip(told, found, strict=True)]
 
 
@@ -184,18 +184,18 @@ def _cost_of_run(folder: Path) -> tuple[Config, RunCost]:
     )
 
 
-def tell_apart(configs: Sequence[Config]) -> list[str]:
-    """What the methods of runs are called, `method_of` with those options that runs of one such name differ in."""
-    options = (
-        "dataset",
-        *sorted({"modality", *names_of("model", "protocol", "training")} - {"seed", "suffix", "shift"}),
-    )
-    methods = [method_of(config) for config in configs]
+def tell_apart(methods: Sequence[str], options: Sequence[Mapping]) -> list[str]:
+    """Names of runs: what their methods are called and, of several of one name, the options in which these differ.
+
+    Seeds, lists and places do not count. `options` are those of each run, by their names.
+    """
+    counting = {"dataset", "modality", *names_of("model", "protocol", "training")} - {"seed", "suffix", "shift"}
+    values = [{name: str(own.get(name, OPTIONS[name].default)) for name in sorted(counting)} for own in options]
     told = []
-    for config, method in zip(configs, methods, strict=True):
-        alike = [other for other, name in zip(configs, methods, strict=True) if name == method]
-        differing = [name for name in options if len({getattr(other, name) for other in alike}) > 1]
-        told.append(", ".join([method, *(f"{name} {getattr(config, name)}" for name in differing)]))
+    for own, method in zip(values, methods, strict=True):
+        alike = [other for other, name in zip(values, methods, strict=True) if name == method]
+        differing = [name for name in own if any(other[name] != own[name] for other in alike)]
+        told.append(", ".join([method, *(f"{name} {own[name]}" for name in differing)]))
     return told
 
 
