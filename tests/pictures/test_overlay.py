@@ -1,6 +1,7 @@
 """What is drawn over the frames of a video that goes on, into a file or on screen."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -24,11 +25,11 @@ def test_what_is_said_stands_over_a_frame(size):
 
 
 def test_a_recording_keeps_the_times_of_its_frames(tmp_path):
-    recording = Recording(tmp_path / "r.mkv")
+    recording = Recording(tmp_path / "new" / "r.mkv")
     for time in (0.0, 0.1, 0.1, 0.7):
         recording.show(np.full((33, 47, 3), 90, np.uint8), time)
     recording.close()
-    with av.open(str(tmp_path / "r.mkv")) as file:
+    with av.open(str(tmp_path / "new" / "r.mkv")) as file:
         frames = list(file.decode(video=0))
     assert [round(frame.time, 3) for frame in frames] == [0, 0.1, 0.101, 0.7]
     assert (frames[0].width, frames[0].height) == (46, 32)
@@ -40,7 +41,9 @@ def test_names_of_videos(tmp_path):
     with pytest.raises(InputError, match="ends in .mp4, .mkv, .mov"):
         check_video(tmp_path / "a.txt")
     with pytest.raises(InputError, match="give another place with --out"):
-        check_video(tmp_path / "absent" / "a.mp4")
+        check_video(Path(__file__) / "a.mp4")
+    check_video(tmp_path / "new" / "a.mp4")
+    assert not list(tmp_path.iterdir())
 
 
 def toolkit(gui: str, keys=()) -> SimpleNamespace:

@@ -242,6 +242,7 @@ VALUES = {
         "--picture": ("x.txt", "cannot draw x.txt"),
         "--category_file": ("nowhere", "category file nowhere"),
         "--short_side": "-1",
+        "--on_bad_video": "hide",
         "--chunk": "0",
         "--device": "abacus",
         "--timeline": ("x.txt", "cannot draw x.txt"),

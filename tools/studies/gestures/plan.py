@@ -44,7 +44,12 @@ METHODS = {  # name -> what main.py is told
 }
 CLUSTERED = tuple(name for name in METHODS if name not in SAMPLING)
 FIRST = ("random", "even", "slope", "cumulative-euclidean", "cumulative-cosine", "kmodes", "reduce-random")
-FEWER = (4, 8)  # representations
+FEWER = {
+    4: 225,
+    8: 115,
+    2: 385,
+}  # representations -> epochs of `uniform` that take as long as clustering
+HELD = {16: 100, 4: 450}  # the same among held frames
 KEEP, HELD_KEEP = 0.5, 0.25
 AUGMENTATIONS = {"share": "--clip_share 0.7", "speed": "--clip_speed 1.5", "mixup": "--mixup 0.2"}
 RECIPES = {
@@ -121,14 +126,24 @@ def few(fold: int, seed: int) -> Iterator[Cell]:
 
 
 def held(fold: int, seed: int) -> Iterator[Cell]:
-    """Sparse evidence: the gesture among held frames."""
-    yield Cell("held", "uniform", 16, fold, seed)
-    yield from (Cell("held", method, 16, fold, seed, HELD_KEEP) for method in ("cumulative", "even", "slope"))
+    """Sparse evidence: the gesture among held frames; sampling as often, and for as long."""
+    for g, epochs in HELD.items():
+        yield Cell("held", "uniform", g, fold, seed)
+        yield from (Cell("held", method, g, fold, seed, HELD_KEEP) for method in ("cumulative", "even", "slope"))
+        yield Cell("held", "uniform", g, fold, seed, epochs=epochs)
 
 
 def kept(fold: int, seed: int) -> Iterator[Cell]:
     """The first of the other methods, with half of the frames."""
     yield from (Cell("gestures", method, 16, fold, seed, KEEP) for method in FIRST)
+
+
+def fewer(fold: int, seed: int) -> Iterator[Cell]:
+    """Fewer representations, and sampling so few frames for as long as clustering takes."""
+    for g, epochs in FEWER.items():
+        yield Cell("gestures", "uniform", g, fold, seed)
+        yield from (Cell("gestures", method, g, fold, seed, KEEP) for method in CUTS)
+        yield Cell("gestures", "uniform", g, fold, seed, epochs=epochs)
 
 
 def longer(fold: int, seed: int) -> Iterator[Cell]:
@@ -138,15 +153,6 @@ def longer(fold: int, seed: int) -> Iterator[Cell]:
     yield Cell("gestures", "cumulative", 16, fold, seed, KEEP / 2, epochs=EQUAL_TIME["all"])
     yield Cell("gestures", "dense", 16, fold, seed)
     yield from (Cell("gestures", "cumulative", 16, fold, seed, KEEP, extra) for extra in AUGMENTATIONS)
-
-
-def shared(fold: int, seed: int) -> Iterator[Cell]:
-    """A random part of the clip, which helps clustering: does it help sampling, and does it last?"""
-    for epochs in (EPOCHS, *EQUAL_TIME.values()):
-        yield Cell("gestures", "uniform", 16, fold, seed, extra="share", epochs=epochs)
-    yield Cell("gestures", "cumulative", 16, fold, seed, extra="share")
-    for epochs in (EPOCHS, EQUAL_TIME["half"]):
-        yield Cell("gestures", "cumulative", 16, fold, seed, KEEP, "share", epochs)
 
 
 def kept_too(fold: int, seed: int) -> Iterator[Cell]:
@@ -167,19 +173,12 @@ def coloured(fold: int, seed: int) -> Iterator[Cell]:
     yield Cell("rgb", "cumulative", 16, fold, seed, KEEP)
 
 
-def fewer(fold: int, seed: int) -> Iterator[Cell]:
-    """Fewer representations."""
-    for g in FEWER:
-        yield Cell("gestures", "uniform", g, fold, seed)
-        yield from (Cell("gestures", method, g, fold, seed, KEEP) for method in CUTS)
-
-
 def whole(fold: int, seed: int) -> Iterator[Cell]:
     """Every method with all frames."""
     yield from (Cell("gestures", method, 16, fold, seed) for method in CLUSTERED)
 
 
-OTHERS = (held, kept, longer, shared, kept_too, recipes, coloured, fewer, whole)
+OTHERS = (held, kept, fewer, longer, kept_too, recipes, coloured, whole)
 
 
 # ---------------------------------------------------------------- commands

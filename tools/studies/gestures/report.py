@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tools.studies.gestures.plan import (
     EQUAL_TIME,
     EXTRAS,
     FEWER,
+    HELD,
     HELD_KEEP,
     KEEP,
     LR,
@@ -72,7 +74,7 @@ MANY = 4  # comparisons, of which more are told by their range
 
 
 def score_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
-    """Accuracy, its interval, and mean and spread over folds; with the number of videos where some are missing."""
+    """Accuracy, its interval, and mean and spread over folds, if several; with the number of videos where not all."""
     found = score(results, cell)
     if found is None:
         return NONE, NONE, NONE
@@ -81,8 +83,8 @@ def score_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
         by_fold.setdefault(fold, []).append(run.top1)
     mean, deviation = mean_and_spread(mean_and_spread(values)[0] for values in by_fold.values())
     part = "" if found.videos == VIDEOS else f" ({found.videos} videos)"
-    spread = f" ± {deviation:.1f}" if len(by_fold) > 1 else ""
-    return f"{found.percent:.1f}{part}", str(found.interval), f"{mean:.1f}{spread}"
+    folds = f"{mean:.1f} ± {deviation:.1f}" if len(by_fold) > 1 else NONE
+    return f"{found.percent:.1f}{part}", str(found.interval), folds
 
 
 def difference_cells(results: Results, cell: Cell, other: Cell) -> tuple[str, str, str]:
@@ -164,40 +166,28 @@ another, and rough.
 {compared(results, rows, UNIFORM, ("", "frames"))}"""
 
 
-def shared(results: Results) -> str:
-    rows = []
-    for epochs in (EPOCHS, *EQUAL_TIME.values()):
-        for extra, words in (("plain", "whole clip"), ("share", "part")):
-            for method, keep, frames in (
-                ("uniform", 1.0, "sampled"),
-                ("cumulative", 1.0, "all"),
-                ("cumulative", KEEP, "half"),
-            ):
-                rows.append(
-                    ((method, frames, words, str(epochs)), Cell("gestures", method, 16, 0, 0, keep, extra, epochs))
-                )
-    return f"""\
-## A random part of the clip
-
-What helps clustering most, `{AUGMENTATIONS["share"]}`, for both models, and for how long each is trained. With half
-of the frames an epoch takes about twice, with all about four times as long as with sampled ones. Differences are to
-`uniform`.
-
-{compared(results, rows, UNIFORM, ("", "frames", "trained on", "epochs"))}"""
+def by_number(results: Results, data: str, epochs: dict[int, int], keep: float, words: str) -> str:
+    """A table for each number of representations: sampling, at equal epochs and for as long, and all cuts."""
+    parts = []
+    for g in sorted(epochs, reverse=True):
+        uniform = Cell(data, "uniform", g, 0, 0)
+        rows = [(("uniform", "sampled"), uniform)]
+        rows.append(((f"uniform, {epochs[g]} epochs", "sampled"), replace(uniform, epochs=epochs[g])))
+        rows += [((method, words), Cell(data, method, g, 0, 0, keep)) for method in CUTS]
+        parts.append(f"`g = {g}`:\n\n" + compared(results, rows, uniform, ("", "frames")))
+    return "\n".join(parts)
 
 
 def held(results: Results) -> str:
-    uniform = Cell("held", "uniform", 16, 0, 0)
-    rows = [(("uniform", "sampled"), uniform)]
-    rows += [((method, f"{HELD_KEEP:g} of all"), Cell("held", method, 16, 0, 0, HELD_KEEP)) for method in CUTS]
     return f"""\
 ## Longer videos with sparse evidence
 
 The same videos made {TIMES} times as long, for training and for tests: each stands whole, at its own speed, between
 copies of its first and of its last frame, at a place that a seed draws. These videos are **composed**: held frames have
-no distance at all from one another, which is the kindest case for cuts that look at the frames.
+no distance at all from one another, which is the kindest case for cuts that look at the frames. Differences are to
+`uniform` with as many sampled frames and epochs; its other row has as many epochs as take the time of clustering.
 
-{compared(results, rows, uniform, ("", "frames"))}"""
+{by_number(results, "held", HELD, HELD_KEEP, f"{HELD_KEEP:g} of all")}"""
 
 
 def coloured(results: Results) -> str:
@@ -214,18 +204,13 @@ epochs.
 
 
 def fewer(results: Results) -> str:
-    parts = []
-    for g in (16, *reversed(FEWER)):
-        uniform = Cell("gestures", "uniform", g, 0, 0)
-        rows = [(("uniform", "sampled"), uniform)]
-        rows += [((method, "half"), Cell("gestures", method, g, 0, 0, KEEP)) for method in CUTS]
-        parts.append(f"`g = {g}`:\n\n" + compared(results, rows, uniform, ("", "frames")))
     return f"""\
 ## Fewer representations
 
-Differences are to `uniform` with as many sampled frames.
+Differences are to `uniform` with as many sampled frames and epochs. Its other row has as many epochs as take the time
+of {EPOCHS} with half of the frames: sampling gets cheaper with fewer frames, clustering hardly.
 
-{chr(10).join(parts)}"""
+{by_number(results, "gestures", {16: EQUAL_TIME["half"], **FEWER}, KEEP, "half")}"""
 
 
 def recipe(results: Results) -> str:
@@ -306,7 +291,7 @@ def write(results: Results, cuts: Cuts | None) -> str:
     ran = {f"{name}s": ", ".join(sorted({str(getattr(cell, name)) for cell in results})) for name in ("fold", "seed")}
     where = where_and_when(results)
     parts = [HEAD.format(cells=len(results), size=SIZE, epochs=EPOCHS, where=where, **ran), hypotheses(results)]
-    parts += [main_table(results), shared(results), held(results), coloured(results), fewer(results), recipe(results)]
+    parts += [main_table(results), held(results), coloured(results), fewer(results), recipe(results)]
     return "\n".join(parts + ([cuts_section(cuts)] if cuts else []))
 
 
