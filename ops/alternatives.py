@@ -20,6 +20,7 @@ from torch import Tensor
 
 UNIT = 1024  # steps of activations in 1; the largest is UNIT, so that sums over 4 million of them stay below 2^62
 COSINE_UNIT = 2**20  # steps of the cosine distance in 1
+LARGEST = 1e15  # of activations for K-means, whose squares shall stay finite in float32
 ROUNDS = 10  # of K-means and K-modes
 
 # ---------------------------------------------------------------- distances
@@ -61,8 +62,9 @@ def kmeans(x: Tensor, num_groups: int, seed: int) -> Tensor:
 
     A function of the products of all pairs of frames, which are found once. Waits for the device.
     """
-    x = x.float() - x.float().mean(0)
-    gram = (x @ x.T).double().cpu().numpy()  # (t, t)
+    x = x.float().nan_to_num().clamp(-LARGEST, LARGEST)
+    x = x - x.mean(0)
+    gram = (x @ x.T).cpu().double().numpy()  # (t, t)
     squares, rng = gram.diagonal(), np.random.default_rng(seed)
     pairs = (squares[:, None] + squares - 2 * gram).clip(min=0)  # squared distances
     first = [int(rng.integers(len(x)))]
@@ -91,7 +93,7 @@ def kmodes(x: Tensor, num_groups: int, seed: int) -> Tensor:
 
     def differing(modes: Tensor) -> np.ndarray:
         """Hamming distance of each frame to each mode, (g, d) -> (t, g)."""
-        return (active.sum(1)[:, None] + modes.sum(1) - 2 * active @ modes.T).double().cpu().numpy()
+        return (active.sum(1)[:, None] + modes.sum(1) - 2 * active @ modes.T).cpu().double().numpy()
 
     def to_centres(member: np.ndarray) -> np.ndarray:
         member = torch.from_numpy(member).float().to(x.device)  # (t, g)

@@ -29,6 +29,7 @@ were rounded from. Only what underflows loses its sign: below 5e-41 in bfloat16,
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ from torch.autograd.function import once_differentiable
 from ops import alternatives
 from ops.alternatives import Reduction
 
+AUTOCAST = [kind for kind in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(kind)]
 BLOCK_ELEMENTS = 2**21  # activations compared at once on a CPU: their signs fit its cache
 
 
@@ -186,13 +188,22 @@ def cumulative_labels(changes: Tensor, layout: Layout, seed: int) -> Tensor:
 
 
 def in_each_video(group: Callable[[Tensor, int, int], Tensor]) -> Callable[[Tensor, Layout, int], Tensor]:
-    """Labels of a packed batch from a function that groups one video's activations, (t, d), g, seed -> (t,)."""
+    """Labels of a packed batch from a function that groups one video's activations, (t, d), g, seed -> (t,).
+
+    Its products are found in float32, also where a network trains in lower precision: groups are those of testing.
+    """
 
     def labels(x: Tensor, layout: Layout, seed: int) -> Tensor:
         videos = zip(x.split(layout.lengths.tolist()), layout.clusters.tolist(), strict=True)
-        return torch.cat([group(video, clusters, seed) for video, clusters in videos])
+        with without_autocast(x.device):
+            return torch.cat([group(video, clusters, seed) for video, clusters in videos])
 
     return labels
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Around what runs in float32 whatever autocast says."""
+    return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST else nullcontext()
 
 
 class Clustering(NamedTuple):
@@ -274,8 +285,8 @@ def find_clusters(seen: Tensor, lengths: Tensor, num_clusters: int, method: str,
     _check_labels(method, labels, layout)
     if clustering.whole_videos:
         labels = _by_mean_time(labels, layout)
-        changes = torch.zeros_like(layout.video)
-        changes[1:] = (seen[1:] != seen[:-1]).any(1)
+        changes, looked_at = torch.zeros_like(layout.video), seen > 0 if clustering.of_signs else seen
+        changes[1:] = (looked_at[1:] != looked_at[:-1]).any(1)
         changes = changes.index_fill(0, layout.first, 0)
     else:
         changes = seen
@@ -398,7 +409,8 @@ def means_of_some(x: Tensor, clusters: Clusters, most: int) -> Tensor:
         frames = clusters.order[frames]
     wide = torch.promote_types(x.dtype, torch.float32)
     share = (place < clusters.size[:, None]).to(wide) / clusters.size[:, None]
-    return torch.einsum("nm,nm...->n...", share, x[frames].to(wide)).to(x.dtype)
+    with without_autocast(x.device):
+        return torch.einsum("nm,nm...->n...", share, x[frames].to(wide)).to(x.dtype)
 
 
 REDUCTIONS = {

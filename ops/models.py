@@ -7,14 +7,14 @@ Without clustering this is TSN (Wang et al., ECCV 2016) and, with shift, TSM (Li
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from archs import ARCHS
 from archs.backbone import Arch, Backbone
-from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances
+from ops.clustering import REDUCTIONS, TemporalClustering, frame_distances, without_autocast
 from ops.data.modality import MODALITIES, Statistics
 from ops.data.seeds import Purpose, generator
 from ops.heads import Head, head_of, known_options
@@ -23,8 +23,6 @@ from ops.temporal import TEMPORAL, TimeMixing
 from ops.temporal.maximum import TemporalMax
 from ops.temporal.non_local import NonLocalWrapper
 from ops.temporal.shift import TemporalPool
-
-AUTOCAST = [kind for kind in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(kind)]
 
 
 class TSN(nn.Module):
@@ -68,18 +66,22 @@ class TSN(nn.Module):
             nn.init.normal_(self.new_fc.weight, 0, 0.001)
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
-        norms = {name: module for name, module in base_model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+        every = {name: module for name, module in base_model.named_modules() if isinstance(module, _BatchNorm)}
+        norms = {
+            name: norm for name, norm in every.items() if isinstance(norm, nn.BatchNorm2d)
+        }  # not non-local blocks'
         frozen = set(list(norms)[1:]) if partial_bn else set()  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
             frozen |= {name for name, norm in norms.items() if norm in inside}
-        if freeze_bn or freeze_backbone:
+        if freeze_bn:
             frozen |= set(norms)
         if freeze_backbone:
+            frozen = set(every)
             base_model.requires_grad_(False)
-        self.frozen_norms = [name for name in norms if name in frozen]
+        self.frozen_norms = [name for name in every if name in frozen]
         for name in self.frozen_norms:
-            norms[name].requires_grad_(False)
+            every[name].requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "TSN":
@@ -259,11 +261,6 @@ def build_head(name: str, feature_dim: int, num_class: int, num_segments: int, o
     if head.needs_maps and head.in_dim is not None:
         raise ValueError(f"head {name} takes maps, which no linear layer can come before: its in_dim must be None")
     return head
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """Around what runs in float32 whatever autocast says."""
-    return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST else nullcontext()
 
 
 def cluster_places(text: str, num_segments: int, stages: Sequence[str]) -> dict[str, int]:

@@ -268,6 +268,15 @@ def test_an_activation_beyond_all_bounds_stays_a_number():
     assert found == pytest.approx([0, 1024, 5**0.5 * 1024, 2**0.5 * 1024])
 
 
+@pytest.mark.parametrize("spoiled", [float("nan"), float("inf"), 1e20])
+def test_groups_can_be_had_of_a_network_that_diverges(spoiled):
+    """Its loss is what tells, in one line, not an error of the clustering."""
+    x = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
+    x[3, 1] = spoiled
+    for method in ("kmodes", "kmeans"):
+        assert sorted(TemporalClustering(3, method)(x, torch.tensor([9]))[1].unique().tolist()) == [0, 1, 2]
+
+
 def test_groups_lie_wherever_like_frames_are():
     """A video that goes back and forth between two scenes: contiguous cuts mix them, groups do not."""
     scenes = torch.tensor([[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 5, 5, 5]])
@@ -299,6 +308,22 @@ def test_a_group_that_nobody_is_near_takes_the_frame_farthest_from_its_own():
         assignment = TemporalClustering(3, method)(x, torch.tensor([5]))[1]
         assert sorted(assignment.unique().tolist()) == [0, 1, 2] and (assignment == assignment[4]).sum() == 1
     assert TemporalClustering(3, "kmeans")(x[:4], torch.tensor([4]))[1].tolist() == [0, 1, 2, 2]  # still: evenly
+
+
+def test_groups_of_signs_are_even_where_no_sign_changes():
+    x = 0.1 + torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
+    assert TemporalClustering(3, "kmodes")(x, torch.tensor([9]))[1].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("method, reduce", [("kmodes", "mean"), ("kmeans", "mean"), ("cumulative", "middle")])
+def test_training_in_lower_precision_groups_as_testing_does(method, reduce):
+    """Products of bfloat16 would put other frames together, from the same activations."""
+    x = (torch.randn(300, 256, generator=torch.Generator().manual_seed(0)).cumsum(0) / 5).relu()
+    clustering = TemporalClustering(16, method, reduce=reduce)
+    means, assignment = clustering(x, torch.tensor([300]))
+    with torch.autocast("cpu", torch.bfloat16):
+        of_training = clustering(x, torch.tensor([300]))
+    assert torch.equal(of_training[1], assignment) and torch.equal(of_training[0], means)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=4), st.integers(1, 6), st.sampled_from([*REDUCTIONS]))

@@ -8,6 +8,7 @@ import _path
 
 from ops.errors import InputError
 from ops.evaluation.comparison import ACCURACY_KEY, PAIRED_KEY, accuracy_rows, paired_rows, repeated
+from ops.evaluation.cost import tell_apart
 from ops.evaluation.predict import Prediction, frame_names, hold, left_out, predict, read_folder
 from ops.evaluation.result_files import read_scores
 from ops.evaluation.runs import summarise
@@ -119,6 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.picture:
         pictures.check(args.picture)
     rows = [summarise(folder) for folder in args.runs]
+    about = [json.loads((folder / "args.json").read_text()) for folder in args.runs]
+    for row, method in zip(rows, tell_apart([row["method"] for row in rows], about), strict=True):
+        row["method"] = method
     print(format_table(rows))
     if args.picture:
         about = args.runs[0] / "args.json"

@@ -11,7 +11,7 @@ import torch
 
 from ops.data.modality import MODALITIES
 from ops.errors import InputError
-from ops.evaluation.cost import PARTS, Cost, Measured, RunCost, cost_of_run, count, measure
+from ops.evaluation.cost import PARTS, Cost, Measured, RunCost, costs_of_runs, count, measure
 from ops.files import check_writable, write_whole
 from ops.models import TSN, build_model
 from ops.options import cli
@@ -138,7 +138,7 @@ def compare(args: argparse.Namespace) -> dict:
     """Runs instead of a model -> what --json keeps."""
     if args.picture:
         pictures.check(args.picture)
-    runs = [cost_of_run(folder) for folder in args.runs]
+    runs = costs_of_runs(args.runs)
     print(run_table(runs))
     if args.picture:
         draw_costs([(run.method, run.multiply_adds, run.top1) for run in runs], args.picture)

@@ -196,6 +196,11 @@ def find_videos(config: Config) -> Job:
         return find_unlabelled(folder, config)
     spec = config.spec
     files = {name: config.list_file(name) for name in (spec.train_list, spec.val_list)}
+    if len({path.name for path in files.values()}) < len({path.resolve() for path in files.values()}):
+        raise InputError(
+            f"{' and '.join(map(str, files.values()))} have one name, and features keep their lists in one folder; give"
+            " one of them another name"
+        )
     return Job(config.root, spec, {path.name: read_list(path, config.root, spec) for path in files.values()})
 
 

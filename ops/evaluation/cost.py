@@ -9,6 +9,7 @@ why its time is measured.
 import json
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from ops.data.modality import MODALITIES
 from ops.errors import InputError
 from ops.models import TSN, build_model
 from ops.options.checks import stored_options
-from ops.options.config import Config
+from ops.options.config import OPTIONS, Config, names_of, plain
 from ops.run.data import with_feature_dim
 from ops.run.log import read_table
 from ops.training.meters import peak_memory
@@ -152,8 +153,18 @@ class RunCost(NamedTuple):
     multiply_adds: int
 
 
-def cost_of_run(folder: Path) -> RunCost:
-    """What a run's log folder tells; InputError where it is none of a run that was validated."""
+def costs_of_runs(folders: Sequence[Path]) -> list[RunCost]:
+    """What the log folders of runs tell, whose methods are called alike where no more than seeds and lists differ.
+
+    InputError where a folder is none of a run that was validated.
+    """
+    found = [_cost_of_run(folder) for folder in folders]
+    told = tell_apart([run.method for _, run in found], [plain(config) for config, _ in found])
+    return [run._replace(method=method) for method, (_, run) in zip(told, found, strict=True)]
+
+
+def _cost_of_run(folder: Path) -> tuple[Config, RunCost]:
+    """A run's config, and what its log folder tells."""
     about = folder / "args.json"
     try:
         config = Config(**stored_options(json.loads(about.read_text()), str(about)))
@@ -164,7 +175,7 @@ def cost_of_run(folder: Path) -> RunCost:
     config = with_feature_dim(config)
     size = (config.spec.features or [])[1:2] or [config.frame_size]  # of maps, their height
     costs = count(build_model(num_class=config.spec.num_class, **config.model_options), round(frames), *size)
-    return RunCost(
+    return config, RunCost(
         method_of(config),
         top1,
         frames,
@@ -173,8 +184,23 @@ def cost_of_run(folder: Path) -> RunCost:
     )
 
 
+def tell_apart(methods: Sequence[str], options: Sequence[Mapping]) -> list[str]:
+    """Names of runs: what their methods are called and, of several of one name, the options in which these differ.
+
+    Seeds, lists and places do not count. `options` are those of each run, by their names.
+    """
+    counting = {"dataset", "modality", *names_of("model", "protocol", "training")} - {"seed", "suffix", "shift"}
+    values = [{name: str(own.get(name, OPTIONS[name].default)) for name in sorted(counting)} for own in options]
+    told = []
+    for own, method in zip(values, methods, strict=True):
+        alike = [other for other, name in zip(values, methods, strict=True) if name == method]
+        differing = [name for name in own if any(other[name] != own[name] for other in alike)]
+        told.append(", ".join([method, *(f"{name} {own[name]}" for name in differing)]))
+    return told
+
+
 def method_of(config: Config) -> str:
-    """What tells runs apart, in a few words; seeds do not."""
+    """What a run is, in a few words."""
     if config.cluster == "none":
         words = [f"{SAMPLING[config.temporal]}, {config.num_segments} frames"]
     else:

@@ -28,7 +28,7 @@ def cut_video(
 
     The stem runs once for all methods that look at distances, and once for those that look at whole videos.
     """
-    distance = model.clustering.distance
+    distance, seed = model.clustering.distance, model.clustering.seed
     changes, values = stream_changes(model.stem, steps, chunk, distance)
     lengths = torch.tensor([len(steps)], device=changes.device)
     seen, labels = {False: changes}, {}  # what methods look at, by whether they look at whole videos
@@ -36,7 +36,7 @@ def cut_video(
         whole = CLUSTERINGS[method].whole_videos
         if whole not in seen:
             seen[whole] = model.run_stem(steps[:]).flatten(1)
-        labels[method] = find_clusters(seen[whole], lengths, num_clusters, method).assignment
+        labels[method] = find_clusters(seen[whole], lengths, num_clusters, method, seed).assignment
     return CutVideo(
         title,
         steps.frames,

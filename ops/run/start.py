@@ -14,7 +14,7 @@ from ops.options.config import Config
 from ops.pictures.text import counted
 from ops.run.data import known_class_names, load_videos
 from ops.run.restore import trained_on
-from ops.training.checkpoint import load_checkpoint, load_pretrained, load_weights
+from ops.training.checkpoint import ADDED, load_checkpoint, load_pretrained, load_weights
 from ops.training.layouts import HEAD, summarise, translate
 from ops.training.placement import full_precision
 
@@ -35,6 +35,7 @@ def load_start(config: Config, model: TSN, say: Say) -> bool:
         say("weights   random")
         return False  # a classifier outruns a backbone only where that has learned before
     left_out = load_pretrained(model.base_model, config.arch, source, config.trust_checkpoint)
+    check_frozen(config, [name for name in model.state_dict() if any(part in name for part in ADDED)])
     say(f"weights   {source}{name_left_out(left_out)}")
     return True
 
@@ -53,6 +54,7 @@ def tune(config: Config, model: TSN, say: Say) -> bool:
     weights, left_out = translate(content["state_dict"], model.state_dict(), path)
     new = load_weights(model, weights, path, tune=True, keep_head=same_dataset and same_classes)
     is_new = any(key.startswith(HEAD) for key in new)
+    check_frozen(config, [key for key in new if not key.startswith(HEAD)])
     if not same_dataset:
         why = f"new, for it was trained on {dataset}"
     elif not same_classes:
@@ -67,6 +69,15 @@ def tune(config: Config, model: TSN, say: Say) -> bool:
     loaded += f"new: {', '.join(new)}" if new else "none new"
     say(f"weights   {path}: {loaded}; classifier {why}{name_left_out(left_out)}")
     return is_new
+
+
+def check_frozen(config: Config, new: Sequence[str]) -> None:
+    """InputError where weights of the backbone that are `new`, by their names, would stay as random as they are."""
+    if config.freeze_backbone and new:
+        raise InputError(
+            f"--freeze_backbone would leave {counted(len(new), 'new tensor')} of the backbone at random, {new[0]} for"
+            " one; leave it out, or start from a checkpoint that holds them with --tune_from"
+        )
 
 
 @torch.no_grad()

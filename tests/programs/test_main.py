@@ -391,6 +391,8 @@ def test_a_frozen_backbone(train, run_main, tiny_data, tmp_path):
         for path in (start / ckpt.LAST, *tmp_path.glob(f"checkpoint/*_x/{ckpt.LAST}"))
     )
     assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {"new_fc"}
+    refused = train(*words, "--temporal", "stm", "--overwrite")  # the file has none
+    assert refused.code == 2 and "--freeze_backbone would leave " in refused.err and ".stm." in refused.err
 
 
 def test_differences_of_augmented_frames(run_main, tiny_data):

@@ -42,6 +42,17 @@ def test_the_table(runs, capsys):
     ]
 
 
+def test_runs_of_one_method_are_told_apart(runs, capsys):
+    about = json.loads((runs / "b" / "args.json").read_text())
+    for name, more in (("c", {"distance": "cosine", "seed": 1}), ("d", {"distance": "hamming"})):
+        (runs / name).mkdir()
+        (runs / name / "args.json").write_text(json.dumps(about | more))
+        (runs / name / "log.csv").write_text((runs / "b" / "log.csv").read_text())
+    compare_runs.main([str(runs / name) for name in "acd"])
+    rows = [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == ["uniform (TSM)", "slope, distance cosine", "slope, distance hamming"]
+
+
 def test_other_networks_on_sampled_frames(runs, capsys):
     about = json.loads((runs / "a" / "args.json").read_text()) | {"shift": False, "temporal": "stm"}
     (runs / "a" / "args.json").write_text(json.dumps(about))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ops.evaluation.cost import count, measure
+from ops.evaluation.cost import costs_of_runs, count, measure
 from ops.models import build_model
 from ops.options.config import Config, plain
 from ops.training import checkpoint as ckpt
@@ -106,6 +106,23 @@ def test_accuracy_over_cost_of_finished_runs(run_program, tmp_path):
     runs = json.loads((tmp_path / "runs.json").read_text())["runs"]
     assert [run["top1"] for run in runs] == [60, 70, 50] and runs[0]["frames"] == 32
     assert runs[0]["multiply_adds"] > 2 * runs[2]["multiply_adds"]
+
+
+def test_only_runs_of_one_method_become_one_mark(tmp_path):
+    """Two distances are no two seeds, whose mean would be drawn."""
+    given = [{"seed": 1, "suffix": "again"}, {"distance": "cosine"}, {"shift": True, "frame_keep": 0.5}, {}]
+    for number, options in enumerate(given):
+        write_run(tmp_path / str(number), 50, cluster="slope", **options)
+    write_run(tmp_path / "even", 50, cluster="even")
+    base = "resnet_thin, slope, 4 clusters"
+    told = [run.method for run in costs_of_runs([tmp_path / name for name in ("0", "1", "2", "3", "even")])]
+    assert told == [
+        f"{base}, distance hamming, frame_keep 1.0, temporal none",
+        f"{base}, distance cosine, frame_keep 1.0, temporal none",
+        f"{base}, distance hamming, frame_keep 0.5, temporal shift",
+        f"{base}, distance hamming, frame_keep 1.0, temporal none",
+        "resnet_thin, even, 4 clusters",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,17 @@ def test_what_cannot_be(extract, tiny_data, tmp_path, words, message):
     assert message in done.error
 
 
+def test_lists_of_one_name_are_refused(extract, tiny_data, tmp_path):
+    """In one folder, the second would take the place of the first: training would be on the videos of the test."""
+    words = []
+    for split in ("train", "val"):
+        file = tmp_path / split / "list.txt"
+        file.parent.mkdir()
+        file.write_text(next(tiny_data.glob(f"{split}*.txt")).read_text())
+        words += [f"--{split}_list", file]
+    assert "list.txt have one name" in extract(*THIN, "--at", "pool", "--out", "f", *words).error
+
+
 def test_features_and_frames_are_not_taken_for_each_other(extract, run_program, tiny_data, tmp_path):
     extract(*THIN, "--at", "pool", "--out", "f")
     on_vectors = ["f", "Features", *SMALL]

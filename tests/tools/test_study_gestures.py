@@ -135,6 +135,7 @@ def test_accuracies_and_differences_are_over_videos_of_folds_and_seeds():
         ("x" * 40, 5, 200, "held"),
         ("x" * 40, -5, 5, "failed"),
         ("x" * 20 + "." * 20, -5, 5, "held"),
+        ("x" * 20 + "." * 20, 0, 5, "open"),  # no difference is none of being better
         ("x" * 21 + "." * 19, -200, 2, "open"),
         ("", 0, 5, "not run"),
     ],
@@ -163,9 +164,10 @@ def test_half_of_the_frames():
 
 def test_the_page_tells_of_cells_that_were_run():
     page = write({UNIFORM: result("x" * 57), SLOPE: result("x" * 30 + "." * 27)}, None)
-    assert "| uniform | sampled | 100.0 (57 videos) |" in page and page.count("Not run yet.") == 5
+    assert "| uniform | sampled | 100.0 (57 videos) |" in page and page.count("Not run yet.") == 7
     row = next(line for line in page.splitlines() if line.startswith("| slope | all |"))
     assert "| 52.6 (57 videos) |" in row and "| -47.4 |" in row
+    assert "±" not in row  # one fold has no spread
 
 
 def test_the_page_is_made_of_the_tables_beside_it():

@@ -210,6 +210,12 @@ def test_a_frozen_backbone_leaves_classifier_and_head():
     assert not any(module.training for module in model.modules() if isinstance(module, nn.BatchNorm2d))
 
 
+def test_non_local_blocks_freeze_with_the_backbone():
+    model = thin(freeze_backbone=True, partial_bn=False, non_local=True).train()
+    assert not any(module.training for module in model.modules() if isinstance(module, nn.BatchNorm3d))
+    assert any(module.training for module in thin(non_local=True).modules() if isinstance(module, nn.BatchNorm3d))
+
+
 # ---------------------------------------------------------------- schedules
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tools.studies.drawing import LOOK, drawing
-from tools.studies.gestures.pairing import score
+from tools.studies.gestures.pairing import VIDEOS, score
 from tools.studies.gestures.plan import CUTS, FEWER, HELD_KEEP, KEEP, METHODS, SAMPLING, Cell
 from tools.studies.results import Results
 
@@ -18,13 +18,23 @@ EXAMPLES = 4  # videos whose distances are drawn
 
 
 def draw_score(axis: "Axes", results: Results, cell: Cell, x: float, y: float | None, **look) -> None:
-    """A cell's accuracy with its interval: across at height `y`, or upright at `x`; nothing where it was not run."""
+    """A cell's accuracy with its interval: across at height `y`, or upright at `x`; nothing where it was not run.
+
+    It is pale where some folds were not: they are not equally hard.
+    """
     found = score(results, cell)
     if found is None:
         return
     low, high = found.interval
     error = [[max(0, found.percent - low)], [max(0, high - found.percent)]]
-    look = {"capsize": 2.5, "linewidth": 1.3, "elinewidth": 0.9, "markersize": 5, **look}
+    look = {
+        "alpha": 1 if found.videos == VIDEOS else 0.35,
+        "capsize": 2.5,
+        "linewidth": 1.3,
+        "elinewidth": 0.9,
+        "markersize": 5,
+        **look,
+    }
     if y is None:
         axis.errorbar([x], [found.percent], yerr=error, **look)
     else:
@@ -52,6 +62,8 @@ def draw_methods(results: Results, path: Path) -> None:
         left.set(title="gestures, g = 16", xlabel="top-1 accuracy (%)", ylim=(max(1, len(methods)) - 0.5, -0.5))
         for text, face in SHADES.values():
             left.plot([], [], "o", color="black", markerfacecolor=face, markersize=5, label=text)
+        if any(score(results, cell).videos < VIDEOS for cell in results):
+            left.plot([], [], "o", color="black", alpha=0.35, markersize=5, label="not all folds yet")
         for place, method in enumerate(("uniform", *CUTS)):
             colour, marker = LOOK[method]
             cell = Cell("held", method, 16, 0, 0, 1.0 if method == "uniform" else HELD_KEEP)

@@ -2,8 +2,9 @@
 
 Written before the study's cells were run, from single runs on folds 0 and 1 (64 pixels, 30 epochs, and 48 pixels, 20
 epochs). A comparison says between which bounds, in points of top-1, the first cell's accuracy less the second's lies.
-It holds where the whole bootstrap interval over the test videos does, and fails where none of it does. A hypothesis
-holds or fails where all its comparisons do, and is open otherwise.
+It holds where the whole bootstrap interval over the test videos lies between them, and fails where none of it does; an
+interval that ends on a bound, as on 0 where one is to be better, does not hold. A hypothesis holds or fails where all
+its comparisons do, and is open otherwise.
 """
 
 from math import inf
@@ -104,7 +105,7 @@ class Verdict(NamedTuple):
 
 
 def judge_one(found: Difference, low: float, high: float) -> str:
-    if low <= found.interval.low and found.interval.high <= high:
+    if low < found.interval.low and found.interval.high < high:
         return "held"
     return "failed" if found.interval.high < low or high < found.interval.low else "open"
 

@@ -10,6 +10,7 @@ from ops.evaluation.statistics import Interval, bootstrap_difference, compare, w
 from tools.studies.gestures.plan import FOLDS, Cell, GestureResult
 from tools.studies.results import Results, seeds_of
 
+VIDEOS = 217  # of all folds
 Place = tuple[int, int]  # fold, seed
 
 

@@ -11,7 +11,7 @@ from ops.evaluation.statistics import mean_and_spread
 from ops.files import write_whole
 from tools.studies.gestures import figures
 from tools.studies.gestures.hypotheses import HYPOTHESES, judge
-from tools.studies.gestures.pairing import difference, runs_of, score
+from tools.studies.gestures.pairing import VIDEOS, difference, runs_of, score
 from tools.studies.gestures.plan import (
     AUGMENTATIONS,
     CUTS,
@@ -56,6 +56,10 @@ videos, folds and seeds in both; their 95 % intervals come from a bootstrap over
 for each seed. Neither knows that videos of one scene are alike, that another seed gives another network, or how many
 comparisons stand on this page: with so many, some p below 0.05 are chance.
 
+**Rows with a number of videos in brackets** stand for the folds of these videos alone, pale in the picture: the others
+have not been run. Folds are not equally hard, so that such an accuracy must not be held against one of all videos. The
+difference beside it may: it is of the same videos in both.
+
 {where}
 
 **What this is not.** A small set, a small network and no pretrained weights. Persons may be in several folds.
@@ -78,7 +82,7 @@ def score_cells(results: Results, cell: Cell) -> tuple[str, str, str]:
     for (fold, _), run in runs_of(results, cell).items():
         by_fold.setdefault(fold, []).append(run.top1)
     mean, deviation = mean_and_spread(mean_and_spread(values)[0] for values in by_fold.values())
-    part = "" if found.videos == 217 else f" ({found.videos} videos)"
+    part = "" if found.videos == VIDEOS else f" ({found.videos} videos)"
     folds = f"{mean:.1f} ± {deviation:.1f}" if len(by_fold) > 1 else NONE
     return f"{found.percent:.1f}{part}", str(found.interval), folds
 
@@ -156,9 +160,6 @@ of a video, or in training a random half of them, drawn anew in every epoch (`--
 the frames, and with all; `cumulative` with a quarter of them sees hardly more frames an epoch. Differences are to
 `uniform`. `training` is the accuracy of the last training epoch. Frames are exact; seconds are those of runs beside one
 another, and rough.
-
-Where fewer than 217 videos are named, the row is compared with `uniform` on these videos; folds are not alike, so that
-its accuracy says little beside those of all folds.
 
 ![Accuracy of the methods with intervals, and over the number of representations](../images/gestures.png)
 
