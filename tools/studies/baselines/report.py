@@ -34,8 +34,9 @@ epoch, mean ± standard deviation over seeds {seeds}; none is chosen by its accu
 
 **What this is not.** The same budget for all, and the first study's rates: no system was tuned, and some would gain by
 it. The MLP learns with its backbone from the start by SGD here; the published one sees frozen features, with Adam.
-VideoGraph has 200 steps, and its slow averages want some hundred. MobileNetV2 never left chance, in training either: 32
-pixels, which its strides shrink to one place, and so few epochs do not do for it. TSN sees single frames, which do not
+VideoGraph has 200 steps, and its slow averages want some hundred. From frames, MobileNetV2 never left chance, in
+training either: so few epochs at 32 pixels do not do for it. From differences of frames (`RGBDiff`), with AdamW, it
+learns; TSM stands beside it with the rates of all. TSN sees single frames, which do not
 tell a direction. The videos show little in most frames, which is where sampling is weak. No published accuracy was
 reproduced.
 """
