@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ops.data.modality import MODALITIES
 from ops.files import write_whole
 from tools.studies.baselines.hypotheses import HYPOTHESES
 from tools.studies.baselines.plan import STAGES, SYSTEMS, Baselines, Cell, G
@@ -50,7 +51,8 @@ def parameters(results: Results, system: str) -> str:
 
 def frames_seen(system: str) -> str:
     """How many frames of a video the network takes in, sampled."""
-    return f"{G} windows of 10" if SYSTEMS[system].modality == "DI" else str(G)
+    stack = MODALITIES[SYSTEMS[system].modality].stack
+    return f"{G} windows of {stack}" if stack > 1 else str(G)
 
 
 def systems(results: Results) -> str:

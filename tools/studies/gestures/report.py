@@ -45,8 +45,9 @@ has not been run, `plan` prints the command of every cell, `check CELL` runs one
 [another page](results.md).
 
 **What was run.** {cells} cells on [EgoGestAR's test videos](data.md#egogestar): 217 real videos of ten figures that a
-hand draws into the air, 17 to 216 frames, at {size} pixels, seen as differences of neighbouring frames (`RGBDiff`). A
-thin ResNet (12 to 96 channels) with temporal shift learns from scratch, {epochs} epochs, batch 8, learning rate 0.02
+hand draws into the air, 17 to 216 frames, at {size} pixels, seen as differences of neighbouring frames (`RGBDiff`): a
+sampled frame is a step, the 5 differences of 6 neighbouring frames. A thin ResNet (12 to 96 channels) with temporal
+shift learns from scratch, {epochs} epochs, batch 8, learning rate 0.02
 falling as a cosine. Four folds that share no scene test each video once; accuracy is top-1 over all test videos of the
 folds after the last epoch, and none is chosen by its accuracy. Folds run: {folds}; seeds: {seeds}. A seed changes
 weights, order and what training draws.
