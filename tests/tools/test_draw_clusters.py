@@ -97,7 +97,7 @@ def test_every_method_cuts_the_same_distances(monkeypatch):
     monkeypatch.setattr(cuts, "stream_changes", lambda *args: (torch.tensor(CHANGES), 50))
     frames = [torch.zeros(3, 1, 1, dtype=torch.uint8)] * 16
     kinds = np.arange(16) % 4
-    model = Namespace(stem=None, clustering=Namespace(distance="hamming"))
+    model = Namespace(stem=None, clustering=Namespace(distance="hamming", seed=0))
     cut = cut_video(model, Steps(frames, np.arange(0, 16, 2), 1, None), STARTS, 3, 32, "title", kinds)
     assert cut.distances == [n / 50 for n in CHANGES]
     assert cut.kinds.tolist() == [0, 2] * 4  # of the frames that are seen
