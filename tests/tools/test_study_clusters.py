@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+from conftest import ROOT
+
 from ops.options.parsing import parse
 from tools.studies.clusters.plan import Clusters
 from tools.studies.clusters.report import write
 from tools.studies.move4mnist.plan import Cell
-from tools.studies.results import Result
+from tools.studies.results import Result, read_csv
 
 STUDY = Clusters(Path("study"))
 EVEN, SLOPE = Cell("t128", "even", 32, 0), Cell("t128", "slope", 32, 0)
@@ -43,3 +45,10 @@ def test_the_page_compares_with_even_cuts_of_the_same_seed():
     }
     rows = [line for line in write(results).splitlines() if line.startswith("| slope |")]
     assert rows[0] == "| slope | - | 81.0 ± 12.7 | - | - | +6.0 (+2.0 to +10.0) | - |"
+
+
+def test_the_page_is_made_of_the_table_beside_it():
+    page = write(read_csv(ROOT / "docs/clusters.csv", Clusters))
+    assert page == (ROOT / "docs/clusters.md").read_text(), (
+        "run `python tools/study.py report --study clusters --from_docs`"
+    )

@@ -17,18 +17,20 @@ Written by `python tools/study.py report --study clusters` from the logs of the 
 All figures are in [clusters.csv](clusters.csv). `python tools/study.py run --study clusters` runs what has not been
 run. Videos, network, starting weights (random cuts) and {epochs} epochs of tuning are those of the [first
 study](results.md), made anew: draws, and so figures, differ from there within the spreads. Top-1 in percent on 300
-videos, mean ± standard deviation over seeds {seeds}; differences within a seed, mean (least to greatest).
+videos; differences are within a seed. Seeds: {seeds}; of several, mean ± standard deviation, and mean (least to
+greatest).
 
 {where}
 """
 
 
 def gain(results: Results, cell: Cell, other: Cell) -> str:
-    """Difference of two cells in points: mean over seeds, and range."""
+    """Difference of two cells in points: mean over seeds, and range where there are several."""
     found = differences(results, cell, other)
     if not found:
         return "-"
-    return f"{sum(found) / len(found):+.1f} ({min(found):+.1f} to {max(found):+.1f})"
+    mean = f"{sum(found) / len(found):+.1f}"
+    return mean if len(found) == 1 else f"{mean} ({min(found):+.1f} to {max(found):+.1f})"
 
 
 def cells_table(results: Results, data: str, methods: Iterable[str], numbers: Iterable[int]) -> str:
