@@ -75,6 +75,8 @@ class Recording:
     def show(self, pixels: np.ndarray, seconds: float) -> None:
         """The next frame, uint8 (H, W, 3)."""
         if self.file is None:
+            if min(pixels.shape[:2]) < 2:
+                raise InputError(f"--out {self.path}: frames of one pixel a side make no video")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = av.open(f"file:{self.path}", "w")
             height, width = (side - side % 2 for side in pixels.shape[:2])

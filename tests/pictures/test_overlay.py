@@ -33,8 +33,10 @@ def test_a_recording_keeps_the_times_of_its_frames(tmp_path):
         frames = list(file.decode(video=0))
     assert [round(frame.time, 3) for frame in frames] == [0, 0.1, 0.101, 0.7]
     assert (frames[0].width, frames[0].height) == (46, 32)
+    with pytest.raises(InputError, match="frames of one pixel a side"):
+        Recording(tmp_path / "thin.mkv").show(np.zeros((1, 47, 3), np.uint8), 0)
     Recording(tmp_path / "empty.mp4").close()
-    assert not (tmp_path / "empty.mp4").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_names_of_videos(tmp_path):
