@@ -88,6 +88,8 @@ def describe(found: Explanation, names: Sequence[str], video: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
+    if args.pointing and args.label:
+        raise InputError("--label has no effect with --pointing, which looks at the class of each video")
     if not args.pointing:
         pictures.check(args.out)
         check_apart(args.out, "--out", [args.video / args.out.name, args.weights, *filter(None, [args.category_file])])

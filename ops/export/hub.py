@@ -215,7 +215,7 @@ def accuracy_text(options: dict, content: dict, about: dict) -> str:
     if options["eval_freq"] >= options["epochs"]:
         chosen = "It is the last epoch, the only one that was measured."
     return (
-        f"Top-1 {accuracy:.2f} % on the validation list ({options['val_list'] or 'the data set own'}) after epoch"
+        f"Top-1 {accuracy:.2f} % on the validation list ({options['val_list'] or 'that of the data set'}) after epoch"
         f" {content['epoch']}, as main.py validates: one view of each video, {about['view']}; frames:"
         f" {about['frames']}. {chosen}"
     )

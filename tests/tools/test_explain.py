@@ -138,6 +138,8 @@ def test_the_pointing_game_on_made_videos(run, tiny_data, tmp_path):
     assert lines[0] == "3 videos; in brackets 95 % intervals" and len(lines) == 7
     assert lines[1].startswith("highest place     on the moving digit: ") and " of 3; by chance " in lines[1]
     assert "largest addition  on the still digit" in lines[4] and "place in cluster  on the moving" in lines[5]
+    words = (tiny_data, "--weights", weights, "--pointing", 3, "--label", 1)
+    assert "--label has no effect with --pointing" in run(*words).error
     assert "has no move4mnist.json" in run(tiny_data / "val", "--weights", weights, "--pointing", 3).error
 
 
