@@ -26,12 +26,16 @@ def check_writable(path: Path, flag: str) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
-        there = next(folder for folder in path.absolute().parents if folder.exists())
-        trial = _beside(there / path.name)
+        trial = _beside(nearest_parent(path) / path.name)
         trial.open("xb").close()
         trial.unlink()
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give another place with {flag}") from None
+
+
+def nearest_parent(path: Path) -> Path:
+    """The first of the places above `path` that is there."""
+    return next(folder for folder in path.absolute().parents if folder.exists())
 
 
 def check_apart(path: Path, flag: str, inputs: Sequence[Path | str]) -> None:

@@ -67,13 +67,11 @@ class TSN(nn.Module):
             nn.init.zeros_(self.new_fc.bias)
         self.consensus = head
         every = {name: module for name, module in base_model.named_modules() if isinstance(module, _BatchNorm)}
-        norms = {
-            name: norm for name, norm in every.items() if isinstance(norm, nn.BatchNorm2d)
-        }  # not non-local blocks'
-        frozen = set(list(norms)[1:]) if partial_bn else set()  # TSN's partial BatchNorm trains the first one only
+        norms = [name for name, norm in every.items() if isinstance(norm, nn.BatchNorm2d)]  # not non-local blocks'
+        frozen = set(norms[1:]) if partial_bn else set()  # TSN's partial BatchNorm trains the first one only
         if freeze_stem_bn:
             inside = {module for stage in self.stem_modules for module in stage.modules()}
-            frozen |= {name for name, norm in norms.items() if norm in inside}
+            frozen |= {name for name in norms if every[name] in inside}
         if freeze_bn:
             frozen |= set(norms)
         if freeze_backbone:

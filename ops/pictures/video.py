@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ops.clustering import DISTANCES
 from ops.errors import InputError
-from ops.files import write_whole
+from ops.files import nearest_parent, write_whole
 from ops.pictures.colours import CLUSTERS, CURVE, CUT, SEEN
 from ops.pictures.text import PLAIN, plotted_line, plotted_width
 
@@ -52,7 +52,7 @@ def check(path: Path) -> None:
         raise InputError(f"cannot draw {path}: the name of a picture ends in .png, .pdf or .svg")
     if path.is_dir():
         raise InputError(f"cannot draw {path}: it is a folder")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
+    there = nearest_parent(path)
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f"cannot write {path}: {there} is no folder that may be written to")
 

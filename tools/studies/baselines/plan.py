@@ -72,12 +72,8 @@ SYSTEMS = {
     ),
     "bninception": System("TSN, BNInception", f"--arch bninception_thin {PLAIN}"),
 }
-BACKBONES = (
-    "mobilenet",
-    "bninception",
-    "tsm-diff",
-    "mobilenet-diff",
-)  # that are slow for their size, and one beside them
+# systems that are slow for their size, and one to stand beside them
+BACKBONES = ("mobilenet", "bninception", "tsm-diff", "mobilenet-diff")
 SAMPLED_ONLY = ("di",)
 
 

@@ -44,12 +44,9 @@ METHODS = {  # name -> what main.py is told
 }
 CLUSTERED = tuple(name for name in METHODS if name not in SAMPLING)
 FIRST = ("random", "even", "slope", "cumulative-euclidean", "cumulative-cosine", "kmodes", "reduce-random")
-FEWER = {
-    4: 225,
-    8: 115,
-    2: 385,
-}  # representations -> epochs of `uniform` that take as long as clustering
-HELD = {16: 100, 4: 450}  # the same among held frames
+# number of representations -> epochs of `uniform` that take as long as clustering
+FEWER = {4: 225, 8: 115, 2: 385}
+HELD = {16: 100, 4: 450}  # among held frames
 KEEP, HELD_KEEP = 0.5, 0.25
 AUGMENTATIONS = {"share": "--clip_share 0.7", "speed": "--clip_speed 1.5", "mixup": "--mixup 0.2"}
 RECIPES = {
@@ -125,12 +122,17 @@ def few(fold: int, seed: int) -> Iterator[Cell]:
     yield from (Cell("gestures", method, 16, fold, seed) for method in ("slope", "even"))
 
 
+def by_number(data: str, numbers: dict[int, int], fold: int, seed: int, keep: float) -> Iterator[Cell]:
+    """Sampling and all cuts with each number of representations, and sampling for the epochs that it stands for."""
+    for g, epochs in numbers.items():
+        yield Cell(data, "uniform", g, fold, seed)
+        yield from (Cell(data, method, g, fold, seed, keep) for method in CUTS)
+        yield Cell(data, "uniform", g, fold, seed, epochs=epochs)
+
+
 def held(fold: int, seed: int) -> Iterator[Cell]:
     """Sparse evidence: the gesture among held frames; sampling as often, and for as long."""
-    for g, epochs in HELD.items():
-        yield Cell("held", "uniform", g, fold, seed)
-        yield from (Cell("held", method, g, fold, seed, HELD_KEEP) for method in ("cumulative", "even", "slope"))
-        yield Cell("held", "uniform", g, fold, seed, epochs=epochs)
+    yield from by_number("held", HELD, fold, seed, HELD_KEEP)
 
 
 def kept(fold: int, seed: int) -> Iterator[Cell]:
@@ -140,10 +142,7 @@ def kept(fold: int, seed: int) -> Iterator[Cell]:
 
 def fewer(fold: int, seed: int) -> Iterator[Cell]:
     """Fewer representations, and sampling so few frames for as long as clustering takes."""
-    for g, epochs in FEWER.items():
-        yield Cell("gestures", "uniform", g, fold, seed)
-        yield from (Cell("gestures", method, g, fold, seed, KEEP) for method in CUTS)
-        yield Cell("gestures", "uniform", g, fold, seed, epochs=epochs)
+    yield from by_number("gestures", FEWER, fold, seed, KEEP)
 
 
 def longer(fold: int, seed: int) -> Iterator[Cell]:
